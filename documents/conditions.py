@@ -91,3 +91,23 @@ def is_deferred(email: EmailRow) -> bool:
     """Return whether the receiving server deferred the email, without a final result yet."""
     ends = ("delivered_at", "bounced_at", "dropped_at")
     return bool(email.get("deferred_at")) and not any(email.get(name) for name in ends)
+
+
+SUMMED_EMAIL_FIELDS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
+# The conditions only test whether these fields are set and not zero.
+TESTED_EMAIL_FIELDS = (
+    *("sent_at", "deferred_at", "delivered_at", "bounced_at", "blocked_at", "dropped_at"),
+    *("unsubscribed_at", "spam_reported_at", "donations_count"),
+)
+
+
+def sign_email(email: EmailRow) -> tuple[Any, ...]:
+    """Return the values that decide what the email counts. Emails with equal values count equally.
+
+    `unsubscribed_at` alone does not show whether the user has rejoined, so the condition is a part.
+    """
+    return (
+        is_unsubscribed(email),
+        *map(bool, map(email.get, TESTED_EMAIL_FIELDS)),
+        *map(email.get, SUMMED_EMAIL_FIELDS),
+    )

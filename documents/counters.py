@@ -4,6 +4,7 @@ from typing import Any
 
 from documents.archive import Archive
 from documents.conditions import (
+    SUMMED_EMAIL_FIELDS,
     amount_of,
     currency_of_gift,
     has_value,
@@ -18,6 +19,7 @@ from documents.conditions import (
     match_raised_key,
     net_amount,
     refunded_amount_of,
+    sign_email,
 )
 from documents.donation import Donation
 from documents.donor import Donor, build_donor_row
@@ -80,7 +82,6 @@ FUNNEL_CONDITIONS = {
 CLICK_COUNTERS = ("clicks", "machine_clicks")
 LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
 EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
-SUMMED_EMAIL_FIELDS = ("opens", "machine_opens", "clicks", "machine_clicks", "unknown_events")
 
 
 def _emails(on: type) -> list[Cache]:
@@ -180,7 +181,13 @@ LEDGER = Ledger(
             for source, on in ((Archive, LINK_CLICKS_TARGET), (LinkClicks, {"on": Link}))
             for field in CLICK_COUNTERS
         ),
-        CounterCache(field="emails", of=LinkClicks, on=Link, when=has_value("clicks")),
+        CounterCache(
+            field="emails",
+            of=LinkClicks,
+            on=Link,
+            when=has_value("clicks"),
+            reads=("clicks",),
+        ),
         # Counters of mailings.
         CounterCache(
             field="cost",
@@ -198,5 +205,6 @@ LEDGER = Ledger(
         GiftDay: build_gift_day_row,
     },
     on_write=note_targets,
+    signatures={Email: sign_email},
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
 )

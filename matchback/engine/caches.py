@@ -12,13 +12,20 @@ serves settling, recounts and tests. You choose the type of the rows, such as a 
                              when=lambda article: article["state"] == "published")
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any, Generic, TypeVar
 
-from .contribution import Amounts, Contribution, Target, sum_contributions
+from .contribution import (
+    Amounts,
+    Contribution,
+    StoredShare,
+    Target,
+    sum_contributions,
+    to_text,
+)
 from .transaction import Tx
 
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
@@ -26,10 +33,14 @@ RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one sour
 COUNT_EVERY_ROW: Callable[[object], bool] = lambda row: True  # noqa: E731
 COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
+Signature = Callable[[Any], Hashable]
+MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
 # The parts of a counter: field, when, amount and by.
 CounterSpecs = tuple[
     tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
+
+Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,8 +73,8 @@ class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
     `reads` names the fields that these functions read, which must have simple values. If all
-    counters of a source name their fields, a recount reads only these fields, and computes equal
-    rows once.
+    counters of a source name their fields, a recount reads only these fields, and the engine
+    computes rows with equal values once.
     """
 
     reads: tuple[str, ...] | None = None
@@ -112,6 +123,8 @@ class Ledger:
         settled_alone: sources whose settling does more than count. If a due one is the target of
             another source, the engine increments its counters and leaves it due. Its own settling
             then counts it.
+        signatures: functions of a source's row. Rows with an equal signature must have equal
+            amounts, so the engine computes these once. By default, the values of all `reads`.
     """
 
     def __init__(
@@ -122,6 +135,7 @@ class Ledger:
         created_on_demand: Mapping[type, Callable[[Any], Mapping[str, Any]]] | None = None,
         on_write: WriteHook | None = None,
         settled_alone: Iterable[type] = (),
+        signatures: Mapping[type, Signature] | None = None,
     ) -> None:
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
@@ -143,6 +157,17 @@ class Ledger:
             for name in self.order
         }
         self._bundles = {name: _bundles(counters) for name, counters in self.counters.items()}
+        self._signatures = {
+            name: _sign_fields(fields)
+            for name in self.order
+            if self.counters[name] and (fields := self.reads(name)) is not None
+        } | {get_collection_name(of): sign for of, sign in (signatures or {}).items()}
+        self._known: dict[str, dict[Hashable, dict[int, Amounts]]] = {
+            name: {} for name in self.order
+        }
+        self._shared = {
+            name for name in self._signatures if _has_distinct_targets(self._bundles[name])
+        }
         self.flags = {
             name: tuple(flag for flag in flags if get_collection_name(flag.on) == name)
             for name in self.order
@@ -163,15 +188,57 @@ class Ledger:
         result: Contribution = {}
         if row.get("deleted_at") is not None:
             return result
-        for places, counters in self._bundles[source]:
+        known = self._recall(source, row)
+        for number, (places, _) in enumerate(self._bundles[source]):
             targets = [(name, row[link]) for name, link in places if row.get(link) is not None]
-            if targets and (amounts := _amounts(counters, row)):
+            if targets and (amounts := self._amounts(source, row, number, known)):
                 for target in targets:
                     if target in result:
                         result = sum_contributions((result, {target: amounts}))
                     else:
                         result[target] = amounts
         return result
+
+    def can_share(self, source: str) -> bool:
+        """Return whether `shares` gives the contributions of this source.
+
+        A source needs a signature, at most one target in each collection, and no latest times.
+        """
+        return source in self._shared
+
+    def shares(self, source: str, row: Mapping[str, Any]) -> list[StoredShare]:
+        """Return the stored form of a row's contribution. See `to_stored`."""
+        shares: dict[str, StoredShare] = {}
+        if row.get("deleted_at") is not None:
+            return []
+        known = self._recall(source, row)
+        for number, (places, _) in enumerate(self._bundles[source]):
+            targets = [
+                one
+                for name, link in places
+                if (id_ := row.get(link)) is not None
+                for one in (name, id_)
+            ]
+            if targets and (amounts := self._amounts(source, row, number, known)):
+                text = to_text(amounts)
+                shares.setdefault(text, [text]).extend(targets)
+        return list(shares.values())
+
+    def _recall(self, source: str, row: Mapping[str, Any]) -> dict[int, Amounts]:
+        """Return the known amounts of rows like this one, by the number of the bundle."""
+        if (sign := self._signatures.get(source)) is None:
+            return {}
+        known = self._known[source]
+        if len(known) > MAX_KNOWN_SIGNATURES:
+            known.clear()
+        return known.setdefault(sign(row), {})
+
+    def _amounts(
+        self, source: str, row: Mapping[str, Any], number: int, known: dict[int, Amounts]
+    ) -> Amounts:
+        if (amounts := known.get(number)) is None:
+            amounts = known[number] = _sum_amounts(self._bundles[source][number][1], row)
+        return amounts
 
     def reads(self, source: str) -> tuple[str, ...] | None:
         """Return the fields that decide a source's amounts, if all its counters name theirs."""
@@ -183,9 +250,18 @@ class Ledger:
         return tuple(sorted(fields))
 
 
+def _sign_fields(fields: Sequence[str]) -> Signature:
+    return lambda row: tuple(map(row.get, fields))
+
+
+def _has_distinct_targets(bundles: Sequence[Bundle]) -> bool:
+    names = [name for places, _ in bundles for name, _ in places]
+    return len(set(names)) == len(names)
+
+
 def _bundles(
     caches: Sequence[CounterCache[Any]],
-) -> list[tuple[list[tuple[str, str]], CounterSpecs]]:
+) -> list[Bundle]:
     """Group the counters of a source with equal functions, with their places as (collection, link).
 
     Fundraisers and mailings have equal counters of emails, which are computed once.
@@ -200,7 +276,7 @@ def _bundles(
     return [(places, counters) for counters, places in bundles.items()]
 
 
-def _amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
+def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
     for name, when, amount_of, by in counters:
         if (when is COUNT_EVERY_ROW or when(row)) and (

@@ -15,7 +15,9 @@ import orjson
 Target = tuple[str, Any]
 Amounts = dict[str, int]
 Contribution = dict[Target, Amounts]
+StoredShare = list[Any]  # [amounts as JSON, collection, ID, collection, ID…]
 StoredDocument = dict[str, Any]  # as MongoDB's driver returns it
+NO_AMOUNTS_TEXT = "{}"
 
 NO_AMOUNTS: Amounts = {}
 
@@ -65,7 +67,7 @@ def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
     return result
 
 
-def to_stored(contribution: Contribution) -> list[list[Any]]:
+def to_stored(contribution: Contribution) -> list[StoredShare]:
     """Return the stored form of a contribution: [amounts, collection, ID, collection, ID…].
 
     Amounts are JSON, and targets with equal amounts share them. This form is half as long as nested
@@ -73,9 +75,14 @@ def to_stored(contribution: Contribution) -> list[list[Any]]:
     """
     stored: dict[str, list[Any]] = {}
     for (collection, id_), amounts in contribution.items():
-        text = orjson.dumps(amounts, option=orjson.OPT_SORT_KEYS).decode()
+        text = to_text(amounts)
         stored.setdefault(text, [text]).extend((collection, id_))
     return list(stored.values())
+
+
+def to_text(amounts: Amounts) -> str:
+    """Return the stored form of amounts."""
+    return orjson.dumps(amounts, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
@@ -99,6 +106,12 @@ def read_share(share: Sequence[Any]) -> tuple[Amounts, Sequence[Any]]:
 def _read(text: str) -> Amounts:
     amounts: Amounts = orjson.loads(text)
     return amounts
+
+
+@lru_cache(maxsize=4096)
+def find_text_difference(now: str, before: str) -> Amounts:
+    """Return the amounts between two stored forms. Do not change them."""
+    return _less(_read(now), _read(before))
 
 
 def increase(row: StoredDocument, amounts: Mapping[str, int]) -> None:

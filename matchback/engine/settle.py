@@ -5,7 +5,7 @@ row or target meanwhile, MongoDB reports a write conflict, and the transaction s
 arithmetic can happen in memory, and a repeated run changes nothing.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,12 +15,15 @@ from pymongo import UpdateOne
 from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
+    NO_AMOUNTS_TEXT,
     Contribution,
     StoredDocument,
+    StoredShare,
     Target,
     add,
     difference,
     find_leaf,
+    find_text_difference,
     from_stored,
     increase,
     to_stored,
@@ -85,6 +88,7 @@ class _Settlement:
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
+        self.changed: Counter[tuple[Any, ...]] = Counter()
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.writer = BackgroundWriter()
@@ -117,16 +121,20 @@ class _Settlement:
         rows |= {id_: row for id_, row in self.targets.pop(name, {}).items() if id_ not in given}
         self._load(name, aimed.keys() - rows.keys())
         stays_due = name in self.ledger.settled_alone
+        account = self._account_shares if self.ledger.can_share(name) else self._account
         computed = list(rows.values())
         for start in range(0, len(computed), COMPUTED_ROWS_PER_WRITE):
             part = computed[start : start + COMPUTED_ROWS_PER_WRITE]
             for row in part:
-                self._increase(name, row, aimed.get(row["_id"], {}))
-                if row["_id"] in given or not (stays_due and "due" in row):
-                    self._settle(name, row)
+                update = self.updates[name, row["_id"]]
+                self._increase(name, row, update, aimed.get(row["_id"], {}))
+                if not (stays_due and "due" in row) or row["_id"] in given:
+                    account(name, row, update)
+                    self._clear_mark(name, row, update)
             # latest times are read after their sources are written
             if not self.ledger.latest[name]:
                 self._write(name, [row["_id"] for row in part])
+        self._add_changed()
 
     def _pending_ids(self, name: str) -> list[Any]:
         return [id_ for collection, id_ in self.pending if collection == name]
@@ -159,26 +167,49 @@ class _Settlement:
         update.set_on_insert({key: value for key, value in row.items() if key != "_id"})
         return row
 
-    def _increase(self, name: str, row: StoredDocument, amounts: Mapping[str, int]) -> None:
+    def _increase(
+        self, name: str, row: StoredDocument, update: Update, amounts: Mapping[str, int]
+    ) -> None:
         """Add to a record's own counters, and set the flags that follow from them."""
-        update = self.updates[name, row["_id"]]
         increase(row, amounts)
         _foresee(row, update)
         for flag in self.ledger.flags[name]:
-            if row.get(flag.field) != flag.when(row):
-                row[flag.field] = flag.when(row)
-                update.set({flag.field: row[flag.field]})
+            if row.get(flag.field) != (value := flag.when(row)):
+                row[flag.field] = value
+                update.set({flag.field: value})
 
-    def _settle(self, name: str, row: StoredDocument) -> None:
+    def _account(self, name: str, row: StoredDocument, update: Update) -> None:
         """Add the change of the record's contribution to its targets, and store the new one."""
-        update = self.updates[name, row["_id"]]
         before = from_stored(row.get("counted"))
         now = self.ledger.contribution(name, row)
-        change = difference(now, before)
-        if change:
+        if change := difference(now, before):
             add(self.pending, change)
             update.set({"counted": to_stored(now)})
             self._note_latest(name, change)
+
+    def _account_shares(self, name: str, row: StoredDocument, update: Update) -> None:
+        """Do the same as `_account`, but add up equal changes of many records first."""
+        before: list[StoredShare] = row.get("counted") or []
+        now = self.ledger.shares(name, row)
+        if now == before:
+            return
+        if before and [share[1:] for share in now] != [share[1:] for share in before]:
+            self._account(name, row, update)  # another target, or the form of an earlier version
+            return
+        update.set({"counted": now})
+        for place, (text, *targets) in enumerate(now):
+            was = before[place][0] if before else NO_AMOUNTS_TEXT
+            if text != was:
+                self.changed[text, was, *targets] += 1
+
+    def _add_changed(self) -> None:
+        for (text, was, *targets), number in self.changed.items():
+            amounts = find_text_difference(text, was)
+            for place in range(0, len(targets), 2):
+                add(self.pending, {(targets[place], targets[place + 1]): amounts}, number)
+        self.changed.clear()
+
+    def _clear_mark(self, name: str, row: StoredDocument, update: Update) -> None:
         if "due" in row:
             self._note_own_latest(name, row)
             update.unset("due", "trouble")
