@@ -19,6 +19,7 @@ from graphlib import TopologicalSorter
 from typing import Any, Generic, TypeVar
 
 from .contribution import Amounts, Contribution, Target, sum_contributions
+from .index_table import IndexTable
 from .transaction import Tx
 
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
@@ -112,6 +113,7 @@ class Ledger:
         settled_alone: sources whose settling does more than count. If a due one is the target of
             another source, the engine increments its counters and leaves it due. Its own settling
             then counts it.
+        index_tables: collections that repeat fields of targets, so that queries find them.
     """
 
     def __init__(
@@ -122,10 +124,12 @@ class Ledger:
         created_on_demand: Mapping[type, Callable[[Any], Mapping[str, Any]]] | None = None,
         on_write: WriteHook | None = None,
         settled_alone: Iterable[type] = (),
+        index_tables: Sequence[IndexTable] = (),
     ) -> None:
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
+        self.index_tables = tuple(index_tables)
         self.created = {
             get_collection_name(on): new for on, new in (created_on_demand or {}).items()
         }
@@ -154,6 +158,10 @@ class Ledger:
             name: tuple(c for c in caches if isinstance(c, LatestCache) and c.target == name)
             for name in self.order
         }
+
+    def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:
+        """Return the index tables of a collection's records."""
+        return tuple(table for table in self.index_tables if table.source == name)
 
     def contribution(self, source: str, row: Mapping[str, Any]) -> Contribution:
         """Return the current contribution of a collection's row.

@@ -1,0 +1,28 @@
+"""The layout before index tables: users and emails had the indexes themselves.
+
+`matchback migrate` fills the index tables and then drops these indexes. Until then, readers use
+them, because the index tables are incomplete.
+"""
+
+from mongoengine import get_db
+
+FORMER_USER_INDEXES = tuple(
+    f"organization_id_1_{name}_1__id_1"
+    for name in ("donations_count", "emails_count", "last_donated_at")
+)
+FORMER_RARE_ACTIONS_INDEX = "mailing_rare"
+FORMER_EMAIL_INDEXES = (
+    "organization_id_1_donations_count_1__id_1",
+    "organization_id_1_donated_1__id_1",
+    FORMER_RARE_ACTIONS_INDEX,
+)
+
+
+def has_former_user_indexes() -> bool:
+    """Return whether the index table of users may be incomplete."""
+    return not get_db().users.index_information().keys().isdisjoint(FORMER_USER_INDEXES)
+
+
+def has_former_email_indexes() -> bool:
+    """Return whether the index table of emails may be incomplete."""
+    return not get_db().emails.index_information().keys().isdisjoint(FORMER_EMAIL_INDEXES)
