@@ -31,6 +31,7 @@ from documents.index_tables.email_index import (
     EmailIndex,
     has_rare_action,
 )
+from documents.index_tables.former_layout import is_email_index_filled, is_user_index_filled
 from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
@@ -212,6 +213,7 @@ LEDGER = Ledger(
             fields=USER_INDEX_FIELDS,
             fixed=("organization_id",),
             pending=("rematch_due", "erase_due"),
+            is_filled=is_user_index_filled,
         ),
         IndexTable(
             of=Email,
@@ -219,6 +221,7 @@ LEDGER = Ledger(
             fields=EMAIL_INDEX_FIELDS,
             fixed=EMAIL_INDEX_LINKS,
             when=has_rare_action,
+            is_filled=is_email_index_filled,
         ),
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py

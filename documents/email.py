@@ -12,6 +12,7 @@ from mongoengine import (
     ObjectIdField,
     QuerySet,
     StringField,
+    get_db,
 )
 
 from documents.errors import NotFound, Unacceptable
@@ -21,7 +22,7 @@ from documents.index_tables.email_index import MAILING_ROWS_INDEX, EmailIndex
 from documents.index_tables.email_pages import list_by_gifts
 from documents.index_tables.former_layout import (
     FORMER_RARE_ACTIONS_INDEX,
-    has_former_email_indexes,
+    is_email_index_filled,
 )
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
@@ -161,7 +162,7 @@ class Email(CountedRecord, Record):
         )
         if did in COMMON_ACTIONS:
             return cls._among(mailing, older, picks[0], number, fields)
-        if picks and not has_former_email_indexes():
+        if picks and is_email_index_filled(get_db()):
             return cls._with_rare_actions(mailing, {**older, "$or": picks}, number, fields)
         found = {
             row["_id"]: row

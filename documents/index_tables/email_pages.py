@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 
 from documents.index_tables.email_index import EmailIndex
-from documents.index_tables.former_layout import has_former_email_indexes
+from documents.index_tables.former_layout import is_email_index_filled
 from documents.index_tables.user_pages import fetch_in_order
 from documents.storage.pagination import (
     RecordPage,
@@ -42,7 +43,7 @@ def list_by_gifts(
     is_by_gifts = sort.removeprefix("-") == "donations_count"
     if not (is_by_gifts or filters.get("donated") is True) or "user_id" in filters:
         return None
-    if has_former_email_indexes():
+    if not is_email_index_filled(get_db()):
         return None
     if is_by_gifts:
         return _Reading(emails, organization_id, filters, sort, limit).read(cursor)

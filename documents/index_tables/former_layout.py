@@ -4,7 +4,9 @@
 them, because the index tables are incomplete.
 """
 
-from mongoengine import get_db
+from typing import Any
+
+from pymongo.database import Database
 
 FORMER_USER_INDEXES = tuple(
     f"organization_id_1_{name}_1__id_1"
@@ -18,11 +20,11 @@ FORMER_EMAIL_INDEXES = (
 )
 
 
-def has_former_user_indexes() -> bool:
-    """Return whether the index table of users may be incomplete."""
-    return not get_db().users.index_information().keys().isdisjoint(FORMER_USER_INDEXES)
+def is_user_index_filled(database: Database[Any]) -> bool:
+    """Return whether every user has a row in the index table."""
+    return database.users.index_information().keys().isdisjoint(FORMER_USER_INDEXES)
 
 
-def has_former_email_indexes() -> bool:
-    """Return whether the index table of emails may be incomplete."""
-    return not get_db().emails.index_information().keys().isdisjoint(FORMER_EMAIL_INDEXES)
+def is_email_index_filled(database: Database[Any]) -> bool:
+    """Return whether every email with a rare action has a row in the index table."""
+    return database.emails.index_information().keys().isdisjoint(FORMER_EMAIL_INDEXES)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 
-from documents.index_tables.former_layout import has_former_user_indexes
+from documents.index_tables.former_layout import is_user_index_filled
 from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.storage.pagination import RecordPage, read_page
 from documents.storage.record import Record
@@ -25,7 +26,9 @@ def list_by_counter(
     A filter by name or address matches few users, which MongoDB sorts itself. A page is short if
     users were deleted a moment ago.
     """
-    if sort.removeprefix("-") not in USER_INDEX_FIELDS or filters or has_former_user_indexes():
+    if sort.removeprefix("-") not in USER_INDEX_FIELDS or filters:
+        return None
+    if not is_user_index_filled(get_db()):
         return None
     page = read_page(UserIndex, organization_id, filters={}, sort=sort, limit=limit, cursor=cursor)
     return RecordPage(fetch_in_order(users, organization_id, page.records), page.next_cursor)

@@ -11,12 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from pymongo import DeleteOne, ReplaceOne
+from pymongo.database import Database
 
 from .contribution import StoredDocument
 from .transaction import Tx
 
 RowWrite = ReplaceOne[StoredDocument] | DeleteOne
 INCLUDE_EVERY_ROW: Callable[[Any], bool] = lambda row: True  # noqa: E731
+ALWAYS: Callable[[Any], bool] = lambda database: True  # noqa: E731
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +31,7 @@ class IndexTable:
         when: whether a record has a row, by its `fields`. A deleted record has none.
         pending: fields of a record that something else will settle soon. While one is set, a
             recount accepts that the row is missing, or that the row of a deleted record remains.
+        is_filled: whether older records have their rows. Until then, a recount ignores the table.
     """
 
     of: type
@@ -37,6 +40,7 @@ class IndexTable:
     fixed: tuple[str, ...] = ()
     when: Callable[[Any], bool] = INCLUDE_EVERY_ROW
     pending: tuple[str, ...] = ("due", "trouble")
+    is_filled: Callable[[Database[Any]], bool] = ALWAYS
 
     @cached_property
     def source(self) -> str:

@@ -86,7 +86,10 @@ class Comparison:
             row["_id"]: row for row in found.sort("_id", 1).limit(limit or COMPARED_ROWS_PER_PAGE)
         }
         last_id = next(reversed(rows), None)
-        return Page(last_id, len(rows), list(self._drifts(name, rows)))
+        drifts = list(self._drifts(name, rows))
+        off = {drift.id for drift in drifts}
+        right = {id_: row for id_, row in rows.items() if id_ not in off}
+        return Page(last_id, len(rows), [*drifts, *self._indexed(name, right)])
 
     def _kept(self, name: str) -> set[str]:
         """Return the fields of a target that the ledger maintains."""
@@ -110,10 +113,12 @@ class Comparison:
         if right is not None:
             yield from self._targets(name, live, right.result())
             yield from self._latest(name, live)
-        yield from self._indexed(name, rows)
 
     def _indexed(self, name: str, rows: Mapping[Any, Any]) -> Iterator[Drift]:
+        """Compare index tables with these correct records. A repair of others copies them again."""
         for table in self._ledger.index_tables_of(name):
+            if not table.is_filled(self._tx.database):
+                continue
             for id_, actual, expected in find_wrong_rows(self._tx, table, rows):
                 off = (one for one in table.copied if actual.get(one) != expected.get(one))
                 if (field := next(off, None)) is not None:
