@@ -98,7 +98,6 @@ class Email(CountedRecord, Record):
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],
-            due_index(),
             due_index("fundraiser_id"),
             failed_index(),
         ],

@@ -114,7 +114,12 @@ RETIRED_INDEXES: dict[str, tuple[str, ...]] = {
 # Indexes that readers use until a migration has finished, by the number of the migration.
 REPLACED_INDEXES: dict[int, dict[str, tuple[str, ...]]] = {
     USER_INDEX_MIGRATION: {"users": FORMER_USER_INDEXES},
-    EMAIL_INDEX_MIGRATION: {"emails": FORMER_EMAIL_INDEXES},
+    EMAIL_INDEX_MIGRATION: {
+        "emails": (*FORMER_EMAIL_INDEXES, "due"),
+        # No worker of the earlier version runs after a migration.
+        "donations": ("due",),
+        "mailings": ("due",),
+    },
 }
 
 
