@@ -6,9 +6,12 @@ includes the user. If that fails, the worker that follows the new user adds it.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from mongoengine import DateTimeField, IntField, ObjectIdField, get_db
+from pymongo import WriteConcern
+from pymongo.errors import DuplicateKeyError
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
@@ -39,9 +42,14 @@ def add_rows(users: Iterable[Mapping[str, Any]]) -> None:
 
 
 def add_missing_row(user: Mapping[str, Any]) -> None:
-    """Add the row of a user who has none. Leave an existing row unchanged."""
-    row = _build_row(user)
-    get_db().user_index.update_one({"_id": row.pop("_id")}, {"$setOnInsert": row}, upsert=True)
+    """Add the row of a user who has none. Leave an existing row unchanged.
+
+    One server acknowledges the write. If a failover loses it, the worker that follows the new user
+    adds the row again.
+    """
+    rows = get_db().user_index.with_options(write_concern=WriteConcern(1))
+    with suppress(DuplicateKeyError):
+        rows.insert_one(_build_row(user))
 
 
 def _build_row(user: Mapping[str, Any]) -> dict[str, Any]:
