@@ -27,11 +27,19 @@ from documents.email import Email
 from documents.event import EVENT_COUNTER_CONDITIONS, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
+from documents.index_tables.email_index import (
+    EMAIL_INDEX_FIELDS,
+    EMAIL_INDEX_LINKS,
+    EmailIndex,
+    has_rare_action,
+)
+from documents.index_tables.former_layout import is_email_index_filled, is_user_index_filled
+from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.storage.export_outbox import note_targets
 from documents.user import User
-from matchback.engine import Cache, CounterCache, Flag, LatestCache, Ledger
+from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
 
 
 def _gifts(on: type) -> list[Cache]:
@@ -206,5 +214,23 @@ LEDGER = Ledger(
     },
     on_write=note_targets,
     signatures={Email: sign_email},
+    index_tables=[
+        IndexTable(
+            of=User,
+            on=UserIndex,
+            fields=USER_INDEX_FIELDS,
+            fixed=("organization_id",),
+            pending=("rematch_due", "erase_due"),
+            is_filled=is_user_index_filled,
+        ),
+        IndexTable(
+            of=Email,
+            on=EmailIndex,
+            fields=EMAIL_INDEX_FIELDS,
+            fixed=EMAIL_INDEX_LINKS,
+            when=has_rare_action,
+            is_filled=is_email_index_filled,
+        ),
+    ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
 )

@@ -100,7 +100,6 @@ class Donation(FormerMatchReader, CountedRecord, Record):
             known_index("mailing_donor_id"),
             known_index("fundraiser_day_id"),
             known_index("mailing_day_id"),
-            due_index(),
             due_index("fundraiser_id"),
             failed_index(),
         ],

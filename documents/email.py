@@ -12,14 +12,22 @@ from mongoengine import (
     ObjectIdField,
     QuerySet,
     StringField,
+    get_db,
 )
 
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.giving_links.link_token import make_token
+from documents.index_tables.email_index import MAILING_ROWS_INDEX, EmailIndex
+from documents.index_tables.email_pages import list_by_gifts
+from documents.index_tables.former_layout import (
+    FORMER_RARE_ACTIONS_INDEX,
+    is_email_index_filled,
+)
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
 from documents.storage.marks import due_index, failed_index, unique_index
+from documents.storage.pagination import RecordPage
 from documents.storage.record import CountedRecord, Record
 from documents.user import User
 from documents.values.time import now
@@ -32,12 +40,8 @@ RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
     "bounced": ("bounced_at", "dropped_at"),
     "left": ("unsubscribed_at", "spam_reported_at"),
 }
-# One index serves all rare actions. Opens and clicks have none, because MongoDB rebuilds all index
-# keys of an email when an indexed field changes. Indexes on these fields would slow counting; see
-# docs/decisions/21-no-sort-by-opens.md.
-RARE_ACTION_FIELDS = ("donated", "bounced_at", "dropped_at", "unsubscribed_at", "spam_reported_at")
-RARE_ACTIONS_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
-    "mailing_rare",
+ID_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
+    "_id_",
     "mailing_id_1__id_1",
     "user_id_1_fundraiser_id_1_sent_at_1",
 )
@@ -79,6 +83,7 @@ class Email(CountedRecord, Record):
     spam_reported_at = DateTimeField()
     left = MapField(DateTimeField())  # when the user left, by unsubscribe group or "all"
     back = MapField(DateTimeField())
+    # This and the other rare actions are found by means of their index table.
     donated = BooleanField(default=False)
     donations_count = IntField(default=0)
     raised = MapField(IntField())
@@ -90,22 +95,9 @@ class Email(CountedRecord, Record):
         "indexes": [
             unique_index("import_key"),
             ["organization_id", "id"],
-            ["organization_id", "donations_count", "id"],
-            {
-                "fields": ["organization_id", "donated", "id"],
-                "partialFilterExpression": {"donated": True},
-            },
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],
-            {
-                "fields": ["mailing_id", "id"],
-                "name": RARE_ACTIONS_INDEX,
-                "partialFilterExpression": {
-                    "$or": [build_action_condition(field) for field in RARE_ACTION_FIELDS]
-                },
-            },
-            due_index(),
             due_index("fundraiser_id"),
             failed_index(),
         ],
@@ -169,17 +161,42 @@ class Email(CountedRecord, Record):
         )
         if did in COMMON_ACTIONS:
             return cls._among(mailing, older, picks[0], number, fields)
+        if picks and is_email_index_filled(get_db()):
+            return cls._with_rare_actions(mailing, {**older, "$or": picks}, number, fields)
         found = {
             row["_id"]: row
             for pick in picks or [{}]
             for row in cls.query_mailing(
-                mailing, older | pick, RARE_ACTIONS_INDEX if pick else MAILING_ID_INDEX, fields
+                mailing,
+                older | pick,
+                FORMER_RARE_ACTIONS_INDEX if pick else MAILING_ID_INDEX,
+                fields,
             )
             .order_by("-id")
             .limit(number)
         }
         rows = [found[id_] for id_ in sorted(found, reverse=True)[:number]]
         return rows, rows[-1]["_id"] if len(rows) == number else None
+
+    @classmethod
+    def _with_rare_actions(
+        cls, mailing: Mailing, query: dict[str, Any], number: int, fields: Sequence[str]
+    ) -> tuple[list[EmailRow], ObjectId | None]:
+        """Return a page of emails from the index table.
+
+        It is short if emails were deleted a moment ago.
+        """
+        of = {"organization_id": mailing.organization_id, "mailing_id": mailing.id}
+        found = EmailIndex.objects(__raw__={**of, **query}).hint(MAILING_ROWS_INDEX)
+        ids = [row.id for row in found.only("id").order_by("-id").limit(number)]
+        these = cls.query_mailing(mailing, {"_id": {"$in": ids}}, ID_INDEX, fields)
+        rows = sorted(these, key=lambda row: row["_id"], reverse=True)
+        return rows, ids[-1] if len(ids) == number else None
+
+    @classmethod
+    def list_sorted(cls, organization_id: ObjectId, **asked: Any) -> RecordPage | None:
+        """Return a page of emails with gifts, or in the order of gifts; None for other lists."""
+        return list_by_gifts(cls, organization_id, **asked)
 
     @classmethod
     def _among(

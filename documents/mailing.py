@@ -31,7 +31,6 @@ class Mailing(CountedRecord, SharedCounters, Record):
             ["organization_id", "donations_count", "id"],
             ["organization_id", "emails_count", "id"],
             ["fundraiser_id", "id"],
-            due_index(),
             due_index("fundraiser_id"),
             failed_index(),
         ],

@@ -14,6 +14,8 @@ from mongoengine import (
 )
 
 from documents.errors import Conflict
+from documents.index_tables.user_index import add_missing_row
+from documents.index_tables.user_pages import list_by_counter
 from documents.people.search_words import (
     build_word_condition,
     list_search_words,
@@ -23,6 +25,7 @@ from documents.people.search_words import (
 from documents.people.spellings import PeopleByAddress, list_address_keys, list_safe_keys
 from documents.storage.export_outbox import EXPORT_INDEX, Exported, build_export_mark
 from documents.storage.marks import build_text_condition, text_index, unique_index
+from documents.storage.pagination import RecordPage
 from documents.storage.record import Record
 from documents.values.address import to_canonical, to_mailbox
 from documents.values.time import now
@@ -58,6 +61,7 @@ class User(Exported, Record):
     rematch_due = DateTimeField()
     rematch_page = DictField()  # progress of that work, with the mark that it belongs to
 
+    # Sorted by means of their index table.
     emails_count = IntField(default=0)
     donations_count = IntField(default=0)
     donated = MapField(IntField())
@@ -81,9 +85,6 @@ class User(Exported, Record):
             EXPORT_INDEX,
             ["organization_id", "id"],
             ["organization_id", "name", "id"],
-            ["organization_id", "donations_count", "id"],
-            ["organization_id", "emails_count", "id"],
-            ["organization_id", "last_donated_at", "id"],
         ],
     }
 
@@ -101,6 +102,21 @@ class User(Exported, Record):
         if not is_new:
             raise Conflict("A user with this email exists. Use or change that user.")
         return user
+
+    def insert(self) -> Self:
+        """Store a new user with the row in the index table; see `Record.insert`."""
+        user = super().insert()
+        add_missing_row(user.to_mongo())
+        return user
+
+    def mark_deleted(self, **also: Any) -> None:
+        """Mark the user as deleted, and as due, so that a worker deletes the index table's row."""
+        super().mark_deleted(rematch_due=now(), **also)
+
+    @classmethod
+    def list_sorted(cls, organization_id: ObjectId, **asked: Any) -> RecordPage | None:
+        """Return a page in the order of a counter; None for other lists."""
+        return list_by_counter(cls, organization_id, **asked)
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from documents.privacy import erasure
 from documents.rows.collections import collection
 from documents.rows.user import UserRow
 from documents.settling import settle as settling
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import list_groups_by_age
 from documents.tracking import ingest, unmatched
 from documents.values.time import now
 from jobs.tasks import build_settling_policy
@@ -55,7 +55,7 @@ def iterate_due_groups(
         seconds: maximum time for a group to isolate bad records before the next group's turn.
     """
     before = now() - older_than
-    for id_ in _groups("deliveries", "organization_id", before):
+    for id_ in _groups("deliveries", before):
         yield (
             ("tally", id_),
             partial(ingest.tally_organization, id_, build_settling_policy().clicks, seconds),
@@ -65,7 +65,7 @@ def iterate_due_groups(
             partial(payments.ingest_payments, id_, build_settling_policy(), seconds),
         )
     look_again = now() - max(older_than, unmatched.UNMATCHED_RETRY_INTERVAL)
-    for id_ in _groups("events", "organization_id", look_again):
+    for id_ in _groups("events", look_again):
         yield (
             ("look again", id_),
             partial(ingest.retry_unmatched_events, id_, build_settling_policy().clicks, seconds),
@@ -75,11 +75,11 @@ def iterate_due_groups(
     for id_ in erased_items.list_organizations_with_items():
         yield ("empty posts", id_), partial(erased_items.empty_noted_items, id_)
     yield ("follow users", None), _follow_users
-    for id_ in _groups("late_touches", "organization_id", now()):
+    for id_ in _groups("late_touches", now()):
         yield ("follow touches", id_), partial(_follow_touches, id_, seconds)
     fundraisers: dict[ObjectId, None] = {}
     for source in settling.SETTLING_ORDER:
-        fundraisers |= _groups(source, "fundraiser_id", before)
+        fundraisers |= _groups(source, before)
     for id_ in fundraisers:
         yield (
             ("settle", id_),
@@ -87,17 +87,9 @@ def iterate_due_groups(
         )
 
 
-def _groups(source: str, group: str, before: datetime) -> dict[ObjectId, None]:
+def _groups(source: str, before: datetime) -> dict[ObjectId, None]:
     """Return the groups with due records. The group that has waited longest comes first."""
-    query = {"due": {**DUE_FILTER["due"], "$lte": before}, **exclude_postponed(now())}
-    found = get_db()[source].aggregate(
-        [
-            {"$match": query},
-            {"$group": {"_id": f"${group}", "since": {"$min": "$due"}}},
-            {"$sort": {"since": 1}},
-        ]
-    )
-    return {row["_id"]: None for row in found}
+    return dict.fromkeys(list_groups_by_age(source, before, **exclude_postponed(now())))
 
 
 def _follow_users() -> int:

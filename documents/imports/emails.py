@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError
 from config.database import await_majority
 from documents.email import Email
 from documents.imports.line import ImportKey, ImportLine
+from documents.index_tables.user_index import add_rows
 from documents.people.search_words import list_search_words
 from documents.people.spellings import index_people, list_all_address_keys
 from documents.rows.collections import T, collection
@@ -133,7 +134,7 @@ class EmailImport:
         by_address = self._users(addresses)
         missing = {name: line for name, line in addresses.items() if name not in by_address}
         if missing and not self.dry_run:
-            self._insert(UserRow, [self._user_row(line) for line in missing.values()])
+            self._add_users(list(missing.values()))
             by_address |= self._users(missing)
         good = []
         for line in lines:
@@ -150,6 +151,11 @@ class EmailImport:
             else:
                 self._refuse_name(line, "user_id", "Must be the ID of a user.")
         return good
+
+    def _add_users(self, lines: list[ImportLine]) -> None:
+        rows = [self._user_row(line) for line in lines]
+        refused = self._insert(UserRow, rows)
+        add_rows(row for place, row in enumerate(rows) if place not in refused)
 
     def _user_row(self, line: ImportLine) -> UserRow:
         row = line.user_row(self.organization_id)

@@ -14,6 +14,7 @@ from bson import ObjectId
 from mongoengine import get_db
 from pymongo import UpdateOne
 
+from documents.index_tables.user_index import USER_INDEX_FIELDS, follow_users
 from documents.matching.rematch import MARKED_GIFTS_PER_BATCH, list_user_mailboxes, mark_for_rematch
 from documents.rows.donation import DonationRow
 from documents.rows.user import UserRow
@@ -23,7 +24,11 @@ from matchback.engine import Tx
 REMATCH_DUE_FILTER: dict[str, Any] = {"rematch_due": {"$type": "date"}}
 USERS_PER_BATCH = 500
 REMATCH_FIELDS = ("rematch_due", "rematch_mailboxes", "rematch_page")
-CHANGED_USER_FIELDS = ("organization_id", "mailbox", "former_mailboxes", *REMATCH_FIELDS)
+CHANGED_USER_FIELDS = (
+    *("organization_id", "mailbox", "former_mailboxes", "deleted_at"),
+    *REMATCH_FIELDS,
+    *USER_INDEX_FIELDS,
+)
 REMATCH_DONE_UPDATE: dict[str, Any] = {"$unset": dict.fromkeys(REMATCH_FIELDS, "")}
 
 
@@ -31,6 +36,7 @@ def mark_gifts_of_users() -> set[ObjectId]:
     """Mark the gifts of all due users. Return the fundraisers whose gifts were marked."""
     fundraisers: set[ObjectId] = set()
     while not shutdown.has_begun() and (users := _due()):
+        follow_users(users)
         by_organization: defaultdict[ObjectId, list[UserRow]] = defaultdict(list)
         for user in users:
             by_organization[user["organization_id"]].append(user)

@@ -23,12 +23,16 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
+from documents.index_tables.email_index import EmailIndex
+from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
+from documents.index_tables.user_index import UserIndex
 from documents.link import Link, LinkClicks
 from documents.mailing import Mailing
 from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
+from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
 from documents.organization import Organization
 from documents.payments.payment import Payment
@@ -51,9 +55,11 @@ DOCUMENT_CLASSES = (
     SignInLink,
     WebhookKey,
     User,
+    UserIndex,
     Fundraiser,
     Mailing,
     Email,
+    EmailIndex,
     Donation,
     PastMatch,
     Payment,
@@ -88,7 +94,7 @@ DOCUMENT_CLASSES = (
 INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
-RETIRED_INDEXES = {
+RETIRED_INDEXES: dict[str, tuple[str, ...]] = {
     "donations": (
         "organization_id_1_match_1__id_1",
         "user_id_1__id_1",
@@ -104,6 +110,16 @@ RETIRED_INDEXES = {
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
     "payments": ("organization_id_1",),
+}
+# Indexes that readers use until a migration has finished, by the number of the migration.
+REPLACED_INDEXES: dict[int, dict[str, tuple[str, ...]]] = {
+    USER_INDEX_MIGRATION: {"users": FORMER_USER_INDEXES},
+    EMAIL_INDEX_MIGRATION: {
+        "emails": (*FORMER_EMAIL_INDEXES, "due"),
+        # No worker of the earlier version runs after a migration.
+        "donations": ("due",),
+        "mailings": ("due",),
+    },
 }
 
 
@@ -124,10 +140,13 @@ def create_missing_indexes() -> None:
 
 def drop_retired_indexes() -> None:
     """Drop indexes that no current query needs."""
-    for name, retired in RETIRED_INDEXES.items():
-        collection = get_db()[name]
-        for index in collection.index_information().keys() & set(retired):
-            _drop(collection, index)
+    finished = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
+    replaced = [REPLACED_INDEXES.get(row["_id"], {}) for row in finished]
+    for retired in (RETIRED_INDEXES, *replaced):
+        for name, indexes in retired.items():
+            collection = get_db()[name]
+            for index in collection.index_information().keys() & set(indexes):
+                _drop(collection, index)
 
 
 def _drop(collection: Collection[Any], index: str) -> None:

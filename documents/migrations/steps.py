@@ -21,6 +21,11 @@ from documents.migrations.addresses import (
 )
 from documents.migrations.counting import count_settled_rows, name_donors
 from documents.migrations.events import add_event_facts
+from documents.migrations.index_tables import (
+    EMAIL_INDEX_MIGRATION,
+    USER_INDEX_MIGRATION,
+    fill_index_table,
+)
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
@@ -187,4 +192,13 @@ MIGRATIONS = (
     Migration(PAYMENTS_NAMED, "Add mailboxes to payments", "payments", name_payments),
     Migration(18, "Rename match classes of gifts", "donations", rename_matches),
     Migration(19, "Rename match classes of past matches", "past_matches", rename_past_matches),
+    Migration(
+        USER_INDEX_MIGRATION, "Fill the index table of users", "users", fill_index_table("users")
+    ),
+    Migration(
+        EMAIL_INDEX_MIGRATION,
+        "Fill the index table of emails",
+        "emails",
+        fill_index_table("emails"),
+    ),
 )

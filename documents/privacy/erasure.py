@@ -18,6 +18,7 @@ from documents.erased import items as erased_items
 from documents.erased.links import erase_links
 from documents.erased.person import ERASED_NAME, Person, identify_person, list_stored_forms
 from documents.errors import NotFound
+from documents.index_tables.user_index import delete_rows
 from documents.privacy import retention
 from documents.privacy.gifts import erase_gifts, erase_mentions
 from documents.privacy.payments import erase_payments
@@ -87,6 +88,7 @@ def erase_user(user_id: ObjectId) -> bool:
     if user is None:
         return True
     person = identify_person(user)
+    delete_rows([user_id])
     get_db().emails.update_many({"user_id": user_id}, {"$set": {"erased": True}})
     finished = True
     if user.get("erasing"):

@@ -15,6 +15,7 @@ from documents.rows.collections import collection
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling.failed_job import FAILED_FILTER, FAILED_JOB_FIELDS, JOB_NAMES, FailedJob
 from documents.storage import export_outbox
+from documents.storage.due_groups import count_due, find_oldest
 from documents.storage.export_state import WarehouseState
 from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
@@ -23,8 +24,7 @@ MAX_COUNTED_RECORDS = 10_000  # limits the cost of a query when many records are
 MAX_SHOWN_FAILED_JOBS = 100
 MAX_SHOWN_DUPLICATES = 100
 WAITING_LABELS = ("donations", "deliveries", "emails", "mailings", "late_touches")
-# The field that marks each kind of record as due.
-DUE_FIELDS = {**dict.fromkeys(WAITING_LABELS, "due"), "users": "rematch_due"}
+USER_DUE_FIELD = "rematch_due"
 MAX_INSPECTED_POSTS = 50
 MAX_INSPECTED_KEYS = 1000
 KEYS_BY_PROVIDER_INDEX = {"organization_id": 1, "provider": 1}
@@ -149,13 +149,10 @@ def _warehouse() -> WarehouseLag:
 
 
 def _waiting(organization_id: ObjectId, kind: str) -> WaitingRecords:
-    due = {"organization_id": organization_id, **DUE_FILTER}
-    found = get_db()[kind]
-    first = found.find_one(due, {"due": 1}, sort=[("due", 1)])
+    first = find_oldest(kind, organization_id)
     age = (now() - first["due"]).total_seconds() if first else 0.0
-    return WaitingRecords(
-        kind, found.count_documents(due, limit=MAX_COUNTED_RECORDS), max(0.0, age)
-    )
+    count = count_due(kind, MAX_COUNTED_RECORDS, organization_id=organization_id)
+    return WaitingRecords(kind, count, max(0.0, age))
 
 
 def measure_service_health() -> ServiceHealth:
@@ -168,7 +165,7 @@ def measure_service_health() -> ServiceHealth:
     """
     stands = SteadyRecount.current()
     return ServiceHealth(
-        [_due(kind, mark) for kind, mark in DUE_FIELDS.items()],
+        [*map(_due, WAITING_LABELS), _due_users()],
         _failed(),
         RecountResult(stands.last_off, stands.last_finished_at),
         _warehouse() if export_outbox.has_warehouse() else None,
@@ -177,14 +174,23 @@ def measure_service_health() -> ServiceHealth:
     )
 
 
-def _due(kind: str, mark: str) -> DueRecords:
-    found, due, by = get_db()[kind], {mark: DUE_FILTER["due"]}, [(mark, 1)]
-    first = found.find_one(due, {mark: 1, "trouble.tries": 1}, sort=by, hint=by)
+def _due(kind: str) -> DueRecords:
+    first = find_oldest(kind, fields=("trouble.tries",))
     if first is None:
         return DueRecords(kind, 0, 0.0, 0)
-    count = found.count_documents(due, limit=MAX_COUNTED_RECORDS, hint=by)
-    age = max(0.0, (now() - first[mark]).total_seconds())
-    return DueRecords(kind, count, age, (first.get("trouble") or {}).get("tries", 0))
+    tries = (first.get("trouble") or {}).get("tries", 0)
+    age = max(0.0, (now() - first["due"]).total_seconds())
+    return DueRecords(kind, count_due(kind, MAX_COUNTED_RECORDS), age, tries)
+
+
+def _due_users() -> DueRecords:
+    due, by = {USER_DUE_FIELD: DUE_FILTER["due"]}, [(USER_DUE_FIELD, 1)]
+    first = get_db().users.find_one(due, {USER_DUE_FIELD: 1}, sort=by, hint=by)
+    if first is None:
+        return DueRecords("users", 0, 0.0, 0)
+    count = get_db().users.count_documents(due, limit=MAX_COUNTED_RECORDS, hint=by)
+    age = max(0.0, (now() - first[USER_DUE_FIELD]).total_seconds())
+    return DueRecords("users", count, age, 0)
 
 
 def _failed() -> FailedJobSummary:

@@ -42,6 +42,8 @@ def list_page(
 ) -> RecordPage:
     """Return one page of an organization's live records.
 
+    A document can have a method `list_sorted` for orders that its own collection has no index of.
+
     Args:
         sort: a stored field, with a minus for descending order. IDs break ties, unless the
             document's sort fields are unique (`ties = False`). `_id` stands for the document's
@@ -51,6 +53,22 @@ def list_page(
     Raises:
         InvalidCursor: this list did not make the cursor.
     """
+    asked: dict[str, Any] = {"filters": filters, "sort": sort, "limit": limit, "cursor": cursor}
+    list_sorted = getattr(document, "list_sorted", None)
+    page: RecordPage | None = list_sorted(organization_id, **asked) if list_sorted else None
+    return page or read_page(document, organization_id, **asked)
+
+
+def read_page(
+    document: type[Document],
+    organization_id: ObjectId,
+    *,
+    filters: Mapping[str, Any],
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> RecordPage:
+    """Return one page from the document's own collection; see `list_page`."""
     identity = getattr(document, "identity", "_id")
     field, descending = sort.removeprefix("-"), sort.startswith("-")
     field = identity if field == "_id" else field

@@ -74,6 +74,7 @@ class Snapshot:
         *,
         sort: Mapping[str, int] | None = None,
         limit: int = 0,
+        hint: str | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the documents of a collection at the snapshot's time."""
         command: dict[str, Any] = {
@@ -83,6 +84,7 @@ class Snapshot:
             "sort": sort or {},
             "limit": limit,
             "batchSize": ROWS_PER_REPLY,
+            **({"hint": hint} if hint else {}),
         }
         return self._read(command)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mongoengine import get_db
 
+from documents.storage.due_groups import name_due_index
 from documents.storage.marks import DUE_FILTER
 from jobs.warehouse.engine import Warehouse, WarehouseError
 from jobs.warehouse.export import read_noted_changes
@@ -140,7 +141,9 @@ def _waiting(snapshot: Snapshot) -> dict[str, list[Any]]:
     changes = read_noted_changes(snapshot, MAX_WAITING_RECORDS)
     ids = {check.table.name: set(changes.ids[check.table.name]) for check in SUM_CHECKS}
     for name in ("donations", "emails", "mailings"):
-        due = snapshot.find(name, DUE_FILTER, {"_id": 1}, limit=MAX_WAITING_RECORDS)
+        due = snapshot.find(
+            name, DUE_FILTER, {"_id": 1}, limit=MAX_WAITING_RECORDS, hint=name_due_index(name)
+        )
         ids[name] |= {row["_id"] for row in due}
     if sum(map(len, ids.values())) >= MAX_WAITING_RECORDS:
         raise WarehouseError("The warehouse is too far behind. Verify it after it has caught up.")

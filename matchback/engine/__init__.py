@@ -42,6 +42,7 @@ from .contribution import (
     to_stored,
 )
 from .due import DUE_FILTER, Source, due_index, now
+from .index_table import IndexTable, copy_again
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -58,6 +59,7 @@ __all__ = [
     "CounterCache",
     "Drift",
     "Flag",
+    "IndexTable",
     "LatestCache",
     "Ledger",
     "Page",
@@ -70,6 +72,7 @@ __all__ = [
     "compare",
     "compare_all",
     "compare_page",
+    "copy_again",
     "difference",
     "drifts",
     "due_index",

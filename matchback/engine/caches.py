@@ -26,6 +26,7 @@ from .contribution import (
     sum_contributions,
     to_text,
 )
+from .index_table import IndexTable
 from .transaction import Tx
 
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
@@ -125,6 +126,7 @@ class Ledger:
             then counts it.
         signatures: functions of a source's row. Rows with an equal signature must have equal
             amounts, so the engine computes these once. By default, the values of all `reads`.
+        index_tables: collections that repeat fields of targets, so that queries find them.
     """
 
     def __init__(
@@ -136,10 +138,12 @@ class Ledger:
         on_write: WriteHook | None = None,
         settled_alone: Iterable[type] = (),
         signatures: Mapping[type, Signature] | None = None,
+        index_tables: Sequence[IndexTable] = (),
     ) -> None:
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
+        self.index_tables = tuple(index_tables)
         self.created = {
             get_collection_name(on): new for on, new in (created_on_demand or {}).items()
         }
@@ -179,6 +183,10 @@ class Ledger:
             name: tuple(c for c in caches if isinstance(c, LatestCache) and c.target == name)
             for name in self.order
         }
+
+    def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:
+        """Return the index tables of a collection's records."""
+        return tuple(table for table in self.index_tables if table.source == name)
 
     def contribution(self, source: str, row: Mapping[str, Any]) -> Contribution:
         """Return the current contribution of a collection's row.

@@ -15,6 +15,7 @@ from typing import Any
 from .caches import Cache, CounterCache, Ledger
 from .contribution import Amounts, from_stored
 from .due import DUE_FILTER
+from .index_table import find_wrong_rows
 from .latest import find_latest_times
 from .transaction import Tx
 from .truth import ExpectedCounters, has_counted_field
@@ -85,11 +86,16 @@ class Comparison:
             row["_id"]: row for row in found.sort("_id", 1).limit(limit or COMPARED_ROWS_PER_PAGE)
         }
         last_id = next(reversed(rows), None)
-        return Page(last_id, len(rows), list(self._drifts(name, rows)))
+        drifts = list(self._drifts(name, rows))
+        off = {drift.id for drift in drifts}
+        right = {id_: row for id_, row in rows.items() if id_ not in off}
+        return Page(last_id, len(rows), [*drifts, *self._indexed(name, right)])
 
     def _kept(self, name: str) -> set[str]:
         """Return the fields of a target that the ledger maintains."""
         fields = {_top(cache) for cache in self._ledger.caches if cache.target == name}
+        for table in self._ledger.index_tables_of(name):
+            fields |= {*table.copied, *table.pending}
         return {"deleted_at", *fields}
 
     def _drifts(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
@@ -107,6 +113,16 @@ class Comparison:
         if right is not None:
             yield from self._targets(name, live, right.result())
             yield from self._latest(name, live)
+
+    def _indexed(self, name: str, rows: Mapping[Any, Any]) -> Iterator[Drift]:
+        """Compare index tables with these correct records. A repair of others copies them again."""
+        for table in self._ledger.index_tables_of(name):
+            if not table.is_filled(self._tx.database):
+                continue
+            for id_, actual, expected in find_wrong_rows(self._tx, table, rows):
+                off = (one for one in table.copied if actual.get(one) != expected.get(one))
+                if (field := next(off, None)) is not None:
+                    yield Drift(table.name, id_, field, actual.get(field), expected.get(field))
 
     def _sources(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for id_, row in rows.items():

@@ -5,6 +5,7 @@ from typing import Any
 
 from .caches import Ledger
 from .contribution import StoredDocument, from_stored
+from .index_table import copy_again
 from .latest import SETTLED_FILTER, find_latest_times
 from .recount import Drift, flatten_counters, has_bad_counter, is_number
 from .settle import Changes, settle
@@ -19,6 +20,8 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     at once.
     """
     name = drift.collection
+    if tables := [table for table in ledger.index_tables if table.name == name]:
+        return sum(copy_again(tx, table, [drift.id]) for table in tables) > 0
     if drift.field in {cache.field for cache in ledger.latest[name]}:
         is_changed = _repair_latest(tx, ledger, drift)
     elif isinstance(drift.expected, int) and not isinstance(drift.expected, bool):
@@ -29,6 +32,8 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     if not (is_changed or is_settled):
         tx.abort()
         return False
+    for table in ledger.index_tables_of(name):
+        copy_again(tx, table, [drift.id])
     ledger.on_write(tx, [(name, drift.id)])
     return True
 

@@ -6,7 +6,7 @@ arithmetic can happen in memory, and a repeated run changes nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from .contribution import (
     increase,
     to_stored,
 )
+from .index_table import IndexTable
 from .latest import find_latest_times
 from .transaction import Tx
 from .update import Update
@@ -91,6 +92,7 @@ class _Settlement:
         self.changed: Counter[tuple[Any, ...]] = Counter()
         self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
+        self.indexed: defaultdict[IndexTable, dict[Any, None]] = defaultdict(dict)
         self.writer = BackgroundWriter()
 
     def run(self) -> dict[str, dict[Any, StoredDocument]]:
@@ -104,6 +106,7 @@ class _Settlement:
             for name in self.ledger.order:
                 self._read_latest(name)
                 self._write(name, [id_ for collection, id_ in self.updates if collection == name])
+                self._write_index_tables(name)
         self.ledger.on_write(self.tx, self.written)
         return self.rows
 
@@ -239,7 +242,26 @@ class _Settlement:
         found = ((id_, self.updates.pop((name, id_), None)) for id_ in ids)
         updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
         self.written += [(name, id_) for id_, _ in updates]
-        operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
+        self._note_indexed(name, updates)
+        self._send(name, [UpdateOne({"_id": id_}, one, upsert=upsert) for id_, one in updates])
+
+    def _note_indexed(self, name: str, updates: list[tuple[Any, dict[str, Any]]]) -> None:
+        """Note the written records whose rows in index tables change."""
+        for table in self.ledger.index_tables_of(name):
+            rows = self.rows.get(name, {})
+            for id_, update in updates:
+                is_deleted = rows.get(id_, {}).get("deleted_at") is not None
+                if is_deleted or table.is_changed_by(update):
+                    self.indexed[table][id_] = None
+
+    def _write_index_tables(self, name: str) -> None:
+        """Copy fields after the records are written. The session sees its own writes."""
+        for table in self.ledger.index_tables_of(name):
+            if ids := self.indexed[table]:
+                self.writer.wait()
+                self._send(table.name, table.build_writes(self.tx, ids))
+
+    def _send(self, name: str, operations: Sequence[Any]) -> None:
         for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
             part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
             write = self.tx.database[name].bulk_write

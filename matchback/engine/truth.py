@@ -5,7 +5,7 @@ in `counted` until it is settled. So the recount also reads due and failed sourc
 session, because their number does not depend on the page.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.collection import Collection as MongoCollection
@@ -117,8 +117,10 @@ class ExpectedCounters:
         collection = self._tx.database[source]
         fields = dict.fromkeys(["counted", *links], 1)
         due = {**HAS_COUNTED_FILTER, **self._only, **DUE_FILTER}
-        yield from collection.find(due, fields, session=self._tx.session)
-        if (index := _index_of_failed(collection)) is not None:
+        # MongoDB does not choose an index by group itself, if the query names no group.
+        of_due = _find_partial_index(collection, DUE_FILTER)
+        yield from collection.find(due, fields, session=self._tx.session, hint=of_due)
+        if (index := _find_partial_index(collection, FAILED_FILTER)) is not None:
             failed = {**HAS_COUNTED_FILTER, **self._only, **FAILED_FILTER, "due": None}
             yield from collection.find(failed, fields, session=self._tx.session, hint=index)
 
@@ -155,10 +157,15 @@ def _naming(id_: Any) -> dict[str, Any]:
     return {"counted": {"$elemMatch": {"$elemMatch": {"$eq": id_}}}}
 
 
-def _index_of_failed(collection: MongoCollection[StoredDocument]) -> str | None:
-    """Return the index of failed sources. Without an index, no sources are set aside."""
+def _find_partial_index(
+    collection: MongoCollection[StoredDocument], condition: Mapping[str, Any]
+) -> str | None:
+    """Return the index of the records that match this condition, or None.
+
+    Without an index of failed sources, no sources are set aside.
+    """
     for name, index in collection.index_information().items():
-        if dict(index.get("partialFilterExpression", {})) == FAILED_FILTER:
+        if dict(index.get("partialFilterExpression", {})) == condition:
             return name
     return None
 

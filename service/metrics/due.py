@@ -1,14 +1,16 @@
 """Metrics of pending work and problems: the number and age of due records, incorrect counters."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from documents.recount.background import find_last_result
-from documents.reports.health import DUE_FIELDS
+from documents.reports.health import USER_DUE_FIELD, WAITING_LABELS
 from documents.storage import export_outbox
+from documents.storage.due_groups import count_due, find_oldest
 from documents.storage.export_state import WarehouseState
 from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
@@ -33,17 +35,24 @@ class DueCollector(Collector):
             "Age of the oldest record that waits to be processed",
             labels=["kind"],
         )
-        for kind, mark in DUE_FIELDS.items():
-            collection, due = get_db()[kind], {mark: DUE_FILTER["due"]}
-            first = collection.find_one(due, {mark: 1}, sort=[(mark, 1)])
-            count.add_metric([kind], collection.count_documents(due))
-            age = (now() - first[mark]).total_seconds() if first else 0
-            oldest.add_metric([kind], max(0.0, age))
+        for kind, number, since in _find_due():
+            count.add_metric([kind], number)
+            oldest.add_metric([kind], max(0.0, (now() - since).total_seconds() if since else 0))
         yield count
         yield oldest
         yield from _drift()
         if export_outbox.has_warehouse():
             yield from _warehouse()
+
+
+def _find_due() -> Iterator[tuple[str, int, datetime | None]]:
+    """Yield each kind of due records with their number and the oldest due mark."""
+    for kind in WAITING_LABELS:
+        first = find_oldest(kind)
+        yield kind, count_due(kind), first["due"] if first else None
+    users, due = get_db().users, {USER_DUE_FIELD: DUE_FILTER["due"]}
+    user = users.find_one(due, {USER_DUE_FIELD: 1}, sort=[(USER_DUE_FIELD, 1)])
+    yield "users", users.count_documents(due), user[USER_DUE_FIELD] if user else None
 
 
 def _warehouse() -> Iterator[Metric]:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from falcon import testing
-from mongoengine import get_db
 from pymongo import monitoring
 
 from config import memory
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from jobs.sweep import sweep_due_records
 from service.app import create_app
 from tools.bench import figures
@@ -88,7 +87,7 @@ def main() -> None:
         bars["settling a gift of a backlog"] = measure_parts(commands, settle_backlog, 5000)
         mine.store_event_backlog(50_000)
         bars["counting an event of a backlog"] = measure_parts(commands, settle_backlog, 50_000)
-        assert not get_db().donations.count_documents(DUE_FILTER)
+        assert not count_due("donations")
     for bar, parts in bars.items():
         told = ", ".join(f"{name} {took:.0f}" for name, took in parts.items())
         print(f"{bar}: {sum(parts.values()):.0f} µs ({told})")  # noqa: T201

@@ -22,6 +22,7 @@ import mongoengine
 import psutil
 
 from documents.recount import recount
+from documents.storage.due_groups import count_due
 from tools.testbed.cast import University, create_university, make_event
 from tools.testbed.stack import Stack, run_stack, wait_until
 
@@ -217,9 +218,7 @@ def _ids() -> dict[int, str]:
 def _await_settled(place: University, fundraiser: str) -> None:
     def settled() -> bool:
         time.sleep(0.2)
-        counters = mongoengine.get_db()
-        due = {"due": {"$type": "date"}}
-        return not any(counters[name].find_one(due) for name in ("emails", "deliveries"))
+        return not any(count_due(name, limit=1) for name in ("emails", "deliveries"))
 
     wait_until(settled, "everything counted", SETTLE_TIMEOUT_SECONDS)
     assert not any(place.report(fundraiser)["unsettled"].values())

@@ -15,7 +15,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.recount import recount
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from service.local.servers import find_free_port
 from tools.bench import load, stored
 from tools.bench.load import LoadResult
@@ -85,7 +85,7 @@ class MeasuredStack:
         For `deliveries`, the rate counts deliveries of a hundred events each.
         """
         with run_workers(self.stack, many_workers):
-            drained = wait_for_drain(lambda: get_db()[collection].count_documents(DUE_FILTER))
+            drained = wait_for_drain(lambda: count_due(collection))
         assert drained.left == 0
         return drained.rate
 
@@ -104,7 +104,7 @@ class MeasuredStack:
 
     def _until_counted(self) -> float:
         answered = time.perf_counter()
-        while get_db().donations.find_one(DUE_FILTER, {"_id": 1}):
+        while count_due("donations", limit=1):
             time.sleep(LATENCY_POLL_SECONDS)
         return time.perf_counter() - answered
 

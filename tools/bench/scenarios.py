@@ -11,9 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mongoengine import get_db
-
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from tools.bench import load, ours, peers
 from tools.bench.figures import AT_LEAST, AT_MOST, Figure, build_ratio_figure, format_table
 from tools.bench.load import LoadResult
@@ -168,7 +166,7 @@ class Bench:
     def _settle_gifts(self, mine: MeasuredStack, what: str) -> None:
         rates = []
         for _ in range(self.size.settlings):
-            due = get_db().donations.count_documents(DUE_FILTER)
+            due = count_due("donations")
             if due < self.size.gifts:
                 mine.gifts(self.size.gifts - due)
             rates.append(mine.settle("donations"))
@@ -230,7 +228,7 @@ class Bench:
     def _killed(self, mine: MeasuredStack) -> None:
         """Kill a worker partway, and check that every counter is correct."""
         mine.store_event_backlog(self.size.events)
-        due: Callable[[], int] = lambda: get_db().deliveries.count_documents(DUE_FILTER)  # noqa: E731
+        due: Callable[[], int] = lambda: count_due("deliveries")  # noqa: E731
         total = due()
         with run_workers(mine.stack, 1) as first:
             wait_until(lambda: due() < total, "the worker works")

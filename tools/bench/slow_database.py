@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-from mongoengine import get_db
 
+from documents.storage.due_groups import count_due
 from tools.testbed.cast import University, create_university
 from tools.testbed.stack import Stack, run_stack, wait_until
 
@@ -27,7 +27,6 @@ DATABASE_PAUSE_SECONDS = 5.0  # servers.TRANSACTION_LIFETIME_SECONDS is 3
 MAX_CATCH_UP_SECONDS = 10.0
 COUNT_TIMEOUT_SECONDS = 600
 LINES_A_POST = 1000
-DUE_EMAILS_FILTER = {"due": {"$type": "date"}}
 
 
 @contextmanager
@@ -106,7 +105,7 @@ def import_numbered_emails(place: University, url: str, fundraiser: str, emails:
 
 def count_due_emails() -> int:
     """Return the number of emails that are not counted yet."""
-    return int(get_db().emails.count_documents(DUE_EMAILS_FILTER))
+    return count_due("emails")
 
 
 def _are_due(at_most: int) -> bool:

@@ -15,7 +15,7 @@ from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.people.search_words import list_search_words
 from documents.providers.sendgrid import SENDGRID_PROVIDER
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from documents.storage.record import build_record_row
 from documents.user import User
 from documents.values.address import fold_text, to_mailbox
@@ -111,4 +111,4 @@ def store_deliveries(
 
 def has_due_rows(*names: str) -> bool:
     """Return whether any record of these collections waits for counting."""
-    return any(get_db()[name].find_one(DUE_FILTER, {"_id": 1}) for name in names)
+    return any(count_due(name, limit=1) for name in names)

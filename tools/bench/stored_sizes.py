@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mongoengine import get_db
 
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from tools.bench.mailing_day import build_recipient_address, send_mailing
 from tools.testbed.cast import create_university
 from tools.testbed.stack import Stack, run_stack, wait_until
@@ -42,7 +42,7 @@ def _give(stack: Stack, gifts: int) -> None:
         donor = {"name": f"Person {number}", "email": build_recipient_address(number)}
         email = place.email(fundraiser, donor)
         place.gift(fundraiser, donor=donor, email_id=email, external_id=f"gift-{number}")
-    wait_until(lambda: not get_db().donations.find_one(DUE_FILTER), "all gifts settled", 600)
+    wait_until(lambda: not count_due("donations", limit=1), "all gifts settled", 600)
 
 
 def main() -> None:

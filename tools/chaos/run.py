@@ -13,7 +13,7 @@ from documents.matching import user_changes
 from documents.matching.policy import MatchPolicy
 from documents.matching.preview import preview_policy
 from documents.recount import recount
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import count_due
 from tools.chaos.audited import compare_audit
 from tools.chaos.clients import ChaosClient
 from tools.chaos.cluster import Cluster
@@ -138,7 +138,7 @@ def _disturb(
 def _converge(result: ChaosResult) -> None:
     deadline = time.monotonic() + CONVERGE_TIMEOUT_SECONDS
     names = ("donations", "emails", "mailings", "deliveries", "late_touches")
-    while any(get_db()[name].count_documents(DUE_FILTER) for name in names) or (
+    while any(count_due(name) for name in names) or (
         get_db().users.count_documents({"$or": [user_changes.REMATCH_DUE_FILTER, ERASE_DUE]})
     ):
         if time.monotonic() > deadline:

@@ -11,7 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from mongoengine import get_db
 
 from documents.concurrency.retries import exclude_postponed
-from documents.storage.marks import DUE_FILTER
+from documents.storage.due_groups import find_oldest
 from documents.values.time import now
 from service.dashboard.live.watch import NEWEST_RECORD_COLLECTIONS, WatchedRecord
 
@@ -97,11 +97,7 @@ def measure_behind_seconds() -> int:
         PyMongoError: the database is unavailable.
     """
     at = now()
-    query = {**DUE_FILTER, **exclude_postponed(at)}
-    rows = [
-        get_db()[name].find_one(query, {"_id": 0, "due": 1}, sort=[("due", 1)])
-        for name in SETTLED_COLLECTIONS
-    ]
+    rows = [find_oldest(name, **exclude_postponed(at)) for name in SETTLED_COLLECTIONS]
     waits = [(at - row["due"]).total_seconds() for row in rows if row]
     longest = int(max(waits, default=0))
     return longest if longest >= BEHIND_TOLERANCE_SECONDS else 0

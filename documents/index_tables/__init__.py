@@ -1,0 +1,1 @@
+"""Index tables: the fields by which users and emails are found, in small collections."""
