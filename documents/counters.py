@@ -27,6 +27,7 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
+from documents.match import MATCH_INDEX
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, LatestCache, Ledger
@@ -199,4 +200,7 @@ LEDGER = Ledger(
     },
     on_write=note_targets,
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
+    link_indexes={Donation: MATCH_INDEX},
+    # A client's change increments the version, and a mark for rematch sets `rematch`.
+    unmarked_after_commit={Donation: ("version", "rematch")},
 )

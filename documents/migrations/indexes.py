@@ -1,5 +1,6 @@
 """All stored document classes, and the upgrade of their indexes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mongoengine import get_db
@@ -25,6 +26,7 @@ from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
 from documents.link import Link, LinkClicks
 from documents.mailing import Mailing
+from documents.match import FORMER_INDEXES, MATCHES_MIGRATION, Match
 from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
@@ -55,6 +57,7 @@ DOCUMENT_CLASSES = (
     Mailing,
     Email,
     Donation,
+    Match,
     PastMatch,
     Payment,
     PolicyVersion,
@@ -89,22 +92,12 @@ INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
 RETIRED_INDEXES = {
-    "donations": (
-        "organization_id_1_match_1__id_1",
-        "user_id_1__id_1",
-        "user_id_1_donated_at_1",
-        "email_id_1",
-        "email_id_1__id_1",
-        "mailing_id_1",
-        "fundraiser_donor_id_1",
-        "mailing_donor_id_1",
-        "fundraiser_day_id_1",
-        "mailing_day_id_1",
-    ),
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
     "payments": ("organization_id_1",),
 }
+# Indexes by which processes read until a migration has finished.
+INDEXES_RETIRED_BY_MIGRATION = {MATCHES_MIGRATION: {"donations": FORMER_INDEXES}}
 
 
 def update_indexes() -> None:
@@ -123,10 +116,23 @@ def create_missing_indexes() -> None:
 
 
 def drop_retired_indexes() -> None:
-    """Drop indexes that no current query needs."""
-    for name, retired in RETIRED_INDEXES.items():
+    """Drop indexes that no current query needs.
+
+    Keep the indexes by which processes read stored data until its migration has finished. A
+    database without organizations has no data to migrate.
+    """
+    _drop_all(RETIRED_INDEXES)
+    is_empty = get_db().organizations.find_one({}, {"_id": 1}) is None
+    finished = {row["_id"] for row in get_db().migrations.find({"finished_at": {"$ne": None}})}
+    for number, retired in INDEXES_RETIRED_BY_MIGRATION.items():
+        if is_empty or number in finished:
+            _drop_all(retired)
+
+
+def _drop_all(retired: Mapping[str, Sequence[str]]) -> None:
+    for name, indexes in retired.items():
         collection = get_db()[name]
-        for index in collection.index_information().keys() & set(retired):
+        for index in collection.index_information().keys() & set(indexes):
             _drop(collection, index)
 
 

@@ -42,6 +42,7 @@ from .contribution import (
     to_stored,
 )
 from .due import DUE_FILTER, Source, due_index, now
+from .links import LinkIndex, find_sources
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -60,6 +61,7 @@ __all__ = [
     "Flag",
     "LatestCache",
     "Ledger",
+    "LinkIndex",
     "Page",
     "Source",
     "Target",
@@ -73,6 +75,7 @@ __all__ = [
     "difference",
     "drifts",
     "due_index",
+    "find_sources",
     "from_stored",
     "in_transaction",
     "increase",

@@ -19,6 +19,8 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     at once.
     """
     name = drift.collection
+    if (source := _indexed_source(ledger, name)) is not None:
+        return _repair_links(tx, ledger, source, drift)
     if drift.field in {cache.field for cache in ledger.latest[name]}:
         is_changed = _repair_latest(tx, ledger, drift)
     elif isinstance(drift.expected, int) and not isinstance(drift.expected, bool):
@@ -30,6 +32,23 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
         tx.abort()
         return False
     ledger.on_write(tx, [(name, drift.id)])
+    return True
+
+
+def _indexed_source(ledger: Ledger, name: str) -> str | None:
+    """Return the source whose link index has this name, or None."""
+    indexes = ledger.link_indexes.items()
+    return next((source for source, index in indexes if index.collection == name), None)
+
+
+def _repair_links(tx: Tx, ledger: Ledger, source: str, drift: Drift) -> bool:
+    index = ledger.link_indexes[source]
+    settled = {"_id": drift.id, **SETTLED_FILTER}
+    row = tx.database[source].find_one(settled, session=tx.session)
+    if row is None or not any(index.find_different(tx, [row])):
+        tx.abort()
+        return False
+    index.write(tx, [row])
     return True
 
 
@@ -104,7 +123,7 @@ def _holds_number(path: str) -> list[dict[str, Any]]:
 def _repair_latest(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     is_changed = False
     for cache in ledger.latest[drift.collection]:
-        for _, latest in find_latest_times(tx, cache, [drift.id]):
+        for _, latest in find_latest_times(tx, ledger, cache, [drift.id]):
             change = {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
             done = tx.database[drift.collection].update_one(
                 {"_id": drift.id}, change, session=tx.session
