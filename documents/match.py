@@ -49,7 +49,9 @@ FORMER_INDEXES = (
 )
 FIRST_IDS_PER_READ, MAX_IDS_PER_READ = 100, 5_000
 
-_complete = ProcessCache[str, bool](most=16)
+COMPLETE_CACHE_SECONDS = 60.0
+
+_complete = ProcessCache[str, bool](COMPLETE_CACHE_SECONDS, most=16)
 
 
 class Match(Document):
@@ -95,15 +97,17 @@ def _build_match_fields(gift: DonationRow) -> Mapping[str, Any] | None:
 def has_all_matches() -> bool:
     """Return whether every matched donation has its record.
 
-    Until then, readers search the donations themselves, which still have the former indexes. The
-    answer is cached for a moment, because both ways give the same result meanwhile.
+    Until then, readers search the donations themselves, which still have the former indexes. A
+    positive answer stays true, so it is cached.
     """
     database = get_db()
-    if (known := _complete.get(database.name)) is None:
-        done = database.migrations.find_one({"_id": MATCHES_MIGRATION}, {"finished_at": 1}) or {}
-        known = "finished_at" in done or not has_former_indexes()
-        _complete.put(database.name, known)
-    return known
+    if _complete.get(database.name):
+        return True
+    done = database.migrations.find_one({"_id": MATCHES_MIGRATION}, {"finished_at": 1}) or {}
+    is_complete = "finished_at" in done or not has_former_indexes()
+    if is_complete:
+        _complete.put(database.name, is_complete)
+    return is_complete
 
 
 def has_former_indexes() -> bool:

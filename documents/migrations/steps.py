@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 
 from documents.event import ALL_GROUPS
 from documents.gift_day import make_gift_day_id
+from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
 from documents.migrations.addresses import (
     respell_events,
@@ -21,6 +22,7 @@ from documents.migrations.addresses import (
 )
 from documents.migrations.counting import count_settled_rows, name_donors
 from documents.migrations.events import add_event_facts
+from documents.migrations.match_records import add_match_records
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
@@ -187,4 +189,11 @@ MIGRATIONS = (
     Migration(PAYMENTS_NAMED, "Add mailboxes to payments", "payments", name_payments),
     Migration(18, "Rename match classes of gifts", "donations", rename_matches),
     Migration(19, "Rename match classes of past matches", "past_matches", rename_past_matches),
+    Migration(
+        MATCHES_MIGRATION,
+        "Add match records of donations",
+        "donations",
+        add_match_records,
+        {"match": {"$type": "string"}},
+    ),
 )
