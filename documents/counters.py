@@ -37,6 +37,7 @@ from documents.index_tables.former_layout import is_email_index_filled, is_user_
 from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
+from documents.match import MATCH_INDEX
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -233,4 +234,7 @@ LEDGER = Ledger(
         ),
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
+    link_indexes={Donation: MATCH_INDEX},
+    # A client's change increments the version, and a mark for rematch sets `rematch`.
+    unmarked_after_commit={Donation: ("version", "rematch")},
 )

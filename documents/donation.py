@@ -15,6 +15,7 @@ from mongoengine import (
     get_db,
 )
 
+from documents import match_pages
 from documents.email import Email
 from documents.erased.client_ids import find_erased_gift, find_plan_id
 from documents.errors import Conflict, Unacceptable
@@ -27,9 +28,9 @@ from documents.storage.marks import (
     build_text_condition,
     due_index,
     failed_index,
-    known_index,
     unique_index,
 )
+from documents.storage.pagination import PageRead
 from documents.storage.record import CountedRecord, Record
 from documents.values.address import to_canonical, to_mailbox
 from documents.values.donation_state import ANONYMOUS_DONOR_NAME, amend_state
@@ -85,21 +86,11 @@ class Donation(FormerMatchReader, CountedRecord, Record):
             ["organization_id", "amount", "id"],
             ["fundraiser_id", "id"],
             ["organization_id", "status", "id"],
-            known_index("organization_id", "match", "id"),
-            known_index("user_id", "id"),
-            known_index("user_id", "donated_at"),
             ["organization_id", "donor_mailbox", "id"],
-            ["fundraiser_id", "match", "donated_at"],
             {
                 "fields": ["fundraiser_id", "recurring_id", "donated_at", "id"],
                 "partialFilterExpression": {"recurring_id": {"$type": "string"}},
             },
-            known_index("email_id", "id"),
-            known_index("mailing_id"),
-            known_index("fundraiser_donor_id"),
-            known_index("mailing_donor_id"),
-            known_index("fundraiser_day_id"),
-            known_index("mailing_day_id"),
             due_index("fundraiser_id"),
             failed_index(),
         ],
@@ -181,6 +172,11 @@ class Donation(FormerMatchReader, CountedRecord, Record):
         if "match" in given:
             own |= build_match_filter(given["match"])
         return own
+
+    @classmethod
+    def read_page(cls, page: PageRead) -> list[Self]:
+        """Read the donations of a page. Find them by their matches if a filter names a match."""
+        return match_pages.read_page(cls, page)
 
     def amend(self, *, status: str | None = None, refunded_amount: int | None = None) -> Self:
         """Set the gift's status, or the total amount refunded so far in minor units.

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from mongoengine import get_db
+
 from documents.donation import Donation
 from documents.email import Email
 from documents.errors import Conflict
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
+from documents.match import LINK_FIELDS, find_linked_gifts
 from documents.storage.record import Record
 from documents.user import User
+from matchback.engine import Tx
 
 CHILD_RECORDS: dict[type[Record], tuple[tuple[type[Record], str], ...]] = {
     User: ((Email, "user_id"), (Donation, "user_id")),
@@ -28,6 +32,13 @@ FREED_FIELDS: dict[type[Record], dict[str, Any]] = {
 }
 
 
+def _has_child(record: Record, child: type[Record], link: str) -> bool:
+    if child is Donation and link in LINK_FIELDS:
+        live = {"organization_id": record.organization_id, "deleted_at": None}
+        return any(find_linked_gifts(Tx(get_db()), link, [record.id], live, {"_id": 1}))
+    return child.live(record.organization_id, **{link: record.id}).first() is not None
+
+
 def remove_record(record: Record) -> None:
     """Delete a record. Settling then reverses its counts and matches its gifts again.
 
@@ -36,7 +47,7 @@ def remove_record(record: Record) -> None:
     """
     kind = type(record)
     for child, link in CHILD_RECORDS.get(kind, ()):
-        if child.live(record.organization_id, **{link: record.id}).first():
+        if _has_child(record, child, link):
             noun, children = kind.__name__.lower(), child._get_collection_name()
             raise Conflict(f"This {noun} has {children}. Delete them first.")
     record.mark_deleted(**FREED_FIELDS.get(kind, {}))

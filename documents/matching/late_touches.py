@@ -18,9 +18,11 @@ from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
 
 from documents.concurrency.lease import hold_lease
+from documents.match import find_matched_ids, has_all_matches
 from documents.matching.rematch import (
     MARKED_GIFTS_PER_BATCH,
     OPEN_GIFTS_FILTER,
+    OPEN_MATCHES,
     list_user_mailboxes,
     mark_for_rematch,
 )
@@ -36,6 +38,7 @@ from matchback.engine import Changes, Tx
 
 T = TypeVar("T")
 
+DUE_GIFTS_INDEX = "due_fundraiser_id"
 MAX_DIRECTLY_MARKED_GIFTS = 100
 MAX_NOTE_WAIT = timedelta(seconds=10)
 NOTES_PER_BATCH = 10
@@ -105,26 +108,45 @@ def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: TouchTimes) -> Non
     Most touches affect few gifts. So the first query reads all late gifts of the fundraisers. Only
     if that finds too many does a second query narrow them to the users' mailboxes.
     """
-    gifts = list(
-        tx.database.donations.find(_late(touches), LATE_GIFT_FIELDS, session=tx.session).limit(
-            MAX_DIRECTLY_MARKED_GIFTS + 1
-        )
-    )
+    gifts = _find_late(tx, touches)
     if not gifts:
         return
     since = _by_mailbox(tx, touches)
     if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
         query = _late_from(organization_id, {mailbox for _, mailbox in since}, touches)
-        gifts = list(
-            tx.database.donations.find(query, LATE_GIFT_FIELDS, session=tx.session).limit(
-                MAX_DIRECTLY_MARKED_GIFTS + 1
-            )
-        )
+        gifts = _read_late(tx, query, MAX_DIRECTLY_MARKED_GIFTS + 1)
     if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
         note = _note(organization_id, touches)
         tx.database.late_touches.insert_one(note, session=tx.session)
         return
     mark_for_rematch(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
+
+
+def _find_late(tx: Tx, touches: TouchTimes) -> list[DonationRow]:
+    """Return the late gifts of the fundraisers: at most one more than a batch marks directly.
+
+    An undecided gift has no match record. It is due, and the query must find it, because the mark
+    makes a concurrent transaction that decides it start again.
+    """
+    late, most = _late(touches), MAX_DIRECTLY_MARKED_GIFTS + 1
+    if not has_all_matches():
+        return _read_late(tx, late, most)
+    since = {name: late[name] for name in ("fundraiser_id", "donated_at")}
+    gifts = _read_late(tx, {**late, "match": None, **DUE_FILTER}, most, DUE_GIFTS_INDEX)
+    for ids in find_matched_ids(tx, {**since, "match": {"$in": OPEN_MATCHES}}, first=most):
+        gifts += _read_late(tx, {**late, "_id": {"$in": ids}}, most)
+        if len(gifts) >= most:
+            break
+    return gifts[:most]
+
+
+def _read_late(
+    tx: Tx, query: Mapping[str, Any], most: int, index: str | None = None
+) -> list[DonationRow]:
+    found = tx.database.donations.find(
+        query, LATE_GIFT_FIELDS, limit=most, batch_size=most, hint=index, session=tx.session
+    )
+    return list(found)
 
 
 def _note(organization_id: ObjectId, touches: TouchTimes) -> dict[str, Any]:

@@ -8,10 +8,12 @@ gifts.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
 
+from documents.match import find_linked_gifts
 from documents.matching.instalments import counted_instalments
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
@@ -25,6 +27,7 @@ MARKED_GIFTS_PER_BATCH = 500
 # rules then decide the gift.
 NOT_PINNED_FILTER: dict[str, Any] = {"decision.rule": {"$ne": "pin"}}
 # Neither a pin nor a reference in the gift decided these, so a late email can match better.
+OPEN_MATCHES = ("address", "none")
 OPEN_GIFTS_FILTER: dict[str, Any] = {
     "match": {"$in": [None, *list_stored_names("address"), *list_stored_names("none")]},
     **NOT_PINNED_FILTER,
@@ -45,11 +48,8 @@ def mark_gifts_of_deleted(tx: Tx, emails: Sequence[EmailRow]) -> set[ObjectId]:
     deleted = [email["_id"] for email in emails if email.get("deleted_at")]
     if not deleted:
         return set()
-    query = {"email_id": {"$in": deleted}, "rematch": None}
-    found = tx.database.donations.find(query, {"_id": 1}, session=tx.session).limit(
-        MARKED_GIFTS_PER_BATCH
-    )
-    gifts = [row["_id"] for row in found]
+    found = find_linked_gifts(tx, "email_id", deleted, {"rematch": None}, {"_id": 1})
+    gifts = [row["_id"] for row in islice(found, MARKED_GIFTS_PER_BATCH)]
     mark_for_rematch(tx, gifts)
     return set(deleted) if len(gifts) == MARKED_GIFTS_PER_BATCH else set()
 

@@ -1,5 +1,6 @@
 """All stored document classes, and the upgrade of their indexes."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mongoengine import get_db
@@ -28,6 +29,7 @@ from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_US
 from documents.index_tables.user_index import UserIndex
 from documents.link import Link, LinkClicks
 from documents.mailing import Mailing
+from documents.match import FORMER_INDEXES, MATCHES_MIGRATION, Match
 from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
@@ -61,6 +63,7 @@ DOCUMENT_CLASSES = (
     Email,
     EmailIndex,
     Donation,
+    Match,
     PastMatch,
     Payment,
     PolicyVersion,
@@ -95,24 +98,13 @@ INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
 RETIRED_INDEXES: dict[str, tuple[str, ...]] = {
-    "donations": (
-        "organization_id_1_match_1__id_1",
-        "user_id_1__id_1",
-        "user_id_1_donated_at_1",
-        "email_id_1",
-        "email_id_1__id_1",
-        "mailing_id_1",
-        "fundraiser_donor_id_1",
-        "mailing_donor_id_1",
-        "fundraiser_day_id_1",
-        "mailing_day_id_1",
-    ),
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
     "payments": ("organization_id_1",),
 }
 # Indexes that readers use until a migration has finished, by the number of the migration.
 REPLACED_INDEXES: dict[int, dict[str, tuple[str, ...]]] = {
+    MATCHES_MIGRATION: {"donations": FORMER_INDEXES},
     USER_INDEX_MIGRATION: {"users": FORMER_USER_INDEXES},
     EMAIL_INDEX_MIGRATION: {
         "emails": (*FORMER_EMAIL_INDEXES, "due"),
@@ -139,14 +131,24 @@ def create_missing_indexes() -> None:
 
 
 def drop_retired_indexes() -> None:
-    """Drop indexes that no current query needs."""
-    finished = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
-    replaced = [REPLACED_INDEXES.get(row["_id"], {}) for row in finished]
-    for retired in (RETIRED_INDEXES, *replaced):
-        for name, indexes in retired.items():
-            collection = get_db()[name]
-            for index in collection.index_information().keys() & set(indexes):
-                _drop(collection, index)
+    """Drop indexes that no current query needs.
+
+    Keep the indexes by which processes read stored data until its migration has finished. A
+    database without organizations has no data to migrate.
+    """
+    _drop_all(RETIRED_INDEXES)
+    is_empty = get_db().organizations.find_one({}, {"_id": 1}) is None
+    finished = {row["_id"] for row in get_db().migrations.find({"finished_at": {"$ne": None}})}
+    for number, retired in REPLACED_INDEXES.items():
+        if is_empty or number in finished:
+            _drop_all(retired)
+
+
+def _drop_all(retired: Mapping[str, Sequence[str]]) -> None:
+    for name, indexes in retired.items():
+        collection = get_db()[name]
+        for index in collection.index_information().keys() & set(indexes):
+            _drop(collection, index)
 
 
 def _drop(collection: Collection[Any], index: str) -> None:

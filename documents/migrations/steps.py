@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 
 from documents.event import ALL_GROUPS
 from documents.gift_day import make_gift_day_id
+from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
 from documents.migrations.addresses import (
     respell_events,
@@ -26,6 +27,7 @@ from documents.migrations.index_tables import (
     USER_INDEX_MIGRATION,
     fill_index_table,
 )
+from documents.migrations.match_records import add_match_records
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
@@ -200,5 +202,12 @@ MIGRATIONS = (
         "Fill the index table of emails",
         "emails",
         fill_index_table("emails"),
+    ),
+    Migration(
+        MATCHES_MIGRATION,
+        "Add match records of donations",
+        "donations",
+        add_match_records,
+        {"match": {"$type": "string"}},
     ),
 )

@@ -11,6 +11,7 @@ from documents.erased.person import ERASED_NAME, Person, list_stored_forms
 from documents.erased.stand_ins import pseudonymize_id
 from documents.giving_links.link_token import make_token
 from documents.giving_links.references import resolve_reference
+from documents.match import find_linked_gifts
 from documents.matching import rematch
 from documents.matching.candidates import ERASED_DONOR_PREFIX as ERASED_DONOR
 from documents.rows.collections import collection
@@ -52,20 +53,22 @@ def erase_mentions(person: Person) -> None:
 
 def find_gifts(person: Person) -> Iterator[DonationRow]:
     """Yield the gifts that the person is known to have given."""
-    for query in _whose(person):
+    yield from find_linked_gifts(Tx(get_db()), "user_id", [person.user_id], {}, ERASED_GIFT_FIELDS)
+    for query in _list_address_queries(person):
         for gift in collection(get_db(), DonationRow).find(query, ERASED_GIFT_FIELDS):
-            if "user_id" in query or person.traces.belongs_to_person(gift.get("donor_email") or ""):
+            if person.traces.belongs_to_person(gift.get("donor_email") or ""):
                 yield gift
 
 
-def _whose(person: Person) -> list[dict[str, Any]]:
+def _list_address_queries(person: Person) -> list[dict[str, Any]]:
     forms = list_stored_forms(person.addresses)
+    if not forms:
+        return []
     mailboxes = sorted({*forms, *map(to_mailbox, person.addresses)})
     of_organization = {"organization_id": person.organization_id}
     # Gifts from the first version have no mailbox until their migration.
     old = {"donor_mailbox": None, "donor_address": {"$in": forms}}
-    by_address: list[dict[str, Any]] = [{"donor_mailbox": {"$in": mailboxes}}, old] if forms else []
-    return [{"user_id": person.user_id}, *({**of_organization, **one} for one in by_address)]
+    return [{**of_organization, **one} for one in ({"donor_mailbox": {"$in": mailboxes}}, old)]
 
 
 def _erase(person: Person, gift: DonationRow) -> None:

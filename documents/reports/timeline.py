@@ -18,6 +18,7 @@ from documents.donation import Donation
 from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
+from documents.match import Match, has_all_matches
 from documents.providers.sendgrid import EVENT_KEY_BYTES
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
@@ -32,6 +33,11 @@ TIMELINE_CURSOR_NAME = "timeline"
 UNIX_EPOCH, ONE_MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 # Among entries with the same time, the highest rank comes first.
 EMAIL_RANK, EVENT_RANK, GIFT_RANK = range(3)
+NEWEST_FIRST: list[Any] = [{"$sort": {"donated_at": -1, "_id": -1}}]
+GIFT_OF_MATCH: list[Any] = [
+    {"$lookup": {"from": "donations", "localField": "_id", "foreignField": "_id", "as": "gift"}},
+    {"$unwind": {"path": "$gift", "preserveNullAndEmptyArrays": True}},
+]
 ID_BYTES_BY_RANK = {EMAIL_RANK: 12, EVENT_RANK: EVENT_KEY_BYTES, GIFT_RANK: 12}
 
 
@@ -118,7 +124,7 @@ def list_timeline(user: User, *, limit: int = 50, cursor: str | None = None) -> 
     found = [
         *_sent(emails, after),
         *_places(EVENT_RANK, "at", _events(user, emails, after).limit(limit + 1)),
-        *_places(GIFT_RANK, "donated_at", _gifts(user, after).limit(limit + 1)),
+        *_places(GIFT_RANK, "donated_at", _gifts(user, after, limit + 1)),
     ]
     found.sort(key=itemgetter(0), reverse=True)
     end = (
@@ -155,10 +161,29 @@ def _events(user: User, emails: dict[ObjectId, EmailRow], after: TimelinePlace |
     return found.as_pymongo()
 
 
-def _gifts(user: User, after: TimelinePlace | None) -> QuerySet:
+def _gifts(user: User, after: TimelinePlace | None, number: int) -> list[DonationRow]:
+    """Return the user's next gifts, at most this number.
+
+    MongoDB sorts the small match records of the user and reads the first gifts. Another read
+    replaces deleted gifts.
+    """
     of = {"organization_id": user.organization_id, "user_id": user.id, "deleted_at": None}
-    found = Donation.objects(__raw__=of | _beyond(after, GIFT_RANK, "donated_at"))
-    return found.hint("known_user_id_donated_at").order_by("-donated_at", "-id").as_pymongo()
+    if not has_all_matches():
+        found = Donation.objects(__raw__=of | _beyond(after, GIFT_RANK, "donated_at"))
+        return list(found.order_by("-donated_at", "-id").limit(number).as_pymongo())
+    gifts: list[DonationRow] = []
+    while True:
+        found = Match.objects(__raw__=_matched(user) | _beyond(after, GIFT_RANK, "donated_at"))
+        rows = list(found.aggregate([*NEWEST_FIRST, {"$limit": number}, *GIFT_OF_MATCH]))
+        live = (row["gift"] for row in rows if "gift" in row)
+        gifts += [gift for gift in live if all(gift.get(name) == of[name] for name in of)]
+        if len(gifts) >= number or len(rows) < number:
+            return gifts[:number]
+        after = TimelinePlace(rows[-1]["donated_at"], GIFT_RANK, _bytes(rows[-1]["_id"]))
+
+
+def _matched(user: User) -> dict[str, Any]:
+    return {"organization_id": user.organization_id, "links": user.id}
 
 
 def _beyond(place: TimelinePlace | None, source: int, at: str) -> dict[str, Any]:

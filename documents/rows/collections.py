@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, PastMatchRow
+from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
@@ -29,6 +29,7 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     LateTouchesRow: "late_touches",
     LinkRow: "links",
     MailingRow: "mailings",
+    MatchRow: "matches",
     MessageRow: "messages",
     PastMatchRow: "past_matches",
     PaymentRow: "payments",

@@ -75,6 +75,17 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     held_at: NotRequired[datetime]
 
 
+class MatchRow(TypedDict):
+    """A row of `matches`; see `Match`."""
+
+    _id: ObjectId
+    organization_id: ObjectId
+    fundraiser_id: ObjectId
+    match: str
+    donated_at: datetime
+    links: list[ObjectId | str]
+
+
 class PastMatchRow(TypedDict):
     """A row of `past_matches`; see `PastMatch`."""
 

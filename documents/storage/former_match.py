@@ -50,6 +50,12 @@ def build_match_filter(match: str) -> dict[str, Any]:
     return {**names, "decision.rule": {"$ne": "pin"}} if match == "link" else names
 
 
+def read_match_filter(filters: Mapping[str, Any]) -> str | None:
+    """Return the class that `build_match_filter` was called with, or None."""
+    names: list[str] = filters.get("match", {}).get("$in", [])
+    return names[0] if names else None
+
+
 def add_former_counters(by_match: Mapping[str, Any], match: str) -> dict[str, Any]:
     """Return a class's count and amounts, with what is still counted under its former name."""
     names = [match, *filter(None, [FORMER_COUNTER_BY_MATCH.get(match)])]

@@ -6,9 +6,10 @@ A cursor is the position where the last page ended, so all pages cost the same.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -31,6 +32,26 @@ class RecordPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True)
+class PageRead:
+    """The records to read for a page.
+
+    Attributes:
+        query: the whole condition, which includes the organization, the filters and the place.
+        filters: the conditions on the records' fields.
+        beyond: the condition that a record follows the previous page; empty on the first page.
+        order: the sort fields, each with 1 or -1.
+        number: the maximum number of records.
+    """
+
+    organization_id: ObjectId
+    query: Mapping[str, Any]
+    filters: Mapping[str, Any]
+    beyond: Mapping[str, Any]
+    order: Sequence[tuple[str, int]]
+    number: int
+
+
 def list_page(
     document: type[Document],
     organization_id: ObjectId,
@@ -45,6 +66,7 @@ def list_page(
     A document can have a method `list_sorted` for orders that its own collection has no index of.
 
     Args:
+        document: a class whose method `read_page` reads the records if one query is not enough.
         sort: a stored field, with a minus for descending order. IDs break ties, unless the
             document's sort fields are unique (`ties = False`). `_id` stands for the document's
             `identity` if clients know another field as the ID.
@@ -74,22 +96,30 @@ def read_page(
     field = identity if field == "_id" else field
     query: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None, **filters}
     ties = field != identity and getattr(document, "ties", True)
+    beyond: dict[str, Any] = {}
     if cursor is not None:
         place = decode_cursor(cursor, sort)
         after = place if field != identity else [sort, place[2], place[2]]
-        query = {"$and": [query, _after(field, descending, after, ties)]}
+        beyond = _after(field, descending, after, ties)
+        query = {"$and": [query, beyond]}
     direction = -1 if descending else 1
     order = [(field, direction), ("_id", direction)] if ties else [(field, direction)]
-    found = document.objects(__raw__=query).order_by(
-        *(("-" if way < 0 else "") + ("id" if name == "_id" else name) for name, way in order)
-    )
-    records = list(found.limit(limit + 1))
+    read = getattr(document, "read_page", partial(find_records, document))
+    records = read(PageRead(organization_id, query, filters, beyond, order, limit + 1))
     if len(records) <= limit:
         return RecordPage(records, None)
     last = records[limit - 1]
     value = None if field == identity else getattr(last, field)
     id_ = getattr(last, "id" if identity == "_id" else identity)
     return RecordPage(records[:limit], encode_cursor([sort, value, id_]))
+
+
+def find_records(document: type[Document], page: PageRead) -> list[Any]:
+    """Return the records of a page by one query."""
+    found = document.objects(__raw__=page.query).order_by(
+        *(("-" if way < 0 else "") + ("id" if name == "_id" else name) for name, way in page.order)
+    )
+    return list(found.limit(page.number))
 
 
 def _after(field: str, descending: bool, place: list[Any], ties: bool) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from .contribution import (
 )
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
+from .links import LinkIndex, find_sources
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -62,6 +63,7 @@ __all__ = [
     "IndexTable",
     "LatestCache",
     "Ledger",
+    "LinkIndex",
     "Page",
     "Source",
     "Target",
@@ -76,6 +78,7 @@ __all__ = [
     "difference",
     "drifts",
     "due_index",
+    "find_sources",
     "from_stored",
     "in_transaction",
     "increase",

@@ -27,8 +27,10 @@ from .contribution import (
     to_text,
 )
 from .index_table import IndexTable
+from .links import LinkIndex
 from .transaction import Tx
 
+T = TypeVar("T")
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
 
 COUNT_EVERY_ROW: Callable[[object], bool] = lambda row: True  # noqa: E731
@@ -88,12 +90,24 @@ class CounterCache(Cache, Generic[RowT_contra]):
 class LatestCache(Cache):
     """The latest time `at` of the sources that match the query `where`; unset without a source.
 
-    Subtraction cannot undo a maximum. So the engine reads the sources again when one changes its
-    contribution, with an index on (link, at). A counter must count the same sources.
+    A new source raises the time. Subtraction cannot undo a maximum. So when a counted source is
+    settled again, the engine reads all sources of its target, by an index on the link. A counter
+    must count the same sources.
     """
 
     at: str
     where: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """True if `where` compares fields with simple values, so that no query is necessary."""
+        return not any(isinstance(value, (Mapping, list)) for value in self.where.values())
+
+    def covers(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row counts for its target, if `where` is plain."""
+        return row.get("deleted_at") is None and all(
+            row.get(name) == value for name, value in self.where.items()
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +117,10 @@ class Flag(Generic[RowT_contra]):
     field: str
     on: type
     when: Callable[[RowT_contra], bool]
+
+
+def _by_collection(values: Mapping[type, T] | None) -> dict[str, T]:
+    return {get_collection_name(document): value for document, value in (values or {}).items()}
 
 
 def get_collection_name(document: type) -> str:
@@ -127,6 +145,12 @@ class Ledger:
         signatures: functions of a source's row. Rows with an equal signature must have equal
             amounts, so the engine computes these once. By default, the values of all `reads`.
         index_tables: collections that repeat fields of targets, so that queries find them.
+        link_indexes: collections by which the engine finds sources; see `LinkIndex`.
+        unmarked_after_commit: sources whose due marks are removed after the commit, because the
+            mark is indexed, and the source has too many indexes for an indexed update in a
+            transaction. Each has the fields that show a later change: every write that sets the
+            mark must also change one of them. After a crash before the removal, the source is
+            settled again, with no difference.
     """
 
     def __init__(
@@ -139,14 +163,16 @@ class Ledger:
         settled_alone: Iterable[type] = (),
         signatures: Mapping[type, Signature] | None = None,
         index_tables: Sequence[IndexTable] = (),
+        link_indexes: Mapping[type, LinkIndex] | None = None,
+        unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
     ) -> None:
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
         self.index_tables = tuple(index_tables)
-        self.created = {
-            get_collection_name(on): new for on, new in (created_on_demand or {}).items()
-        }
+        self.created = _by_collection(created_on_demand)
+        self.link_indexes = _by_collection(link_indexes)
+        self.unmarked_after_commit = _by_collection(unmarked_after_commit)
         names: dict[str, type] = {}
         graph: dict[str, set[str]] = {}
         for cache in self.caches:
@@ -181,6 +207,10 @@ class Ledger:
                 raise ValueError(f"{cache.field}: nothing counts {cache.source}; see LatestCache")
         self.latest = {
             name: tuple(c for c in caches if isinstance(c, LatestCache) and c.target == name)
+            for name in self.order
+        }
+        self.latest_of = {
+            name: tuple(c for c in caches if isinstance(c, LatestCache) and c.source == name)
             for name in self.order
         }
 

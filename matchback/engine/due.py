@@ -4,10 +4,14 @@ No crash separates a change from its mark. So a later search for marks (see upke
 everything that is not counted yet. A queue cannot guarantee this.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from mongoengine import DateTimeField, ListField
+from pymongo import WriteConcern
+from pymongo.database import Database
 
 # A partial index holds only the few rows that have the field.
 DUE_FILTER = {"due": {"$type": "date"}}
@@ -25,6 +29,30 @@ def due_index(*fields: str) -> dict[str, Any]:
 def now() -> datetime:
     """Return the mark for writes other than `save`: `query.update(state="draft", due=now())`."""
     return datetime.now(UTC)
+
+
+def remove_marks(
+    database: Database[Any], name: str, rows: Iterable[Mapping[str, Any]], fields: Sequence[str]
+) -> None:
+    """Remove the due marks of settled rows, except rows that have changed since.
+
+    A row has changed if one of the fields has, or if its mark is newer than all these rows. One
+    member acknowledges the write, because its loss only makes the rows settled again.
+
+    Raises:
+        PyMongoError: MongoDB is unavailable. The rows stay due.
+    """
+    alike: defaultdict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        alike[tuple(row.get(field) for field in fields)].append(row)
+    collection = database[name].with_options(write_concern=WriteConcern(w=1))
+    for values, same in alike.items():
+        these = {
+            "_id": {"$in": [row["_id"] for row in same]},
+            "due": {"$lte": max(row["due"] for row in same)},
+            **dict(zip(fields, values, strict=True)),
+        }
+        collection.update_many(these, {"$unset": {"due": ""}})
 
 
 class Source:

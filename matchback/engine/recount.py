@@ -17,6 +17,7 @@ from .contribution import Amounts, from_stored
 from .due import DUE_FILTER
 from .index_table import find_wrong_rows
 from .latest import find_latest_times
+from .links import find_sources
 from .transaction import Tx
 from .truth import ExpectedCounters, has_counted_field
 
@@ -125,14 +126,23 @@ class Comparison:
                     yield Drift(table.name, id_, field, actual.get(field), expected.get(field))
 
     def _sources(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
-        for id_, row in rows.items():
-            if "due" in row or "trouble" in row:
-                continue  # it waits for settling, or has failed
+        # the others wait for settling, or have failed
+        settled = {id_: row for id_, row in rows.items() if not ("due" in row or "trouble" in row)}
+        yield from self._links(name, settled)
+        for id_, row in settled.items():
             if has_bad_counter(self._ledger, name, row):
                 continue  # its contribution depends on this counter, which is reported separately
             counted, right = from_stored(row.get("counted")), self._ledger.contribution(name, row)
             if counted != right:
                 yield Drift(name, id_, "counted", counted, right)
+
+    def _links(self, name: str, settled: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
+        """Compare the rows of the link index, because all other comparisons depend on them."""
+        index = self._ledger.link_indexes.get(name)
+        if index is not None and settled and index.is_complete():
+            rows = [dict(row) for row in settled.values()]
+            for id_, actual, right in index.find_different(self._tx, rows):
+                yield Drift(index.collection, id_, "links", actual, right)
 
     def _targets(
         self, name: str, rows: Mapping[Any, Mapping[str, Any]], right: Mapping[Any, Amounts]
@@ -150,7 +160,7 @@ class Comparison:
 
     def _latest(self, name: str, rows: Mapping[Any, Mapping[str, Any]]) -> Iterator[Drift]:
         for cache in self._ledger.latest[name]:
-            latest = find_latest_times(self._tx, cache, rows)
+            latest = find_latest_times(self._tx, self._ledger, cache, rows)
             off = {id_: right for id_, right in latest if rows[id_].get(cache.field) != right}
             waiting = self._waiting(cache, off) if off else set()
             for id_, right in off.items():
@@ -160,12 +170,13 @@ class Comparison:
     def _waiting(self, cache: Cache, ids: Mapping[Any, Any]) -> set[Any]:
         """Return the targets whose latest time may change when a source is settled."""
         unsettled = {"$or": [DUE_FILTER, {"trouble": {"$exists": True}}]}
-        wanted = {cache.link: {"$in": list(ids)}, **unsettled}
-        found = self._tx.database[cache.source].find(
-            wanted, {cache.link: 1}, session=self._tx.session
-        )
-        left = {id_ for name, id_ in self._truth.moved(cache.source) if name == cache.target}
-        return left | {row[cache.link] for row in found}
+        source, link = cache.source, cache.link
+        waiting = {id_ for name, id_ in self._truth.moved(source) if name == cache.target}
+        for query in find_sources(self._tx, self._ledger, source, [link], ids):
+            wanted = {**query, link: {"$in": list(ids)}, **unsettled}
+            found = self._tx.database[source].find(wanted, {link: 1}, session=self._tx.session)
+            waiting |= {row[link] for row in found}
+        return waiting
 
 
 def has_bad_counter(ledger: Ledger, name: str, row: Mapping[str, Any]) -> bool:

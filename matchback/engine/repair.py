@@ -22,6 +22,8 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     name = drift.collection
     if tables := [table for table in ledger.index_tables if table.name == name]:
         return sum(copy_again(tx, table, [drift.id]) for table in tables) > 0
+    if (source := _indexed_source(ledger, name)) is not None:
+        return _repair_links(tx, ledger, source, drift)
     if drift.field in {cache.field for cache in ledger.latest[name]}:
         is_changed = _repair_latest(tx, ledger, drift)
     elif isinstance(drift.expected, int) and not isinstance(drift.expected, bool):
@@ -35,6 +37,23 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     for table in ledger.index_tables_of(name):
         copy_again(tx, table, [drift.id])
     ledger.on_write(tx, [(name, drift.id)])
+    return True
+
+
+def _indexed_source(ledger: Ledger, name: str) -> str | None:
+    """Return the source whose link index has this name, or None."""
+    indexes = ledger.link_indexes.items()
+    return next((source for source, index in indexes if index.collection == name), None)
+
+
+def _repair_links(tx: Tx, ledger: Ledger, source: str, drift: Drift) -> bool:
+    index = ledger.link_indexes[source]
+    settled = {"_id": drift.id, **SETTLED_FILTER}
+    row = tx.database[source].find_one(settled, session=tx.session)
+    if row is None or not any(index.find_different(tx, [row])):
+        tx.abort()
+        return False
+    index.write(tx, [row])
     return True
 
 
@@ -109,7 +128,7 @@ def _holds_number(path: str) -> list[dict[str, Any]]:
 def _repair_latest(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     is_changed = False
     for cache in ledger.latest[drift.collection]:
-        for _, latest in find_latest_times(tx, cache, [drift.id]):
+        for _, latest in find_latest_times(tx, ledger, cache, [drift.id]):
             change = {"$set": {cache.field: latest}} if latest else {"$unset": {cache.field: ""}}
             done = tx.database[drift.collection].update_one(
                 {"_id": drift.id}, change, session=tx.session

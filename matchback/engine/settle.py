@@ -8,6 +8,7 @@ arithmetic can happen in memory, and a repeated run changes nothing.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pymongo import UpdateOne
@@ -28,8 +29,9 @@ from .contribution import (
     increase,
     to_stored,
 )
+from .due import remove_marks
 from .index_table import IndexTable
-from .latest import find_latest_times
+from .latest import find_latest_times, find_raised, list_lowered
 from .transaction import Tx
 from .update import Update
 
@@ -90,7 +92,8 @@ class _Settlement:
         self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
         self.changed: Counter[tuple[Any, ...]] = Counter()
-        self.moved: defaultdict[LatestCache, set[Any]] = defaultdict(set)
+        self.lowered: defaultdict[LatestCache, set[Any]] = defaultdict(set)
+        self.settled: defaultdict[str, list[StoredDocument]] = defaultdict(list)
         self.written: list[Target] = []
         self.indexed: defaultdict[IndexTable, dict[Any, None]] = defaultdict(dict)
         self.writer = BackgroundWriter()
@@ -107,8 +110,17 @@ class _Settlement:
                 self._read_latest(name)
                 self._write(name, [id_ for collection, id_ in self.updates if collection == name])
                 self._write_index_tables(name)
+        for name, fields in self.ledger.unmarked_after_commit.items():
+            self._remove_marks_later(name, fields)
         self.ledger.on_write(self.tx, self.written)
         return self.rows
+
+    def _remove_marks_later(self, name: str, fields: Sequence[str]) -> None:
+        if due := [row for row in self.settled[name] if "due" in row]:
+            self.tx.on_commit(partial(remove_marks, self.tx.database, name, due, fields))
+            # Their mark is a change, too, even if nothing else is.
+            known = set(self.written)
+            self.written += [one for row in due if (one := (name, row["_id"])) not in known]
 
     def _compute(self, name: str) -> None:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
@@ -138,6 +150,8 @@ class _Settlement:
             if not self.ledger.latest[name]:
                 self._write(name, [row["_id"] for row in part])
         self._add_changed()
+        if (index := self.ledger.link_indexes.get(name)) and self.settled[name]:
+            index.write(self.tx, self.settled[name], send=self.writer.send)
 
     def _pending_ids(self, name: str) -> list[Any]:
         return [id_ for collection, id_ in self.pending if collection == name]
@@ -185,10 +199,12 @@ class _Settlement:
         """Add the change of the record's contribution to its targets, and store the new one."""
         before = from_stored(row.get("counted"))
         now = self.ledger.contribution(name, row)
-        if change := difference(now, before):
+        change = difference(now, before)
+        if change:
             add(self.pending, change)
             update.set({"counted": to_stored(now)})
-            self._note_latest(name, change)
+        if change or "due" in row:
+            self._note_latest(name, row, before)
 
     def _account_shares(self, name: str, row: StoredDocument, update: Update) -> None:
         """Do the same as `_account`, but add up equal changes of many records first."""
@@ -213,28 +229,33 @@ class _Settlement:
         self.changed.clear()
 
     def _clear_mark(self, name: str, row: StoredDocument, update: Update) -> None:
-        if "due" in row:
-            self._note_own_latest(name, row)
+        self.settled[name].append(row)
+        if "due" not in row:
+            return
+        if name not in self.ledger.unmarked_after_commit:
             update.unset("due", "trouble")
+        elif "trouble" in row:
+            update.unset("trouble")
 
-    def _note_latest(self, name: str, change: Contribution) -> None:
-        for collection, id_ in change:
-            for cache in self.ledger.latest.get(collection, ()):
-                if cache.source == name:
-                    self.moved[cache].add(id_)
+    def _note_latest(self, name: str, row: StoredDocument, before: Contribution) -> None:
+        """Note the latest times that can fall, and raise the others.
 
-    def _note_own_latest(self, name: str, row: StoredDocument) -> None:
-        """Read the latest times of due rows always, because a time can change without an amount."""
-        for caches in self.ledger.latest.values():
-            for cache in caches:
-                if cache.source == name and row.get(cache.link) is not None:
-                    self.moved[cache].add(row[cache.link])
+        The time of a counted row can change without an amount.
+        """
+        for cache in self.ledger.latest_of[name]:
+            lowered = set(list_lowered(cache, row, before))
+            self.lowered[cache] |= lowered
+            raised = find_raised(cache, row)
+            if raised is not None and raised not in lowered:
+                self.updates[cache.target, raised].maximum({cache.field: row[cache.at]})
 
     def _read_latest(self, name: str) -> None:
         """Read latest times after their sources are written. The session sees its own writes."""
         for cache in self.ledger.latest[name]:
             self.writer.wait()
-            for id_, latest in find_latest_times(self.tx, cache, self.moved[cache]):
+            ids = self.lowered[cache]
+            for id_, latest in find_latest_times(self.tx, self.ledger, cache, ids):
+                self.updates[name, id_].withdraw("$max", cache.field)
                 self.updates[name, id_].set_or_unset({cache.field: latest})
 
     def _write(self, name: str, ids: list[Any]) -> None:

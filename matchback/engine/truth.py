@@ -5,7 +5,7 @@ in `counted` until it is settled. So the recount also reads due and failed sourc
 session, because their number does not depend on the page.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.collection import Collection as MongoCollection
@@ -13,6 +13,7 @@ from pymongo.collection import Collection as MongoCollection
 from .caches import CounterCache, Ledger
 from .contribution import Amounts, Contribution, StoredDocument, from_stored, read_share
 from .due import DUE_FILTER
+from .links import find_sources
 from .transaction import Tx
 
 HAS_COUNTED_FILTER = {"counted.0": {"$exists": True}}
@@ -74,7 +75,6 @@ class ExpectedCounters:
         The emails of a mailing have few different ones.
         """
         pipeline: list[dict[str, Any]] = [
-            {"$match": _linked(links, ids)},
             {"$project": dict.fromkeys(["counted", *links], 1)},
             {"$unwind": "$counted"},
             {"$match": {"counted": name}},
@@ -85,15 +85,16 @@ class ExpectedCounters:
                 }
             },
         ]
-        for group in self._tx.database[source].aggregate(
-            pipeline, session=self._tx.session, allowDiskUse=True
-        ):
-            share, *linked = group["_id"]
-            amounts, targets = read_share(share)
-            for place in range(0, len(targets), 2):
-                id_ = targets[place + 1]
-                if targets[place] == name and id_ in linked and id_ in ids:
-                    yield id_, amounts, group["number"]
+        for query in find_sources(self._tx, self._ledger, source, links, ids):
+            for group in self._tx.database[source].aggregate(
+                [{"$match": query}, *pipeline], session=self._tx.session, allowDiskUse=True
+            ):
+                share, *linked = group["_id"]
+                amounts, targets = read_share(share)
+                for place in range(0, len(targets), 2):
+                    id_ = targets[place + 1]
+                    if targets[place] == name and id_ in linked and id_ in ids:
+                        yield id_, amounts, group["number"]
         for (collection, id_), amounts in self.moved(source).items():
             if collection == name and id_ in ids:
                 yield id_, amounts, 1
@@ -104,13 +105,12 @@ class ExpectedCounters:
         reads = self._ledger.reads(source)
         fields = None if reads is None else {"_id": 0, **dict.fromkeys([*reads, *links], 1)}
         alike = _Alike(self._ledger, source, reads, links)
-        found = self._tx.database[source].find(
-            _linked(links, ids), fields, session=self._tx.session
-        )
-        for row in found:
-            for (collection, link), amounts in alike.of(row).items():
-                if collection == name and row[link] in ids:
-                    yield row[link], amounts, 1
+        for query in find_sources(self._tx, self._ledger, source, links, ids):
+            found = self._tx.database[source].find(query, fields, session=self._tx.session)
+            for row in found:
+                for (collection, link), amounts in alike.of(row).items():
+                    if collection == name and row[link] in ids:
+                        yield row[link], amounts, 1
 
     def _unsettled(self, source: str, links: set[str]) -> Iterator[StoredDocument]:
         """Yield the due and failed sources that have contributed something."""
@@ -187,12 +187,6 @@ def _links_of(ledger: Ledger, source: str) -> dict[str, set[str]]:
     for cache in ledger.counters[source]:
         links.setdefault(cache.target, set()).add(cache.link)
     return links
-
-
-def _linked(links: list[str], ids: Iterable[Any]) -> dict[str, Any]:
-    wanted = list(ids)
-    conditions = [{link: {"$in": wanted}} for link in links]
-    return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
 def _add(total: dict[Any, Amounts], target: Any, amounts: Amounts, number: int) -> None:

@@ -23,6 +23,7 @@ from config.settings import Settings
 from documents.counters import LEDGER
 from documents.donor import build_donor_row, make_donor_id
 from documents.gift_day import build_gift_day_row, make_gift_day_id
+from documents.match import MATCH_INDEX
 from documents.migrations.indexes import update_indexes
 from documents.recount import recount
 from matchback.engine import increase, to_stored
@@ -86,7 +87,8 @@ def _gift(rows: Rows, of: dict[str, Any], number: int) -> None:
         rows["donors"][gift[f"{kind}_donor_id"]] = build_donor_row(gift[f"{kind}_donor_id"])
         rows["gift_days"][gift[f"{kind}_day_id"]] = build_gift_day_row(gift[f"{kind}_day_id"])
     rows["users"][gift["user_id"]]["last_donated_at"] = at
-    rows["donations"][id_] = {name: value for name, value in gift.items() if name != "_id"}
+    for name, row in (("donations", gift), ("matches", MATCH_INDEX.row(gift) or {})):
+        rows[name][id_] = {field: value for field, value in row.items() if field != "_id"}
 
 
 def _count(rows: Rows) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from bson import json_util
 from mongoengine import get_db
 
+from documents.match import forget_match_layout
+
 
 def load(name: str) -> dict[str, Any]:
     """Load the dump with its indexes into the test's database. Return its recorded responses."""
@@ -20,6 +22,7 @@ def load(name: str) -> dict[str, Any]:
             get_db()[collection].create_index(keys, name=index["name"], **options)
         if kept["documents"]:
             get_db()[collection].insert_many(kept["documents"])
+    forget_match_layout()
     return told
 
 

@@ -11,6 +11,7 @@ from mongoengine import get_db
 
 from documents.donation import Donation
 from documents.email import Email
+from documents.match import MATCH_INDEX, has_all_matches
 from documents.organization import Organization
 from documents.reports.timeline import (
     GivenGift,
@@ -62,15 +63,16 @@ def busy(organization_id: ObjectId, seed: int = 1, emails: int = 60) -> User:
         | {"organization_id": organization_id, "type": chance.choice(["open", "click", "new"])}
         for _ in range(4 * emails)
     ]
-    gave = [
-        build_record_row(
-            Donation, **of, amount=100, currency="USD", status="succeeded", donated_at=at()
-        )
-        for _ in range(emails)
-    ]
+    gave = [build_gift(of, at()) for _ in range(emails)]
     for name, rows in (("emails", sent), ("events", told), ("donations", gave)):
         get_db()[name].insert_many(rows)
+    get_db().matches.insert_many(map(MATCH_INDEX.row, gave))
     return user
+
+
+def build_gift(of: dict[str, Any], at: datetime) -> Any:
+    known = {**of, "amount": 100, "currency": "USD", "status": "succeeded", "match": "none"}
+    return build_record_row(Donation, **known, donated_at=at)
 
 
 @pytest.fixture
@@ -138,10 +140,9 @@ def test_a_new_entry_repeats_no_other(organization_id: ObjectId) -> None:
     first = list_timeline(bob, limit=100)
     at = first.entries[-1].at
     of = {"organization_id": organization_id, "user_id": bob.id, "fundraiser_id": ObjectId()}
-    more = build_record_row(
-        Donation, **of, amount=1, currency="USD", status="succeeded", donated_at=at
-    )
+    more = build_gift(of, at)
     get_db().donations.insert_one(more)
+    get_db().matches.insert_one(MATCH_INDEX.row(more))
     rest = list_timeline(bob, limit=1000, cursor=first.next_cursor).entries
     added = f"2-{more['_id']}"
     assert [entry.key for entry in rest if entry.key != added] == whole[100:]
@@ -162,6 +163,7 @@ def test_a_page_costs_the_same_at_any_number_of_other_people(organization_id: Ob
 def work(user: User) -> tuple[int, int]:
     """Return the keys and documents that MongoDB examined for two pages."""
     database = get_db()
+    assert has_all_matches()  # The process remembers it.
     database.command("profile", 2)
     cursor = list_timeline(user).next_cursor
     list_timeline(user, cursor=cursor)

@@ -16,6 +16,7 @@ from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
+from documents.match import MATCH_INDEX
 from documents.payments.payment import Payment
 from documents.storage.pagination import list_page
 from documents.storage.record import Record, build_record_row
@@ -105,6 +106,8 @@ def commands(real_database: str, document: Any) -> CommandRecorder:
     """Insert four hundred records for two organizations, and record all queries."""
     rows = [row(document, n, owner) for n in range(ROWS) for owner in (ORGANIZATION, OTHER)]
     get_db()[document._get_collection_name()].insert_many(rows)
+    if document is Donation:
+        get_db().matches.insert_many(map(MATCH_INDEX.row, rows))
     fill_index_tables()
     mongoengine.disconnect_all()
     listener = CommandRecorder()
@@ -159,7 +162,9 @@ def test_a_page_is_read_only_from_an_index(
         )
         if (cursor := found.next_cursor) is None:
             break
-    finds = [command for command in commands.sent if read_command_name(command) == "find"]
+    # The progress of migrations is one small record.
+    read = [one for one in commands.sent if one.get("find") != "migrations"]
+    finds = [command for command in read if read_command_name(command) == "find"]
     assert finds
     for command in finds:
         asked = {

@@ -1,0 +1,117 @@
+"""Link indexes: collections that find the sources of a target in place of indexes on the sources.
+
+In a transaction, MongoDB's time for an update of an indexed field grows with the square of the
+collection's indexes. Inserts, deletes and updates of other fields do not have this cost. So an
+application can keep the links of its sources without an index, and find sources by a small
+collection with few indexes. Settling writes it in the same transaction as the counters.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .contribution import StoredDocument
+from .transaction import Tx
+
+if TYPE_CHECKING:
+    from .caches import Ledger
+
+LINKED_ROWS_PER_QUERY = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinkIndex:
+    """A collection with a row for each linked source: the source's `_id`, and its `links`.
+
+    The collection needs an index on `links`. Readers also check the source's own fields, so a
+    superfluous row has no effect.
+
+    Attributes:
+        collection: name of the collection.
+        fields: link fields of the source that `links` contains.
+        build: returns the other fields of a source's row, or None if the source needs no row.
+        is_complete: whether each source has its row. Until then, the engine searches the sources by
+            their own fields.
+    """
+
+    collection: str
+    fields: tuple[str, ...]
+    build: Callable[[Any], Mapping[str, Any] | None] = lambda row: {}
+    is_complete: Callable[[], bool] = lambda: True
+
+    @cached_property
+    def _fields(self) -> frozenset[str]:
+        return frozenset(self.fields)
+
+    def covers(self, links: Iterable[str]) -> bool:
+        """Return whether `links` contains all these link fields."""
+        return self._fields.issuperset(links)
+
+    def row(self, source: StoredDocument) -> StoredDocument | None:
+        """Return the row of a source, or None if it needs none."""
+        if (other := self.build(source)) is None:
+            return None
+        links = [id_ for field in self.fields if (id_ := source.get(field)) is not None]
+        return {"_id": source["_id"], **other, "links": links}
+
+    def write(
+        self, tx: Tx, sources: Sequence[StoredDocument], *, send: Callable[..., None] | None = None
+    ) -> None:
+        """Replace the rows of these sources.
+
+        It deletes and inserts, because an update of an indexed field costs more.
+
+        Args:
+            send: sends each write, given its function and arguments; by default, call it now.
+        """
+        send = send or (lambda write, *args, **kwargs: write(*args, **kwargs))
+        collection = tx.database[self.collection]
+        ids = [source["_id"] for source in sources]
+        send(collection.delete_many, {"_id": {"$in": ids}}, session=tx.session)
+        rows = [row for source in sources if (row := self.row(source)) is not None]
+        if rows:
+            send(collection.insert_many, rows, ordered=False, session=tx.session)
+
+    def find_different(
+        self, tx: Tx, sources: Collection[StoredDocument]
+    ) -> Iterator[tuple[Any, StoredDocument | None, StoredDocument | None]]:
+        """Yield each source whose row is missing or different: its ID, the row, the right row."""
+        ids = [source["_id"] for source in sources]
+        found = tx.database[self.collection].find(
+            {"_id": {"$in": ids}}, session=tx.session, batch_size=len(ids) + 1
+        )
+        rows = {row["_id"]: row for row in found}
+        for source in sources:
+            row, right = rows.get(source["_id"]), self.row(source)
+            if row != right:
+                yield source["_id"], row, right
+
+
+def find_sources(
+    tx: Tx, ledger: "Ledger", source: str, links: Sequence[str], ids: Collection[Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield queries that together find all sources that link to one of these IDs.
+
+    No source matches two of the queries. A query may find more sources than those.
+    """
+    wanted = list(ids)
+    index = ledger.link_indexes.get(source)
+    if index is None or not index.covers(links) or not index.is_complete():
+        conditions = [{link: {"$in": wanted}} for link in links]
+        yield conditions[0] if len(conditions) == 1 else {"$or": conditions}
+        return
+    found = tx.database[index.collection].find(
+        {"links": {"$in": wanted}},
+        {"_id": 1},
+        session=tx.session,
+        batch_size=LINKED_ROWS_PER_QUERY,
+    )
+    part: list[Any] = []
+    for row in found:
+        part.append(row["_id"])
+        if len(part) == LINKED_ROWS_PER_QUERY:
+            yield {"_id": {"$in": part}}
+            part = []
+    if part:
+        yield {"_id": {"$in": part}}
