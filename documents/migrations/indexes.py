@@ -1,5 +1,6 @@
 """All stored document classes, and the upgrade of their indexes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from mongoengine import get_db
@@ -37,6 +38,7 @@ from documents.recount.background import SteadyRecount
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
 from documents.storage.idempotency import IdempotencyKey
+from documents.tracking.former_rows import EVENT_ROWS_MIGRATION, FORMER_ID_INDEX
 from documents.tracking.relabelling import Relabelling
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
@@ -106,6 +108,9 @@ RETIRED_INDEXES = {
     "payments": ("organization_id_1",),
 }
 
+# Indexes that a process uses until a migration has finished.
+RETIRED_BY_MIGRATIONS = {EVENT_ROWS_MIGRATION: {"events": (FORMER_ID_INDEX,)}}
+
 
 def update_indexes() -> None:
     """Create missing indexes, then drop retired ones.
@@ -124,9 +129,16 @@ def create_missing_indexes() -> None:
 
 def drop_retired_indexes() -> None:
     """Drop indexes that no current query needs."""
-    for name, retired in RETIRED_INDEXES.items():
+    _drop_all(RETIRED_INDEXES)
+    finished = {"_id": {"$in": list(RETIRED_BY_MIGRATIONS)}, "finished_at": {"$ne": None}}
+    for migration in get_db().migrations.find(finished, {"_id": 1}):
+        _drop_all(RETIRED_BY_MIGRATIONS[migration["_id"]])
+
+
+def _drop_all(retired: Mapping[str, tuple[str, ...]]) -> None:
+    for name, indexes in retired.items():
         collection = get_db()[name]
-        for index in collection.index_information().keys() & set(retired):
+        for index in collection.index_information().keys() & set(indexes):
             _drop(collection, index)
 
 

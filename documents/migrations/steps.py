@@ -20,6 +20,7 @@ from documents.migrations.addresses import (
     respell_users,
 )
 from documents.migrations.counting import count_settled_rows, name_donors
+from documents.migrations.event_rows import shorten_event_rows
 from documents.migrations.events import add_event_facts
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
@@ -32,6 +33,7 @@ from documents.rows.email import EmailRow
 from documents.rows.payment import PaymentRow
 from documents.rows.user import UserRow
 from documents.tracking.former_clicks import FORMER_CLICKS_MIGRATION as FORMER_CLICKS
+from documents.tracking.former_rows import EVENT_ROWS_MIGRATION
 from documents.values.address import to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx
@@ -187,4 +189,5 @@ MIGRATIONS = (
     Migration(PAYMENTS_NAMED, "Add mailboxes to payments", "payments", name_payments),
     Migration(18, "Rename match classes of gifts", "donations", rename_matches),
     Migration(19, "Rename match classes of past matches", "past_matches", rename_past_matches),
+    Migration(EVENT_ROWS_MIGRATION, "Shorten events", "events", shorten_event_rows),
 )

@@ -8,7 +8,12 @@ from bson import ObjectId
 from documents.counters import LEDGER
 from documents.erased import bodies as erased_bodies
 from documents.erased import items as erased_items
-from documents.event import is_erased_event, to_event_row
+from documents.event import (
+    drop_unread_fields,
+    is_erased_event,
+    make_report_key,
+    to_event_row,
+)
 from documents.message import make_message_key, store_new_messages
 from documents.providers import sendgrid
 from documents.rows.collections import T, collection
@@ -20,11 +25,12 @@ from documents.tracking import unmatched
 from documents.tracking.correlation import Correlation
 from documents.tracking.effects import compute_event_changes
 from documents.tracking.former_clicks import FORMER_CLICK_FIELDS, find_former_clicks
+from documents.tracking.former_rows import may_have_former_rows, read_report_key
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
-EventKey = bytes | str
+EventKey = bytes | ObjectId
 MAX_ROWS_PER_ANSWER = 10_000  # the default first answer has 101 rows and needs another round trip
 
 
@@ -64,6 +70,8 @@ class TallyBatch:
         arriving = [event for event in new if "email_id" in event]
         late = self._late(store_new_messages(self.tx, arriving))
         effects = self.count([*arriving, *late], emails)
+        for event in new:
+            drop_unread_fields(event)
         effects.inserts["events"] = new
         note_writes(self.tx, {"events": [event["_id"] for event in new]})
         unmatched.write_matched_events(self.tx, late)
@@ -105,9 +113,10 @@ class TallyBatch:
     ) -> list[EventRow]:
         """Return the rows of events that are not stored yet, with their emails if known."""
         claimed = set[EventKey]()
+        has_former = may_have_former_rows(self.tx.database)
         new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
-            keys = _keys(report)
+            keys = self._keys(report)
             known = next((stored[key] for key in keys if key in stored), None)
             counts = self.inbox.outcomes[delivery_id].counts
             if known and (known["delivery_id"], known.get("item")) == (delivery_id, item):
@@ -117,13 +126,22 @@ class TallyBatch:
                 counts["repeated_events"] += 1
                 self._repeated.append((known, named, delivery_id, item))
             else:
-                new.append((to_event_row(report, self.organization_id, delivery_id, item), named))
+                event = to_event_row(report, self.organization_id, delivery_id, item)
+                if has_former and report.sg_event_id:
+                    event["sg_event_id"] = report.sg_event_id
+                new.append((event, named))
             claimed |= keys
         self._tie(new, emails)
         for event, _ in new:
             counts = self.inbox.outcomes[event["delivery_id"]].counts
             counts["counted_events" if "email_id" in event else "unmatched_events"] += 1
         return [event for event, _ in new]
+
+    def _keys(self, report: sendgrid.EventReport) -> set[EventKey]:
+        """Return the keys of an event. Either key identifies it."""
+        if report.sg_event_id is None:
+            return {report.identity}
+        return {report.identity, make_report_key(self.organization_id, report.sg_event_id)}
 
     def _tie(
         self, new: list[tuple[EventRow, ObjectId | None]], emails: Mapping[ObjectId, EmailRow]
@@ -143,19 +161,17 @@ class TallyBatch:
 
     def _stored(self) -> dict[EventKey, EventRow]:
         """Return the reported events that are stored already, by each of their keys."""
-        identities = [report.identity for report, *_ in self.inbox.reports]
-        sg_event_ids = [
-            report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
-        ]
-        rows = self._find(EventRow, identities, FORMER_CLICK_FIELDS)
-        if sg_event_ids:
-            rows += self._find(
-                EventRow,
-                {"sg_event_id": build_text_condition(in_=sg_event_ids)},
-                FORMER_CLICK_FIELDS,
-            )
+        reports = [reported.report for reported in self.inbox.reports]
+        rows = self._find(EventRow, [report.identity for report in reports], FORMER_CLICK_FIELDS)
+        keys = {key for report in reports for key in self._keys(report) if key != report.identity}
+        rows += self._find(EventRow, {"report_key": {"$in": list(keys)}}, FORMER_CLICK_FIELDS)
+        if may_have_former_rows(self.tx.database):
+            ids = [report.sg_event_id for report in reports if report.sg_event_id]
+            query = {"sg_event_id": build_text_condition(in_=ids)}
+            rows += self._find(EventRow, query, FORMER_CLICK_FIELDS)
         found: dict[EventKey, EventRow] = {bytes(row["_id"]): row for row in rows}
-        return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
+        keyed = ((read_report_key(self.organization_id, row), row) for row in rows)
+        return found | {key: row for key, row in keyed if key is not None}
 
     def _named_emails(self) -> dict[ObjectId, EmailRow]:
         """Return the organization's emails that the events name."""
@@ -185,8 +201,3 @@ class TallyBatch:
 
 def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
-
-
-def _keys(report: sendgrid.EventReport) -> set[EventKey]:
-    """Return the keys of an event. Either key identifies it."""
-    return {report.identity, report.sg_event_id} - {None}  # type: ignore[return-value]
