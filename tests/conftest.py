@@ -14,6 +14,7 @@ from config import database
 from config.settings import Settings, get_settings
 from documents.giving_links import link_token
 from documents.migrations.indexes import update_indexes
+from documents.tracking import former_rows
 from jobs import callbacks
 from jobs.wakeups import wakeup_buffer
 from service.app import create_app
@@ -89,6 +90,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     api_key.forget_api_keys()
     rate_limit.forget(MemoryStorage())
     link_token.forget_link_keys()
+    former_rows.forget_former_index()
     database.connect_database(
         Settings(mongodb_uri="mongodb://mock/matchback"),
         mongo_client_class=MemoryClient,
@@ -138,6 +140,7 @@ def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     api_key.forget_api_keys()
     rate_limit.forget()
     link_token.forget_link_keys()
+    former_rows.forget_former_index()
     try:
         database.connect_database()
         servers.restore_indexes()

@@ -129,13 +129,14 @@ def create_missing_indexes() -> None:
 
 def drop_retired_indexes() -> None:
     """Drop indexes that no current query needs."""
-    _drop_all(RETIRED_INDEXES)
+    drop_indexes(RETIRED_INDEXES)
     finished = {"_id": {"$in": list(RETIRED_BY_MIGRATIONS)}, "finished_at": {"$ne": None}}
     for migration in get_db().migrations.find(finished, {"_id": 1}):
-        _drop_all(RETIRED_BY_MIGRATIONS[migration["_id"]])
+        drop_indexes(RETIRED_BY_MIGRATIONS[migration["_id"]])
 
 
-def _drop_all(retired: Mapping[str, tuple[str, ...]]) -> None:
+def drop_indexes(retired: Mapping[str, tuple[str, ...]]) -> None:
+    """Drop these indexes, by collection. Ignore missing ones."""
     for name, indexes in retired.items():
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(indexes):
