@@ -74,7 +74,11 @@ class Event(Document):
         "collection": "events",
         "auto_create_index": False,
         "indexes": [
-            {"fields": ["report_key"], "unique": True, "sparse": True},
+            {
+                "fields": ["organization_id", "report_key"],
+                "unique": True,
+                "partialFilterExpression": {"report_key": {"$exists": True}},
+            },
             ["email_id", "type", "at"],
             ["delivery_id"],
             {

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from bson import ObjectId
-
 from documents.event import drop_unread_fields
 from documents.rows.event import EventRow
 from documents.tracking.former_rows import read_report_key
@@ -15,8 +13,7 @@ def shorten_event_rows(tx: Tx, rows: list[EventRow]) -> None:
     changed = [(row, new) for row in rows if (new := _shorten(row)) != row]
     if not changed:
         return
-    keys = [new["report_key"] for _, new in changed if "report_key" in new]
-    others = _find_holders(tx, keys)
+    others = _find_holders(tx, [new for _, new in changed if "report_key" in new])
     for _, new in changed:
         if others.get(new.get("report_key"), new["_id"]) != new["_id"]:
             # A worker of the earlier version ran beside this one and counted the report twice.
@@ -36,8 +33,11 @@ def _shorten(row: EventRow) -> EventRow:
     return new
 
 
-def _find_holders(tx: Tx, keys: list[ObjectId]) -> dict[Any, bytes]:
-    """Return the IDs of the events that have these keys already."""
-    query = {"report_key": {"$in": keys}}
+def _find_holders(tx: Tx, events: list[EventRow]) -> dict[Any, bytes]:
+    """Return the IDs of the events that have the keys of these events already."""
+    query = {
+        "organization_id": {"$in": list({event["organization_id"] for event in events})},
+        "report_key": {"$in": [event["report_key"] for event in events]},
+    }
     found = tx.database.events.find(query, {"report_key": 1}, session=tx.session)
-    return {row["report_key"]: row["_id"] for row in found.batch_size(len(keys) + 1)}
+    return {row["report_key"]: row["_id"] for row in found.batch_size(len(events) + 1)}
