@@ -24,6 +24,7 @@ USUAL_TIE = "email_id"
 REPORT_KEY_BYTES = 12
 # Facts that find the email of an event. An event with an email does not need them.
 FINDING_FIELDS = ("address", "sg_message_id", "category")
+RARE_FACTS = ("address", "sg_message_id", "url", "bounce_type", "group", "machine")
 NO_LINK_POSITION = "none"
 UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
 
@@ -114,7 +115,7 @@ def to_event_row(
     report: EventReport, organization_id: ObjectId, delivery_id: ObjectId, item: int
 ) -> EventRow:
     """Return the stored form of a reported event whose email is not known yet."""
-    row: EventRow = {
+    row: Any = {
         "_id": Binary(report.identity),
         "organization_id": organization_id,
         "delivery_id": delivery_id,
@@ -128,21 +129,13 @@ def to_event_row(
         row["link_position"] = report.link_position or NO_LINK_POSITION
         if report.user_agent:
             row["user_agent"] = report.user_agent
-    rest: Any = {name: value for name, value in _list_rare_facts(report) if value}
-    row.update(rest)
-    return row
-
-
-def _list_rare_facts(report: EventReport) -> tuple[tuple[str, Any], ...]:
-    return (
-        ("address", report.address),
-        ("sg_message_id", report.sg_message_id),
-        ("category", list(report.category)),
-        ("url", report.url),
-        ("bounce_type", report.bounce_type),
-        ("group", report.group),
-        ("machine", report.machine),
-    )
+    for name in RARE_FACTS:
+        if value := getattr(report, name):
+            row[name] = value
+    if report.category:
+        row["category"] = list(report.category)
+    event: EventRow = row
+    return event
 
 
 def drop_unread_fields(event: EventRow) -> None:

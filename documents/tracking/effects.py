@@ -43,12 +43,29 @@ def compute_event_changes(
     relabelled = label_clicks(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
-        first, last = read_event_times(event)
-        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
+        _note_times(changes, event, touched[event["email_id"]])
     apply_relabelling(changes, relabelled)
     late_touches.mark_gifts_of_touched(tx, changes)
     _forget_erased(tx, events, touched)
     return changes
+
+
+def _note_times(changes: Changes, event: EventRow, email: EmailRow) -> None:
+    """Add the times that the event moves on its email to the changes.
+
+    Times of clicks are always added, because a new label of an earlier click can need them.
+    """
+    known: Mapping[str, Any] = email
+    first, last = read_event_times(event)
+    if event["type"] != "click":
+        first = {
+            name: at for name, at in first.items() if (was := known.get(name)) is None or at < was
+        }
+        last = {
+            name: at for name, at in last.items() if (was := known.get(name)) is None or at > was
+        }
+    if first or last:
+        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
 
 
 def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, EmailRow]) -> None:

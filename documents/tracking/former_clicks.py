@@ -43,7 +43,7 @@ _ended = ProcessCache[str, datetime](MIGRATION_END_CACHE_SECONDS, most=16)
 
 def find_former_clicks(
     tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.EventReport]
-) -> dict[bytes | ObjectId, EventRow]:
+) -> dict[bytes, EventRow]:
     """Return the clicks that are stored under a former identity, by their current identity."""
     claims: defaultdict[bytes, list[sendgrid.EventReport]] = defaultdict(list)
     until = _end_of_former(tx.database)

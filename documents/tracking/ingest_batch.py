@@ -30,7 +30,7 @@ from documents.tracking.inbox import Inbox
 from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
-EventKey = bytes | ObjectId
+EventKey = bytes
 MAX_ROWS_PER_ANSWER = 10_000  # the default first answer has 101 rows and needs another round trip
 
 
@@ -116,32 +116,26 @@ class TallyBatch:
         has_former = may_have_former_rows(self.tx.database)
         new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
-            keys = self._keys(report)
-            known = next((stored[key] for key in keys if key in stored), None)
+            event = to_event_row(report, self.organization_id, delivery_id, item)
+            keys = _list_keys(report, event)
+            known = next((stored[key] for key in keys if key in stored), None) if stored else None
             counts = self.inbox.outcomes[delivery_id].counts
             if known and (known["delivery_id"], known.get("item")) == (delivery_id, item):
                 # An earlier attempt tallied the same delivery.
                 counts["counted_events" if "email_id" in known else "unmatched_events"] += 1
-            elif known or claimed & keys:
+            elif known or not claimed.isdisjoint(keys):
                 counts["repeated_events"] += 1
                 self._repeated.append((known, named, delivery_id, item))
             else:
-                event = to_event_row(report, self.organization_id, delivery_id, item)
                 if has_former and report.sg_event_id:
                     event["sg_event_id"] = report.sg_event_id
                 new.append((event, named))
-            claimed |= keys
+            claimed.update(keys)
         self._tie(new, emails)
         for event, _ in new:
             counts = self.inbox.outcomes[event["delivery_id"]].counts
             counts["counted_events" if "email_id" in event else "unmatched_events"] += 1
         return [event for event, _ in new]
-
-    def _keys(self, report: sendgrid.EventReport) -> set[EventKey]:
-        """Return the keys of an event. Either key identifies it."""
-        if report.sg_event_id is None:
-            return {report.identity}
-        return {report.identity, make_report_key(self.organization_id, report.sg_event_id)}
 
     def _tie(
         self, new: list[tuple[EventRow, ObjectId | None]], emails: Mapping[ObjectId, EmailRow]
@@ -163,15 +157,15 @@ class TallyBatch:
         """Return the reported events that are stored already, by each of their keys."""
         reports = [reported.report for reported in self.inbox.reports]
         rows = self._find(EventRow, [report.identity for report in reports], FORMER_CLICK_FIELDS)
-        keys = {key for report in reports for key in self._keys(report) if key != report.identity}
-        rows += self._find(EventRow, {"report_key": {"$in": list(keys)}}, FORMER_CLICK_FIELDS)
+        ids = {report.sg_event_id for report in reports if report.sg_event_id}
+        keys = [make_report_key(self.organization_id, id_) for id_ in ids]
+        rows += self._find(EventRow, {"report_key": {"$in": keys}}, FORMER_CLICK_FIELDS)
         if may_have_former_rows(self.tx.database):
-            ids = [report.sg_event_id for report in reports if report.sg_event_id]
-            query = {"sg_event_id": build_text_condition(in_=ids)}
+            query = {"sg_event_id": build_text_condition(in_=list(ids))}
             rows += self._find(EventRow, query, FORMER_CLICK_FIELDS)
         found: dict[EventKey, EventRow] = {bytes(row["_id"]): row for row in rows}
         keyed = ((read_report_key(self.organization_id, row), row) for row in rows)
-        return found | {key: row for key, row in keyed if key is not None}
+        return found | {key.binary: row for key, row in keyed if key is not None}
 
     def _named_emails(self) -> dict[ObjectId, EmailRow]:
         """Return the organization's emails that the events name."""
@@ -201,3 +195,9 @@ class TallyBatch:
 
 def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
+
+
+def _list_keys(report: sendgrid.EventReport, event: EventRow) -> tuple[EventKey, ...]:
+    """Return the keys of an event as bytes, whose hash is fast. Either key identifies it."""
+    key = event.get("report_key")
+    return (report.identity, key.binary) if key else (report.identity,)
