@@ -39,7 +39,8 @@ def compute_event_changes(
     touched = {event["email_id"]: emails[event["email_id"]] for event in events}
     changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
-        _name_link(changes, event, touched[event["email_id"]])
+        if event["type"] == "click":
+            _name_link(changes, event, touched[event["email_id"]])
     relabelled = label_clicks(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
@@ -79,10 +80,10 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
     erased_items.note_items(tx, erased[0]["organization_id"], items)
 
 
-def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
-    if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
-        event["clicker_id"] = make_link_clicks_id(email["_id"], event["url"])
-        for target, row in build_link_values(email, event["url"]).items():
+def _name_link(changes: Changes, click: EventRow, email: EmailRow) -> None:
+    if click.get("url") and email.get("mailing_id"):
+        click["clicker_id"] = make_link_clicks_id(email["_id"], click["url"])
+        for target, row in build_link_values(email, click["url"]).items():
             if "url" in row and email.get("erased"):
                 row["url"] = redact_clicked_url(row["url"])
             changes.update_of(*target).set_on_insert(row)

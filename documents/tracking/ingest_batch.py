@@ -140,13 +140,9 @@ class TallyBatch:
     def _tie(
         self, new: list[tuple[EventRow, ObjectId | None]], emails: Mapping[ObjectId, EmailRow]
     ) -> None:
-        learned = {
-            key: named
-            for event, named in new
-            if named is not None and named in emails and (key := make_message_key(event))
-        }
-        tying = Correlation(self.tx, self.organization_id, emails, learned)
-        tying.read_candidates([event for event, named in new if named not in emails])
+        unnamed = [event for event, named in new if named not in emails]
+        tying = Correlation(self.tx, self.organization_id, emails, _learn(new, emails, unnamed))
+        tying.read_candidates(unnamed)
         for event, named in new:
             if found := tying.email_of(event, named):
                 event["email_id"], event["tied_by"] = found
@@ -201,3 +197,18 @@ def _list_keys(report: sendgrid.EventReport, event: EventRow) -> tuple[EventKey,
     """Return the keys of an event as bytes, whose hash is fast. Either key identifies it."""
     key = event.get("report_key")
     return (report.identity, key.binary) if key else (report.identity,)
+
+
+def _learn(
+    new: list[tuple[EventRow, ObjectId | None]],
+    emails: Mapping[ObjectId, EmailRow],
+    unnamed: list[EventRow],
+) -> dict[ObjectId, ObjectId]:
+    """Return the emails of the messages in a batch, if any event may need them."""
+    if not unnamed:
+        return {}
+    return {
+        key: named
+        for event, named in new
+        if named is not None and named in emails and (key := make_message_key(event))
+    }
