@@ -27,7 +27,7 @@ class Message(Document):
     id = ObjectIdField(primary_key=True)
     email_id = ObjectIdField(required=True)
 
-    meta = {"collection": "messages", "auto_create_index": False}
+    meta = {"collection": "messages", "auto_create_index": False, "indexes": ["email_id"]}
 
 
 def make_message_key(event: EventRow) -> ObjectId | None:

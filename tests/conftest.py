@@ -15,6 +15,7 @@ from config.settings import Settings, get_settings
 from documents.giving_links import link_token
 from documents.match import forget_match_layout
 from documents.migrations.indexes import update_indexes
+from documents.tracking import former_rows
 from jobs import callbacks
 from jobs.wakeups import wakeup_buffer
 from service.app import create_app
@@ -91,6 +92,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     rate_limit.forget(MemoryStorage())
     link_token.forget_link_keys()
     forget_match_layout()
+    former_rows.forget_former_index()
     database.connect_database(
         Settings(mongodb_uri="mongodb://mock/matchback"),
         mongo_client_class=MemoryClient,
@@ -141,6 +143,7 @@ def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     rate_limit.forget()
     link_token.forget_link_keys()
     forget_match_layout()
+    former_rows.forget_former_index()
     try:
         database.connect_database()
         servers.restore_indexes()

@@ -43,6 +43,7 @@ from documents.recount.background import SteadyRecount
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
 from documents.storage.idempotency import IdempotencyKey
+from documents.tracking.former_rows import EVENT_ROWS_MIGRATION, FORMER_ID_INDEX
 from documents.tracking.relabelling import Relabelling
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
@@ -112,6 +113,7 @@ REPLACED_INDEXES: dict[int, dict[str, tuple[str, ...]]] = {
         "donations": ("due",),
         "mailings": ("due",),
     },
+    EVENT_ROWS_MIGRATION: {"events": (FORMER_ID_INDEX,)},
 }
 
 
@@ -136,15 +138,16 @@ def drop_retired_indexes() -> None:
     Keep the indexes by which processes read stored data until its migration has finished. A
     database without organizations has no data to migrate.
     """
-    _drop_all(RETIRED_INDEXES)
+    drop_indexes(RETIRED_INDEXES)
     is_empty = get_db().organizations.find_one({}, {"_id": 1}) is None
     finished = {row["_id"] for row in get_db().migrations.find({"finished_at": {"$ne": None}})}
     for number, retired in REPLACED_INDEXES.items():
         if is_empty or number in finished:
-            _drop_all(retired)
+            drop_indexes(retired)
 
 
-def _drop_all(retired: Mapping[str, Sequence[str]]) -> None:
+def drop_indexes(retired: Mapping[str, Sequence[str]]) -> None:
+    """Drop these indexes, by collection. Ignore missing ones."""
     for name, indexes in retired.items():
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(indexes):

@@ -21,6 +21,7 @@ from documents.migrations.addresses import (
     respell_users,
 )
 from documents.migrations.counting import count_settled_rows, name_donors
+from documents.migrations.event_rows import shorten_event_rows
 from documents.migrations.events import add_event_facts
 from documents.migrations.index_tables import (
     EMAIL_INDEX_MIGRATION,
@@ -39,6 +40,7 @@ from documents.rows.email import EmailRow
 from documents.rows.payment import PaymentRow
 from documents.rows.user import UserRow
 from documents.tracking.former_clicks import FORMER_CLICKS_MIGRATION as FORMER_CLICKS
+from documents.tracking.former_rows import EVENT_ROWS_MIGRATION
 from documents.values.address import to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx
@@ -195,6 +197,13 @@ MIGRATIONS = (
     Migration(18, "Rename match classes of gifts", "donations", rename_matches),
     Migration(19, "Rename match classes of past matches", "past_matches", rename_past_matches),
     Migration(
+        MATCHES_MIGRATION,
+        "Add match records of donations",
+        "donations",
+        add_match_records,
+        {"match": {"$type": "string"}},
+    ),
+    Migration(
         USER_INDEX_MIGRATION, "Fill the index table of users", "users", fill_index_table("users")
     ),
     Migration(
@@ -203,11 +212,5 @@ MIGRATIONS = (
         "emails",
         fill_index_table("emails"),
     ),
-    Migration(
-        MATCHES_MIGRATION,
-        "Add match records of donations",
-        "donations",
-        add_match_records,
-        {"match": {"$type": "string"}},
-    ),
+    Migration(EVENT_ROWS_MIGRATION, "Shorten events", "events", shorten_event_rows),
 )

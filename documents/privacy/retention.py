@@ -17,7 +17,6 @@ from documents.concurrency import retries
 from documents.concurrency.batches import Batches
 from documents.counters import CLICK_COUNTERS
 from documents.event import EVENT_COUNTER_CONDITIONS, is_click
-from documents.message import list_message_keys
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.storage.export_outbox import note_writes
@@ -93,12 +92,11 @@ def _drop_messages(tx: Tx, dropped: Sequence[EventRow]) -> None:
     Only an event that arrives after the retention time would need them to find its email.
     """
     of_emails = {event["email_id"] for event in dropped if "email_id" in event}
+    if not of_emails:
+        return
     query = {"email_id": {"$in": list(of_emails)}}
-    events = tx.database.events
-    left = set(events.distinct("email_id", query, session=tx.session)) if of_emails else set()
-    gone = [event for event in dropped if event.get("email_id") in of_emails - left]
-    if keys := {key for event in gone for key in list_message_keys(event)}:
-        tx.database.messages.delete_many({"_id": {"$in": list(keys)}}, session=tx.session)
+    gone = of_emails - set(tx.database.events.distinct("email_id", query, session=tx.session))
+    tx.database.messages.delete_many({"email_id": {"$in": list(gone)}}, session=tx.session)
 
 
 def archive_events(tx: Tx, events: Iterable[EventRow]) -> None:

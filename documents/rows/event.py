@@ -15,10 +15,7 @@ class EventRow(TypedDict):
     item: int
     type: str
     at: datetime
-    address: NotRequired[str]
-    sg_event_id: NotRequired[str]
-    sg_message_id: NotRequired[str]
-    category: NotRequired[list[str]]
+    report_key: NotRequired[ObjectId]
     url: NotRequired[str]
     link_position: NotRequired[str]
     user_agent: NotRequired[str]
@@ -29,10 +26,14 @@ class EventRow(TypedDict):
     email_id: NotRequired[ObjectId]
     tied_by: NotRequired[str]
     clicker_id: NotRequired[ObjectId]
+    address: NotRequired[str]
+    sg_message_id: NotRequired[str]
+    category: NotRequired[list[str]]
     unmatched: NotRequired[str]
     mailing_id: NotRequired[ObjectId]
     fundraiser_id: NotRequired[ObjectId]
     due: NotRequired[datetime]
+    sg_event_id: NotRequired[str]
 
 
 class LinkRow(TypedDict):

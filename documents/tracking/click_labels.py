@@ -26,6 +26,7 @@ from matchback.engine import Contribution, Tx, Update, add, difference
 TimeSpan = tuple[datetime, datetime]
 MIN_CLICKS_PER_READ = 1000
 CLICKS_PER_EMAIL = 20
+LABEL_EVENT_TYPES = ("click", "delivered")  # only these affect labels
 
 
 @dataclass
@@ -53,7 +54,8 @@ def label_clicks(
     """Label the arriving clicks in their rows, and the stored clicks that they affect."""
     events: defaultdict[ObjectId, list[EventRow]] = defaultdict(list)
     for event in arriving:
-        events[event["email_id"]].append(event)
+        if event["type"] in LABEL_EVENT_TYPES:
+            events[event["email_id"]].append(event)
     spans = {
         id_: found
         for id_, batch in events.items()

@@ -39,16 +39,34 @@ def compute_event_changes(
     touched = {event["email_id"]: emails[event["email_id"]] for event in events}
     changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
-        _name_link(changes, event, touched[event["email_id"]])
+        if event["type"] == "click":
+            _name_link(changes, event, touched[event["email_id"]])
     relabelled = label_clicks(tx, events, touched, rule)
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
-        first, last = read_event_times(event)
-        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
+        _note_times(changes, event, touched[event["email_id"]])
     apply_relabelling(changes, relabelled)
     late_touches.mark_gifts_of_touched(tx, changes)
     _forget_erased(tx, events, touched)
     return changes
+
+
+def _note_times(changes: Changes, event: EventRow, email: EmailRow) -> None:
+    """Add the times that the event moves on its email to the changes.
+
+    Times of clicks are always added, because a new label of an earlier click can need them.
+    """
+    known: Mapping[str, Any] = email
+    first, last = read_event_times(event)
+    if event["type"] != "click":
+        first = {
+            name: at for name, at in first.items() if (was := known.get(name)) is None or at < was
+        }
+        last = {
+            name: at for name, at in last.items() if (was := known.get(name)) is None or at > was
+        }
+    if first or last:
+        changes.update_of("emails", event["email_id"]).minimum(first).maximum(last)
 
 
 def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, EmailRow]) -> None:
@@ -62,10 +80,10 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
     erased_items.note_items(tx, erased[0]["organization_id"], items)
 
 
-def _name_link(changes: Changes, event: EventRow, email: EmailRow) -> None:
-    if event["type"] == "click" and event.get("url") and email.get("mailing_id"):
-        event["clicker_id"] = make_link_clicks_id(email["_id"], event["url"])
-        for target, row in build_link_values(email, event["url"]).items():
+def _name_link(changes: Changes, click: EventRow, email: EmailRow) -> None:
+    if click.get("url") and email.get("mailing_id"):
+        click["clicker_id"] = make_link_clicks_id(email["_id"], click["url"])
+        for target, row in build_link_values(email, click["url"]).items():
             if "url" in row and email.get("erased"):
                 row["url"] = redact_clicked_url(row["url"])
             changes.update_of(*target).set_on_insert(row)

@@ -19,16 +19,17 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from documents.errors import Unusable
-from documents.event import NO_LINK_POSITION
+from documents.event import NO_LINK_POSITION, make_report_key
 from documents.providers import sendgrid
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.process_cache import ProcessCache
+from documents.tracking.former_rows import read_report_key
 from matchback.engine import Tx
 
 FORMER_CLICK_FIELDS = dict.fromkeys(
-    ("sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
+    ("report_key", "sg_event_id", "delivery_id", "item", "email_id", "type", "unmatched"), 1
 )
 FORMER_CLICKS_MIGRATION = 13
 # generous limit for the difference between the provider's clock and this clock
@@ -42,7 +43,7 @@ _ended = ProcessCache[str, datetime](MIGRATION_END_CACHE_SECONDS, most=16)
 
 def find_former_clicks(
     tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.EventReport]
-) -> dict[bytes | str, EventRow]:
+) -> dict[bytes, EventRow]:
     """Return the clicks that are stored under a former identity, by their current identity."""
     claims: defaultdict[bytes, list[sendgrid.EventReport]] = defaultdict(list)
     until = _end_of_former(tx.database)
@@ -64,7 +65,7 @@ def find_former_clicks(
         report.identity: row
         for row in rows
         for report in claims[bytes(row["_id"])]
-        if _is_same(row, positions.get(row["_id"]), report)
+        if _is_same(organization_id, row, positions.get(row["_id"]), report)
     }
 
 
@@ -86,14 +87,18 @@ def _end_of_former(database: Database[Any]) -> datetime:
     return end
 
 
-def _is_same(row: EventRow, position: str | None, report: sendgrid.EventReport) -> bool:
+def _is_same(
+    organization_id: ObjectId, row: EventRow, position: str | None, report: sendgrid.EventReport
+) -> bool:
     """Return whether both are the same click.
 
     An unknown position counts as the same click, because an undercount is better than a
     double count.
     """
-    if report.sg_event_id and report.sg_event_id == row.get("sg_event_id"):
-        return True
+    if report.sg_event_id:
+        key = make_report_key(organization_id, report.sg_event_id)
+        if key == read_report_key(organization_id, row):
+            return True
     return position is None or position == report.link_position
 
 

@@ -8,7 +8,12 @@ from bson import ObjectId
 from documents.counters import LEDGER
 from documents.erased import bodies as erased_bodies
 from documents.erased import items as erased_items
-from documents.event import is_erased_event, to_event_row
+from documents.event import (
+    drop_unread_fields,
+    is_erased_event,
+    make_report_key,
+    to_event_row,
+)
 from documents.message import make_message_key, store_new_messages
 from documents.providers import sendgrid
 from documents.rows.collections import T, collection
@@ -20,11 +25,12 @@ from documents.tracking import unmatched
 from documents.tracking.correlation import Correlation
 from documents.tracking.effects import compute_event_changes
 from documents.tracking.former_clicks import FORMER_CLICK_FIELDS, find_former_clicks
+from documents.tracking.former_rows import may_have_former_rows, read_report_key
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import MachineClickRule
 from matchback.engine import Changes, Tx, settle
 
-EventKey = bytes | str
+EventKey = bytes
 MAX_ROWS_PER_ANSWER = 10_000  # the default first answer has 101 rows and needs another round trip
 
 
@@ -64,6 +70,8 @@ class TallyBatch:
         arriving = [event for event in new if "email_id" in event]
         late = self._late(store_new_messages(self.tx, arriving))
         effects = self.count([*arriving, *late], emails)
+        for event in new:
+            drop_unread_fields(event)
         effects.inserts["events"] = new
         note_writes(self.tx, {"events": [event["_id"] for event in new]})
         unmatched.write_matched_events(self.tx, late)
@@ -105,20 +113,24 @@ class TallyBatch:
     ) -> list[EventRow]:
         """Return the rows of events that are not stored yet, with their emails if known."""
         claimed = set[EventKey]()
+        has_former = may_have_former_rows(self.tx.database)
         new: list[tuple[EventRow, ObjectId | None]] = []
         for report, named, delivery_id, item in self.inbox.reports:
-            keys = _keys(report)
-            known = next((stored[key] for key in keys if key in stored), None)
+            event = to_event_row(report, self.organization_id, delivery_id, item)
+            keys = _list_keys(report, event)
+            known = next((stored[key] for key in keys if key in stored), None) if stored else None
             counts = self.inbox.outcomes[delivery_id].counts
             if known and (known["delivery_id"], known.get("item")) == (delivery_id, item):
                 # An earlier attempt tallied the same delivery.
                 counts["counted_events" if "email_id" in known else "unmatched_events"] += 1
-            elif known or claimed & keys:
+            elif known or not claimed.isdisjoint(keys):
                 counts["repeated_events"] += 1
                 self._repeated.append((known, named, delivery_id, item))
             else:
-                new.append((to_event_row(report, self.organization_id, delivery_id, item), named))
-            claimed |= keys
+                if has_former and report.sg_event_id:
+                    event["sg_event_id"] = report.sg_event_id
+                new.append((event, named))
+            claimed.update(keys)
         self._tie(new, emails)
         for event, _ in new:
             counts = self.inbox.outcomes[event["delivery_id"]].counts
@@ -128,13 +140,9 @@ class TallyBatch:
     def _tie(
         self, new: list[tuple[EventRow, ObjectId | None]], emails: Mapping[ObjectId, EmailRow]
     ) -> None:
-        learned = {
-            key: named
-            for event, named in new
-            if named is not None and named in emails and (key := make_message_key(event))
-        }
-        tying = Correlation(self.tx, self.organization_id, emails, learned)
-        tying.read_candidates([event for event, named in new if named not in emails])
+        unnamed = [event for event, named in new if named not in emails]
+        tying = Correlation(self.tx, self.organization_id, emails, _learn(new, emails, unnamed))
+        tying.read_candidates(unnamed)
         for event, named in new:
             if found := tying.email_of(event, named):
                 event["email_id"], event["tied_by"] = found
@@ -143,19 +151,17 @@ class TallyBatch:
 
     def _stored(self) -> dict[EventKey, EventRow]:
         """Return the reported events that are stored already, by each of their keys."""
-        identities = [report.identity for report, *_ in self.inbox.reports]
-        sg_event_ids = [
-            report.sg_event_id for report, *_ in self.inbox.reports if report.sg_event_id
-        ]
-        rows = self._find(EventRow, identities, FORMER_CLICK_FIELDS)
-        if sg_event_ids:
-            rows += self._find(
-                EventRow,
-                {"sg_event_id": build_text_condition(in_=sg_event_ids)},
-                FORMER_CLICK_FIELDS,
-            )
+        reports = [reported.report for reported in self.inbox.reports]
+        rows = self._find(EventRow, [report.identity for report in reports], FORMER_CLICK_FIELDS)
+        ids = {report.sg_event_id for report in reports if report.sg_event_id}
+        keys = [make_report_key(self.organization_id, id_) for id_ in ids]
+        rows += self._find(EventRow, {"report_key": {"$in": keys}}, FORMER_CLICK_FIELDS)
+        if may_have_former_rows(self.tx.database):
+            query = {"sg_event_id": build_text_condition(in_=list(ids))}
+            rows += self._find(EventRow, query, FORMER_CLICK_FIELDS)
         found: dict[EventKey, EventRow] = {bytes(row["_id"]): row for row in rows}
-        return found | {row["sg_event_id"]: row for row in rows if "sg_event_id" in row}
+        keyed = ((read_report_key(self.organization_id, row), row) for row in rows)
+        return found | {key.binary: row for key, row in keyed if key is not None}
 
     def _named_emails(self) -> dict[ObjectId, EmailRow]:
         """Return the organization's emails that the events name."""
@@ -187,6 +193,22 @@ def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
 
 
-def _keys(report: sendgrid.EventReport) -> set[EventKey]:
-    """Return the keys of an event. Either key identifies it."""
-    return {report.identity, report.sg_event_id} - {None}  # type: ignore[return-value]
+def _list_keys(report: sendgrid.EventReport, event: EventRow) -> tuple[EventKey, ...]:
+    """Return the keys of an event as bytes, whose hash is fast. Either key identifies it."""
+    key = event.get("report_key")
+    return (report.identity, key.binary) if key else (report.identity,)
+
+
+def _learn(
+    new: list[tuple[EventRow, ObjectId | None]],
+    emails: Mapping[ObjectId, EmailRow],
+    unnamed: list[EventRow],
+) -> dict[ObjectId, ObjectId]:
+    """Return the emails of the messages in a batch, if any event may need them."""
+    if not unnamed:
+        return {}
+    return {
+        key: named
+        for event, named in new
+        if named is not None and named in emails and (key := make_message_key(event))
+    }

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from bson import ObjectId
-from pymongo import UpdateOne
 
+from documents.event import drop_unread_fields
 from documents.message import store_new_messages
 from documents.people.spellings import list_all_address_keys
 from documents.rows.collections import collection
@@ -110,19 +110,16 @@ def match_unmatched_events(
 
 def write_matched_events(tx: Tx, tied: Sequence[EventRow]) -> None:
     """Store events that were tied and labelled after their arrival."""
-    gone = {"$unset": dict.fromkeys(UNMATCHED_EVENT_FIELDS, "")}
-    if tied:
-        tx.database.events.bulk_write(
-            [UpdateOne({"_id": one["_id"]}, {"$set": _without_id(one), **gone}) for one in tied],
-            ordered=False,
-            session=tx.session,
-        )
-        store_new_messages(tx, tied)
-        note_writes(tx, {"events": [one["_id"] for one in tied]})
-
-
-def _without_id(row: EventRow) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "_id"}
+    if not tied:
+        return
+    store_new_messages(tx, tied)
+    for one in tied:
+        drop_unread_fields(one)
+    # Within a transaction, an update of indexed fields costs much more than a new row.
+    ids = [one["_id"] for one in tied]
+    tx.database.events.delete_many({"_id": {"$in": ids}}, session=tx.session)
+    tx.database.events.insert_many(tied, ordered=False, session=tx.session)
+    note_writes(tx, {"events": ids})
 
 
 def read_missing_emails(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from bson import Binary, ObjectId
 
 from documents.erased.rules import has_any_address, redact_url
+from documents.event import USUAL_TIE
 from documents.storage.former_match import read_match
 
 StoredDocument = Mapping[str, Any]
@@ -144,6 +145,10 @@ def _link(event: StoredDocument) -> str | None:
     return redact_url(page, has_any_address) if page else None
 
 
+def _tied_by(event: StoredDocument) -> str | None:
+    return event.get("tied_by") or (USUAL_TIE if event.get("email_id") else None)
+
+
 def _decided(name: str) -> Callable[[StoredDocument], Any]:
     return lambda gift: (gift.get("decision") or {}).get(name)
 
@@ -213,7 +218,7 @@ EVENT_TABLE = Table(
         Column("machine_reason"),
         Column("bounce_type"),
         Column("link", value=_link, needs=("url",)),
-        Column("tied_by"),
+        Column("tied_by", value=_tied_by, needs=("tied_by", "email_id")),
     ),
 )
 DONATION_TABLE = Table(

@@ -15,7 +15,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.event import to_event_row
+from documents.event import drop_unread_fields, to_event_row
 from documents.providers.sendgrid import read_event_report
 from tools.bench.figures import AT_MOST, Figure, build_ratio_figure, format_table, write_results
 from tools.bench.ours import MeasuredStack
@@ -73,8 +73,10 @@ def store_events(organization_id: ObjectId, workload: Workload, many: int) -> No
             report = read_event_report(
                 organization_id.binary, workload.event(FIRST_STORED_EVENT + number)
             )
-            named = {"email_id": ObjectId(report.email_ref), "tied_by": "email_id"}
-            yield to_event_row(report, organization_id, delivery_id, number) | named
+            row = to_event_row(report, organization_id, delivery_id, number)
+            row |= {"email_id": ObjectId(report.email_ref)}
+            drop_unread_fields(row)
+            yield dict(row)
 
     insert_rows("events", rows())
 

@@ -40,8 +40,8 @@ EMAILS_SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
 Rows = defaultdict[str, dict[Any, Any]]  # by collection and ID
 
 
-def store_records(emails: int, *, events: bool = True) -> int:
-    """Store this many emails with their users, gifts and events. Return their number."""
+def store_records(emails: int, *, events: bool = True, emails_a_gift: int = EMAILS_A_GIFT) -> int:
+    """Store this many emails with their users, gifts and events. Return the number of records."""
     rows: Rows = defaultdict(dict)
     of = {"organization_id": ObjectId(), "fundraiser_id": ObjectId()}
     rows["fundraisers"][of["fundraiser_id"]] = {"organization_id": of["organization_id"]}
@@ -49,7 +49,10 @@ def store_records(emails: int, *, events: bool = True) -> int:
         if number % EMAILS_A_MAILING == 0:
             of["mailing_id"] = ObjectId()
             rows["mailings"][of["mailing_id"]] = dict(of)
-        _email(rows, dict(of), number, events=events)
+        email_id = _email(rows, dict(of), number, events=events)
+        if number % emails_a_gift == 0:
+            user_id = rows["emails"][email_id]["user_id"]
+            _gift(rows, {**of, "user_id": user_id, "email_id": email_id}, number)
     _count(rows)
     for name, stored in rows.items():
         whole = [{"_id": id_, **row} for id_, row in stored.items()]
@@ -58,7 +61,7 @@ def store_records(emails: int, *, events: bool = True) -> int:
     return sum(len(rows[name]) for name in recount.COUNTED_COLLECTIONS)
 
 
-def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> None:
+def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> ObjectId:
     email_id, user_id = ObjectId(), ObjectId()
     organization_id = of["organization_id"]
     rows["users"][user_id] = {"organization_id": organization_id, "name": f"P{number}"}
@@ -71,8 +74,7 @@ def _email(rows: Rows, of: dict[str, Any], number: int, *, events: bool) -> None
             "at": EMAILS_SENT_AT,
             "machine": False,
         }
-    if number % EMAILS_A_GIFT == 0:
-        _gift(rows, {**of, "email_id": email_id}, number)
+    return email_id
 
 
 def _gift(rows: Rows, of: dict[str, Any], number: int) -> None:

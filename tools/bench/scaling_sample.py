@@ -19,7 +19,7 @@ SAMPLE_GIFTS = 5_000
 # Their keys are digests, addresses, or IDs that clients choose, or they serve look-ups of records
 # of any age. So the next key may be anywhere. Other indexes grow at the end, or are small.
 RANDOM_INDEXES = {
-    "events": ("_id_", "organization_id_1_sg_event_id_1"),
+    "events": ("_id_", "organization_id_1_report_key_1"),
     "messages": ("_id_",),
     "emails": ("_id_", "user_id_1_fundraiser_id_1_sent_at_1"),
     "users": ("_id_", "organization_id_1_address_1", "organization_id_1_mailbox_1"),

@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from bson import Binary
+from bson import Binary, ObjectId
 from falcon import testing
 from mongoengine import get_db
 
@@ -46,7 +46,7 @@ def test_one_more_click_reads_a_bounded_number_of_clicks(
     names = [f"{LINK}/{number % links}" for number in range(6_000)]
     labelled = {"machine": True, "machine_reason": "burst"}
     get_db().events.insert_many(
-        {**row, "_id": Binary(b"%d" % number), "sg_event_id": str(number), "url": name, **labelled}
+        {**row, "_id": Binary(b"%d" % number), "report_key": ObjectId(), "url": name, **labelled}
         for number, name in enumerate(names)
     )
     judged: list[int] = []

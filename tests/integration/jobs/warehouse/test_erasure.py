@@ -462,6 +462,7 @@ def test_a_person_with_a_tag_in_the_same_mailbox_keeps_everything(life: Life) ->
         return [
             *get_db().users.find({"_id": user["_id"]}),
             *get_db().donations.find({"user_id": user["_id"]}),
+            *get_db().events.find({"email_id": ObjectId(email)}),
             *get_db().events.find({"address": alumni["email"]}),
             *get_db().links.find({"url": {"$regex": "alumni"}}),
             [item for item in life.items() if item.get("email") == alumni["email"]],
