@@ -7,7 +7,7 @@ from pymongo.database import Database
 from config import database
 from config.database import DatabaseClient
 from documents.migrations.indexes import (
-    RETIRED_BY_MIGRATIONS,
+    REPLACED_INDEXES,
     drop_indexes,
     update_indexes,
 )
@@ -64,7 +64,7 @@ def restore_indexes(known: list[int]) -> list[int]:
     mongo = database.get_client()
     if known != _count_index_commands(mongo):
         update_indexes()
-        for retired in RETIRED_BY_MIGRATIONS.values():  # a migration's test may have made them
+        for retired in REPLACED_INDEXES.values():  # a migration's test may have made them
             drop_indexes(retired)
     return _count_index_commands(mongo)
 
