@@ -140,13 +140,19 @@ def create_missing_indexes() -> None:
 
 def drop_retired_indexes() -> None:
     """Drop indexes that no current query needs."""
-    finished = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
-    replaced = [REPLACED_INDEXES.get(row["_id"], {}) for row in finished]
-    for retired in (RETIRED_INDEXES, *replaced):
+    for retired in (RETIRED_INDEXES, *_list_replaced_indexes()):
         for name, indexes in retired.items():
             collection = get_db()[name]
             for index in collection.index_information().keys() & set(indexes):
                 _drop(collection, index)
+
+
+def _list_replaced_indexes() -> list[dict[str, tuple[str, ...]]]:
+    """Return the indexes that a finished migration has replaced; all of them in a new database."""
+    if get_db().organizations.find_one({}, {"_id": 1}) is None:
+        return list(REPLACED_INDEXES.values())
+    finished = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
+    return [REPLACED_INDEXES[row["_id"]] for row in finished if row["_id"] in REPLACED_INDEXES]
 
 
 def _drop(collection: Collection[Any], index: str) -> None:
