@@ -135,15 +135,10 @@ def create_missing_indexes() -> None:
 def drop_retired_indexes() -> None:
     """Drop indexes that no current query needs.
 
-    Keep the indexes by which processes read stored data until its migration has finished. A
-    database without organizations has no data to migrate.
+    Keep the indexes by which processes read stored data until its migration has finished.
     """
-    drop_indexes(RETIRED_INDEXES)
-    is_empty = get_db().organizations.find_one({}, {"_id": 1}) is None
-    finished = {row["_id"] for row in get_db().migrations.find({"finished_at": {"$ne": None}})}
-    for number, retired in REPLACED_INDEXES.items():
-        if is_empty or number in finished:
-            drop_indexes(retired)
+    for retired in (RETIRED_INDEXES, *_list_replaced_indexes()):
+        drop_indexes(retired)
 
 
 def drop_indexes(retired: Mapping[str, Sequence[str]]) -> None:
@@ -152,6 +147,14 @@ def drop_indexes(retired: Mapping[str, Sequence[str]]) -> None:
         collection = get_db()[name]
         for index in collection.index_information().keys() & set(indexes):
             _drop(collection, index)
+
+
+def _list_replaced_indexes() -> list[dict[str, tuple[str, ...]]]:
+    """Return the indexes that a finished migration has replaced; all of them in a new database."""
+    if get_db().organizations.find_one({}, {"_id": 1}) is None:
+        return list(REPLACED_INDEXES.values())
+    finished = get_db().migrations.find({"finished_at": {"$ne": None}}, {"_id": 1})
+    return [REPLACED_INDEXES[row["_id"]] for row in finished if row["_id"] in REPLACED_INDEXES]
 
 
 def _drop(collection: Collection[Any], index: str) -> None:

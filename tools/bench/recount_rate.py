@@ -16,7 +16,6 @@ from typing import Any
 
 import mongoengine
 from bson import ObjectId
-from mongoengine import get_db
 
 from config import database
 from config.settings import Settings
@@ -28,13 +27,13 @@ from documents.migrations.indexes import update_indexes
 from documents.recount import recount
 from matchback.engine import increase, to_stored
 from service.local.supervisor import Supervisor
+from tools.bench.stored import insert_rows
 from tools.testbed.stack import Servers
 
 EMAILS_A_MAILING = 20_000
 EMAILS_A_GIFT = 20  # one of this many emails led to a gift
 EVENT_TYPES = ("delivered", "open", "click")
 ROWS_A_DUE_ROW = 10  # one of this many rows is due
-ROWS_A_COMMAND = 5_000
 EMAILS_SENT_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 Rows = defaultdict[str, dict[Any, Any]]  # by collection and ID
@@ -55,9 +54,7 @@ def store_records(emails: int, *, events: bool = True, emails_a_gift: int = EMAI
             _gift(rows, {**of, "user_id": user_id, "email_id": email_id}, number)
     _count(rows)
     for name, stored in rows.items():
-        whole = [{"_id": id_, **row} for id_, row in stored.items()]
-        for start in range(0, len(whole), ROWS_A_COMMAND):
-            get_db()[name].insert_many(whole[start : start + ROWS_A_COMMAND], ordered=False)
+        insert_rows(name, ({"_id": id_, **row} for id_, row in stored.items()))
     return sum(len(rows[name]) for name in recount.COUNTED_COLLECTIONS)
 
 

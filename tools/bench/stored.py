@@ -81,10 +81,13 @@ def _with(counters: Contribution, name: str, row: dict[str, Any]) -> dict[str, A
 
 
 def insert_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows, many in each command."""
+    """Insert rows with their rows in index tables, many in each command."""
     rows = iter(rows)
     while batch := list(islice(rows, ROWS_A_COMMAND)):
         get_db()[name].insert_many(batch, ordered=False)
+        for table in LEDGER.index_tables_of(name):
+            if copies := [row for row in map(table.build_row, batch) if row is not None]:
+                get_db()[table.name].insert_many(copies, ordered=False)
 
 
 def store_deliveries(

@@ -100,6 +100,16 @@ def test_lists_are_the_same_before_and_after_the_migration(
     settle_all()
 
 
+def test_a_new_database_drops_the_former_indexes_at_once(real_database: str) -> None:
+    load("fourth_layout_people.json")
+    for collection in get_db().list_collection_names():
+        get_db()[collection].delete_many({})
+    update_indexes()
+    assert not index_names("users") & set(FORMER_USER_INDEXES)
+    assert not index_names("emails") & {*FORMER_EMAIL_INDEXES, "due"}
+    assert "due" not in index_names("donations")
+
+
 def test_cursors_from_before_the_migration_continue(
     alice: University, stored: dict[str, Any]
 ) -> None:
