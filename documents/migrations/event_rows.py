@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from pymongo import UpdateOne
+
 from documents.event import drop_unread_fields
 from documents.rows.event import EventRow
 from documents.tracking.former_rows import read_report_key
 from matchback.engine import Tx
+
+FORMER_FIELDS = {"sg_event_id", "user_agent"}  # that an unmatched event can lose
 
 
 def shorten_event_rows(tx: Tx, rows: list[EventRow]) -> None:
@@ -18,10 +22,35 @@ def shorten_event_rows(tx: Tx, rows: list[EventRow]) -> None:
         if others.get(new.get("report_key"), new["_id"]) != new["_id"]:
             # A worker of the earlier version ran beside this one and counted the report twice.
             del new["report_key"]
-    # Within a transaction, an update of an indexed field costs much more than a new row.
-    ids = [row["_id"] for row, _ in changed]
-    tx.database.events.delete_many({"_id": {"$in": ids}}, session=tx.session)
-    tx.database.events.insert_many([new for _, new in changed], ordered=False, session=tx.session)
+    _update(tx, [new for _, new in changed if "unmatched" in new])
+    _replace(tx, [new for _, new in changed if "unmatched" not in new])
+
+
+def _update(tx: Tx, events: list[EventRow]) -> None:
+    """Update unmatched events in place, so that no mark of another process is lost meanwhile."""
+    operations = [
+        UpdateOne(
+            {"_id": event["_id"]},
+            {
+                "$unset": dict.fromkeys(FORMER_FIELDS - event.keys(), ""),
+                **({"$set": {"report_key": event["report_key"]}} if "report_key" in event else {}),
+            },
+        )
+        for event in events
+    ]
+    if operations:
+        tx.database.events.bulk_write(operations, ordered=False, session=tx.session)
+
+
+def _replace(tx: Tx, events: list[EventRow]) -> None:
+    """Replace events by new rows.
+
+    Within a transaction, an update of an indexed field costs much more than a new row.
+    """
+    if events:
+        ids = [event["_id"] for event in events]
+        tx.database.events.delete_many({"_id": {"$in": ids}}, session=tx.session)
+        tx.database.events.insert_many(events, ordered=False, session=tx.session)
 
 
 def _shorten(row: EventRow) -> EventRow:
