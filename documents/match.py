@@ -65,7 +65,7 @@ class Match(Document):
     fundraiser_id = ObjectIdField(required=True)
     match = StringField(required=True)
     donated_at = DateTimeField(required=True)
-    links = ListField()
+    links = ListField(required=True)
 
     meta = {
         "collection": "matches",

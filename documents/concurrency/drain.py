@@ -107,7 +107,11 @@ class Drain:
             return []
         query = {**where, **self.waiting(source)}
         found = tx.database[source].find(
-            query, sort=[("due", 1)], limit=self.left, session=tx.session
+            query,
+            sort=[("due", 1)],
+            limit=self.left,
+            batch_size=self.left,
+            session=tx.session,
         )
         rows = list(found)
         self.take(source, [row["_id"] for row in rows], rows[0]["due"] if rows else None)

@@ -33,6 +33,7 @@ class BatchEvidence:
         users: the user who has the donor's address, by the gift's ID.
         emails: live emails that a gift, a pin or a first instalment refers to, by ID.
         to_users: live emails of the fundraiser, by the recipient's user ID.
+        email_rows: the complete rows of `emails`.
     """
 
     gifts: Sequence[DonationRow] = ()
@@ -41,6 +42,7 @@ class BatchEvidence:
     users: Mapping[ObjectId, ObjectId] = field(default_factory=dict)
     emails: Mapping[ObjectId, Candidate] = field(default_factory=dict)
     to_users: Mapping[ObjectId, Sequence[Candidate]] = field(default_factory=dict)
+    email_rows: Mapping[ObjectId, EmailRow] = field(default_factory=dict)
 
     def list_donor_emails(self, gift: DonationRow) -> Sequence[Candidate]:
         """Return the fundraiser's emails to the user who has the donor's address."""

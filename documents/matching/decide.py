@@ -3,8 +3,11 @@
 The order is fixed: read everything (`reading.py`), decide everything (`batch_rules.py`), write.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from bson import ObjectId
 
 from documents.matching.batch_rules import UNMATCHED, Decided, decide_all, to_unmatch, update_of
 from documents.matching.instalments import gifts_to_decide
@@ -14,6 +17,7 @@ from documents.matching.policy_version import find_effective_policy
 from documents.matching.reading import read_evidence
 from documents.matching.rematch import mark_astray
 from documents.rows.donation import DonationRow, MatchFields
+from documents.rows.email import EmailRow
 from documents.values.time import now
 from matchback.engine import Changes, Tx
 
@@ -40,6 +44,7 @@ def decide_matches(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     _keep_past(tx, updates, at)
     _write(changes, updates)
     _hold(changes, decided, at)
+    _lend_emails(changes, decided, evidence.email_rows)
     known = {row["_id"] for row in rows}
     rows += [gift for gift in evidence.gifts if gift["_id"] not in known]
     mark_astray(tx, evidence.firsts.values(), {one.gift["_id"] for one in decided})
@@ -60,6 +65,18 @@ def _write(changes: Changes, updates: Updates) -> None:
     for row, update in updates:
         row.update(update)  # type: ignore[typeddict-item]  # mypy expects all fields
         changes.update_of("donations", row["_id"]).set_or_unset(update)
+
+
+def _lend_emails(
+    changes: Changes, decided: list[Decided], rows: Mapping[ObjectId, EmailRow]
+) -> None:
+    """Give settling the rows of matched emails, so that it need not read them again."""
+    known = {
+        row["_id"] for read in (changes.rows, changes.targets) for row in read.get("emails", ())
+    }
+    matched = {email.id for one in decided if (email := one.decision.email)}
+    targets = changes.targets.setdefault("emails", [])
+    targets += [rows[id_] for id_ in matched - known if id_ in rows]
 
 
 def _hold(changes: Changes, decided: list[Decided], at: datetime) -> None:

@@ -19,6 +19,7 @@ from documents.matching.candidates import (
 from documents.matching.instalments import counted_instalments
 from documents.matching.rules import Candidate
 from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
 from documents.storage.marks import build_text_condition
 from documents.values.address import to_mailbox
 from matchback.engine import Tx
@@ -30,6 +31,7 @@ EMAIL_FIELDS = dict.fromkeys(
     ),
     1,
 )
+EVIDENCE_ROWS_PER_ANSWER = 5_000  # MongoDB's first answer has 101 rows by default
 USER_FIELDS = dict.fromkeys(("email", "address", "mailbox", "former_mailboxes"), 1)
 
 Choose = Callable[[Sequence[DonationRow], Mapping[str, DonationRow]], list[DonationRow]]
@@ -53,11 +55,12 @@ def read_evidence(tx: Tx, gifts: Sequence[DonationRow], choose: Choose) -> Batch
     }
     references = {id_: reference for id_, reference in found.items() if reference}
     named = {id_ for id_, _ in references.values()}
-    emails = live.read_emails(named | _stored_email_ids(chosen, firsts.values()))
+    rows = live.read_emails(named | _stored_email_ids(chosen, firsts.values()))
+    emails = {id_: to_candidate(row) for id_, row in rows.items()}
     people = live.read_users({name for gift in chosen for name in mailboxes_of_donor(gift)})
     users = {gift["_id"]: id_ for gift in chosen if (id_ := people.find(gift))}
     to_users = live.read_emails_to(set(users.values()), fundraiser_id)
-    return BatchEvidence(chosen, firsts, references, users, emails, to_users)
+    return BatchEvidence(chosen, firsts, references, users, emails, to_users, rows)
 
 
 def _read_firsts(tx: Tx, gifts: Sequence[DonationRow]) -> dict[str, DonationRow]:
@@ -93,10 +96,10 @@ class _Live:
         self._tx = tx
         self._scope: dict[str, Any] = {"organization_id": organization_id, "deleted_at": None}
 
-    def read_emails(self, ids: set[ObjectId]) -> dict[ObjectId, Candidate]:
-        """Read emails by their IDs."""
-        found = self._find("emails", {"_id": {"$in": list(ids)}}, EMAIL_FIELDS)
-        return {row["_id"]: to_candidate(row) for row in found}
+    def read_emails(self, ids: set[ObjectId]) -> dict[ObjectId, EmailRow]:
+        """Read emails by their IDs, with all fields, so that settling need not read them again."""
+        found = self._find("emails", {"_id": {"$in": list(ids)}}, None) if ids else ()
+        return {row["_id"]: row for row in found}
 
     def read_emails_to(
         self, user_ids: set[ObjectId], fundraiser_id: ObjectId
@@ -119,6 +122,11 @@ class _Live:
                 users.former.setdefault(name, []).append(user)
         return users
 
-    def _find(self, name: str, query: dict[str, Any], fields: dict[str, int]) -> list[Any]:
-        collection = self._tx.database[name]
-        return list(collection.find(self._scope | query, fields, session=self._tx.session))
+    def _find(self, name: str, query: dict[str, Any], fields: dict[str, int] | None) -> list[Any]:
+        found = self._tx.database[name].find(
+            self._scope | query,
+            fields,
+            session=self._tx.session,
+            batch_size=EVIDENCE_ROWS_PER_ANSWER,
+        )
+        return list(found)

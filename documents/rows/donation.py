@@ -83,7 +83,7 @@ class MatchRow(TypedDict):
     fundraiser_id: ObjectId
     match: str
     donated_at: datetime
-    links: list[ObjectId | str]
+    links: list[Any]  # ObjectIds and texts
 
 
 class PastMatchRow(TypedDict):

@@ -27,7 +27,7 @@ from documents.values.time import now
 from documents.webhook_delivery import has_due_events
 from matchback.engine import Changes, Tx, settle
 
-SETTLED_ROWS_PER_BATCH = 250
+SETTLED_ROWS_PER_BATCH = 500
 # In this order, so that the mailing and the email of a gift are counted before the gift.
 SETTLING_ORDER = ("mailings", "emails", "donations")
 

@@ -51,9 +51,10 @@ def build_match_filter(match: str) -> dict[str, Any]:
 
 
 def read_match_filter(filters: Mapping[str, Any]) -> str | None:
-    """Return the class that `build_match_filter` was called with, or None."""
-    names: list[str] = filters.get("match", {}).get("$in", [])
-    return names[0] if names else None
+    """Return the class that the filters name, by a value or by `build_match_filter`; or None."""
+    given: Any = filters.get("match")
+    match: str | None = given["$in"][0] if isinstance(given, Mapping) else given
+    return match
 
 
 def add_former_counters(by_match: Mapping[str, Any], match: str) -> dict[str, Any]:

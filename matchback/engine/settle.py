@@ -36,6 +36,7 @@ from .transaction import Tx
 from .update import Update
 
 COUNTER_UPDATES_PER_COMMAND = 1000
+TARGET_ROWS_PER_ANSWER = 5_000  # MongoDB's first answer has 101 rows by default
 COMPUTED_ROWS_PER_WRITE = 250  # computed while the previous rows are written
 
 
@@ -163,8 +164,10 @@ class _Settlement:
             return
         rows = self.rows[name]
         self.writer.wait()
-        for row in self.tx.database[name].find({"_id": {"$in": wanted}}, session=self.tx.session):
-            rows[row["_id"]] = row
+        found = self.tx.database[name].find(
+            {"_id": {"$in": wanted}}, session=self.tx.session, batch_size=TARGET_ROWS_PER_ANSWER
+        )
+        rows |= {row["_id"]: row for row in found}
         for id_ in wanted:
             if id_ in rows:
                 continue

@@ -13,6 +13,7 @@ from documents.matching.policy import MatchPolicy
 from documents.matching.preview import preview_policy
 from documents.recount import recount
 from documents.storage.idempotency import ABANDONED_REQUEST_TIME
+from documents.storage.marks import DUE_FILTER
 from jobs.sweep import sweep_due_records
 from service.middleware import api_key
 from tools.seams.child import run_scenario
@@ -22,6 +23,9 @@ from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
 
 PATIENCE_SECONDS = 60
+SETTLED_GIFTS = [
+    f"update_email_donation, {one}" for one in ("new gift", "part refund", "deleted gift", "pinned")
+]
 READS = {"find", "getMore", "aggregate", "count", "distinct"}
 
 
@@ -47,6 +51,34 @@ def test_a_kill_between_any_two_commands_loses_nothing(
         print(f"\n  {told}")  # noqa: T201
 
 
+@pytest.mark.parametrize("name", SETTLED_GIFTS)
+def test_three_kills_between_commit_and_removal_of_the_mark_change_nothing(
+    name: str, real_database: str, real_client: testing.TestClient
+) -> None:
+    """A worker removes due marks of gifts after the commit. So the gift is settled again."""
+    scenario, place = SCENARIOS[name], new_place(real_client)
+    given = prepare_scene(place)
+    scenario.prepare(place, given)
+    kept: list[Any] = []
+    for _ in range(3):
+        assert run_act(name, real_database, given, ("commitTransaction", "after")) is None
+        assert get_db().donations.find_one(DUE_FILTER)
+        assert list(recount.find_drifts()) == []
+        kept.append(read_settled())
+    assert kept[0] == kept[1] == kept[2]
+    recover(scenario, place, given, killed=True)
+    assert read_settled() == kept[0]
+    check(scenario, place, given)
+
+
+def read_settled() -> dict[str, Any]:
+    """Return everything that settling writes, without due marks and times of decisions."""
+    names = ("donations", "matches", "past_matches", "fundraisers", "mailings", "emails", "users")
+    unset = {"$unset": ["due", "decision.decided_at", "held_at", "matched_at"]}
+    order = {"$sort": {"_id": 1}}
+    return {name: list(get_db()[name].aggregate([unset, order])) for name in names}
+
+
 def one_life(
     scenario: Scenario,
     name: str,
@@ -61,6 +93,16 @@ def one_life(
     place = new_place(client)
     given = prepare_scene(place)
     scenario.prepare(place, given)
+    commands = run_act(name, uri, given, where)
+    recover(scenario, place, given, killed=commands is None)
+    check(scenario, place, given)
+    return commands
+
+
+def run_act(
+    name: str, uri: str, given: dict[str, Any], where: tuple[int | str, str]
+) -> list[str] | None:
+    """Run the act in a process. Return its commands, or None if it was killed."""
     context = get_fork_context()
     here, there = context.Pipe()
     process = context.Process(target=run_scenario, args=(there, uri, name, given, where))
@@ -71,8 +113,6 @@ def one_life(
     killed = process.exitcode != 0
     commands = None if killed else here.recv()
     here.close()
-    recover(scenario, place, given, killed=killed)
-    check(scenario, place, given)
     return commands
 
 

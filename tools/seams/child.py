@@ -18,9 +18,13 @@ from tools.testbed.cast import Api, University
 
 
 class Killer(monitoring.CommandListener):
-    """A listener that counts this process's commands, and sends SIGKILL at one of them."""
+    """A listener that counts this process's commands, and sends SIGKILL at one of them.
 
-    def __init__(self, kill_at: int, when: str) -> None:
+    Args:
+        kill_at: the number of the command, or its name.
+    """
+
+    def __init__(self, kill_at: int | str, when: str) -> None:
         self.kill_at = kill_at
         self.when = when
         self.armed = False
@@ -40,12 +44,12 @@ class Killer(monitoring.CommandListener):
         self._kill("after")
 
     def _kill(self, when: str) -> None:
-        if self.armed and when == self.when and len(self.names) == self.kill_at:
+        if self.armed and when == self.when and self.kill_at in (len(self.names), self.names[-1]):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_scenario(
-    pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int, str]
+    pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int | str, str]
 ) -> None:
     """Run a scenario's act. If the process survives, send the names of its commands to the pipe."""
     killer = Killer(*where)

@@ -19,13 +19,14 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.link import Link, LinkClicks
 from documents.mailing import Mailing
+from documents.match import Match
 from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
 from documents.payments.payment import Payment
 from documents.rows.collections import COLLECTIONS
-from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, PastMatchRow
+from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
@@ -49,6 +50,7 @@ DOCUMENTS: dict[type, Any] = {
     LinkRow: Link,
     MailingRow: Mailing,
     MessageRow: Message,
+    MatchRow: Match,
     PastMatchRow: PastMatch,
     PaymentRow: Payment,
     PolicyVersionRow: PolicyVersion,
