@@ -36,7 +36,7 @@ def test_everything_is_measured_and_every_counter_is_correct(tmp_path: Path) -> 
 
 
 def test_growth_measures_costs_at_both_sizes_and_index_bytes(tmp_path: Path) -> None:
-    found = growth.compare_growth(tmp_path, few=200, many=400, rounds=1, scale=50)
+    found = growth.compare_growth(tmp_path, few=200, many=400, rounds=1, scale=60)
     names = [figure.name for figure in found]
     assert "settling an event: 400 to 200" in names
     assert "events: storage" in names
