@@ -117,6 +117,13 @@ def charlie(client: testing.TestClient) -> University:
     return create_university("Charlie's University", Api.in_process(client))
 
 
+@pytest.fixture
+def memory_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder like `tmp_path` for servers that the test starts, in memory if possible."""
+    with make_data_folder(tmp_path_factory.mktemp("data")) as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Start a real MongoDB as a replica set, and a real Redis."""

@@ -23,11 +23,11 @@ from tools.testbed.stack import wait_until
 LONGEST_ANSWER_SECONDS = 10
 
 
-def test_a_site_of_several_machines_survives_faults(tmp_path: Path) -> None:
+def test_a_site_of_several_machines_survives_faults(memory_path: Path) -> None:
     if os.geteuid() != 0:
         run_as_root(f"{__file__}::test_a_site_of_several_machines_survives_faults")
         return
-    with stories.run_story(tmp_path) as story:
+    with stories.run_story(memory_path) as story:
         work_is_shared(story)
         versions_change_and_nobody_notices(story)
         a_worker_host_is_lost(story)
