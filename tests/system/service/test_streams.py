@@ -144,8 +144,8 @@ def test_a_client_that_reads_nothing_is_dropped(stack: Stack, clients: ExitStack
     takes = connect(stack, clients)
     sent = 0
     while open_streams(stack) == 2:
-        ask(stack, "POST", "/streams?times=100")
-        sent += 100
+        ask(stack, "POST", "/streams?times=50")
+        sent += 50
         takes.until(b"hello\n" + streaming_app.TAKEN * sent)
         assert sent < 10_000
     assert open_streams(stack) == 1
