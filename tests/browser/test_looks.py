@@ -27,6 +27,13 @@ def serious(page: Page) -> list[tuple[str, str, Any]]:
     ]
 
 
+def assert_fits(page: Page, name: str, width: int) -> None:
+    """Resize the window, and check that the page has no horizontal scroll bar."""
+    page.set_viewport_size({"width": width, "height": 900})
+    reach = page.evaluate("document.documentElement.scrollWidth")
+    assert reach <= width, f"{name} is {reach} px wide at {width}"
+
+
 # The schemes differ only in colours, so one width shows all that dark mode can break.
 @pytest.mark.parametrize(("scheme", "widths"), [("light", WIDTHS), ("dark", WIDTHS[:1])])
 def test_every_page_is_accessible_at_every_width(
@@ -36,11 +43,9 @@ def test_every_page_is_accessible_at_every_width(
     window = sit_down(chrome, stack, desk.place, color_scheme=scheme, bypass_csp=True)
     page = window.sign_in()
     for name, path in {**paths(ids), "sign in": "/dashboard/sign-in"}.items():
+        window.open(path)
         for width in widths:
-            page.set_viewport_size({"width": width, "height": 900})
-            window.open(path)
-            reach = page.evaluate("document.documentElement.scrollWidth")
-            assert reach <= width, f"{name} is {reach} px wide at {width}"
+            assert_fits(page, name, width)
             if width == 1600:
                 continue
             assert serious(page) == [], (name, width)
@@ -147,11 +152,9 @@ def test_german_pages_fit_every_width_and_name_their_language(desk: Desk) -> Non
     for name, path in paths(ids).items():
         if name == "nothing":
             continue  # without an organization, the browser chooses
+        desk.open(path)
         for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            desk.open(path)
-            reach = page.evaluate("document.documentElement.scrollWidth")
-            assert reach <= width, f"{name} is {reach} px wide at {width}"
+            assert_fits(page, name, width)
         expect(page.locator("html")).to_have_attribute("lang", "de-DE")
     desk.open(f"/dashboard/fundraisers/{ids['fundraiser']}")
     expect(page.locator("#figures")).to_contain_text("65,00\u00a0$")
