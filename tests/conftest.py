@@ -23,8 +23,9 @@ from service.local.supervisor import Supervisor
 from service.middleware import api_key
 from service.middleware.rate_limit import rate_limit
 from tools.testbed.cast import Api, University, create_university
+from tools.testbed.data_folder import make_data_folder
 from tools.testbed.memory_database import MemoryClient
-from tools.testbed.shared_stack import hang_up
+from tools.testbed.shared_stack import hang_up, start_ended_parts
 from tools.testbed.stack import Servers, Stack
 
 # Use the same examples in every run and never stop slow ones, so that failures are reproducible.
@@ -120,21 +121,27 @@ def charlie(client: testing.TestClient) -> University:
     return create_university("Charlie's University", Api.in_process(client))
 
 
+@pytest.fixture
+def memory_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder like `tmp_path` for servers that the test starts, in memory if possible."""
+    with make_data_folder(tmp_path_factory.mktemp("data")) as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Start a real MongoDB as a replica set, and a real Redis."""
-    data = tmp_path_factory.mktemp("servers")
     supervisor = Supervisor(say=lambda text: None)
-    try:
-        yield Servers.start(data, supervisor)
-    finally:
-        supervisor.stop()
+    with make_data_folder(tmp_path_factory.mktemp("servers")) as data:
+        try:
+            yield Servers.start(data, supervisor)
+        finally:
+            supervisor.stop()
 
 
 @contextmanager
-def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Connect this process to an empty database on the real server; yield its URI."""
-    uri = servers.clear_database()
+def connected(servers: Servers, uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Connect this process to a database on the real server, and create missing indexes."""
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     monkeypatch.setenv("MATCHBACK_REDIS_URL", servers.redis_url)
     get_settings.cache_clear()
@@ -147,7 +154,7 @@ def connected(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     try:
         database.connect_database()
         servers.restore_indexes()
-        yield uri
+        yield
     finally:
         mongoengine.disconnect_all()
         get_settings.cache_clear()
@@ -158,7 +165,8 @@ def real_database(
     real_servers: Servers, monkeypatch: pytest.MonkeyPatch, wakeups: list[tuple[str, str]]
 ) -> Iterator[str]:
     """Provide the URI of an empty database on the real server, with all indexes."""
-    with connected(real_servers, monkeypatch) as uri:
+    uri = real_servers.clear_database()
+    with connected(real_servers, uri, monkeypatch):
         yield uri
 
 
@@ -179,25 +187,39 @@ def stack(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture(scope="module")
+def stack_settings() -> dict[str, str]:
+    """Return the settings of the module's stack, which a module can replace."""
+    return {}
+
+
+@pytest.fixture(scope="module")
 def module_stack(
-    real_servers: Servers, tmp_path_factory: pytest.TempPathFactory
+    real_servers: Servers,
+    tmp_path_factory: pytest.TempPathFactory,
+    stack_settings: dict[str, str],
 ) -> Iterator[Stack]:
     """Start one stack for a module. The database is emptied once, before the first test."""
+    uri = real_servers.clear_database()
+    with pytest.MonkeyPatch.context() as monkeypatch, connected(real_servers, uri, monkeypatch):
+        pass  # The services need the indexes.
     folder = tmp_path_factory.mktemp("stack")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        collect_wakeups(monkeypatch)
-        with (
-            connected(real_servers, monkeypatch) as uri,
-            Stack(real_servers, uri, folder).up() as running,
-        ):
-            yield running
+    with Stack(real_servers, uri, folder, environment=dict(stack_settings)).up() as running:
+        yield running
 
 
 @pytest.fixture
-def shared_stack(module_stack: Stack) -> Iterator[Stack]:
-    """Return the module's stack, without connections that an earlier test opened.
+def shared_stack(
+    module_stack: Stack,
+    real_servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+    wakeups: list[tuple[str, str]],
+) -> Iterator[Stack]:
+    """Return the module's stack, and connect this process to its database.
 
-    Tests that use it have their own universities, and do not compare the whole database.
+    At the end, close the test's connections, and start the parts that the test killed. Tests that
+    use this stack have their own universities, and do not compare the whole database.
     """
-    yield module_stack
+    with connected(real_servers, module_stack.mongodb_uri, monkeypatch):
+        yield module_stack
+    start_ended_parts(module_stack)
     hang_up(module_stack)

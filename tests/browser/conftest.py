@@ -12,8 +12,6 @@ from tools.testbed.chromium import launch_chromium
 from tools.testbed.pages import STAFF_PASSWORD, add_staff
 from tools.testbed.stack import Stack
 
-ALICE = "alice@example.edu"
-
 
 @pytest.fixture(scope="session")
 def chrome() -> Iterator[Browser]:
@@ -30,6 +28,7 @@ class Desk:
     context: BrowserContext
     page: Page
     url: str
+    address: str
     complaints: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
 
@@ -44,7 +43,7 @@ class Desk:
 
     def sign_in(self) -> Page:
         page = self.open("/dashboard")
-        page.get_by_label("Email").fill(ALICE)
+        page.get_by_label("Email").fill(self.address)
         page.get_by_label("Password").fill(STAFF_PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("heading", name="Fundraisers").wait_for()
@@ -54,17 +53,28 @@ class Desk:
 def sit_down(chrome: Browser, stack: Stack, place: University, **options: Any) -> Desk:
     """Open a window that records console messages and requested addresses."""
     context = chrome.new_context(**options)
-    desk = Desk(place, context, context.new_page(), stack.url)
+    desk = Desk(place, context, context.new_page(), stack.url, find_address(place))
     desk.page.on("console", lambda said: desk.complain(said.type, said.text))
     desk.page.on("pageerror", lambda error: desk.complaints.append(str(error)))
     desk.page.on("request", lambda request: desk.requested.append(request.url))
     return desk
 
 
+def find_address(place: University) -> str:
+    """Return Alice's address, which differs in each test because an address is unique."""
+    return f"alice@{place.id}.example.edu"
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """Return one service for all tests. Each test has its own university."""
+    return shared_stack
+
+
 @pytest.fixture
 def alice(stack: Stack) -> University:
     place = create_university("Alice's University", stack.api())
-    add_staff(place.id, ALICE)
+    add_staff(place.id, find_address(place))
     return place
 
 

@@ -26,9 +26,9 @@ COMMAND_FAILED = 125
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """Start three nodes, and connect this process to them."""
-    cluster = Cluster(tmp_path, seed=1)
+    cluster = Cluster(memory_path, seed=1)
     try:
         cluster.start()
         for name, value in cluster.environment.items():

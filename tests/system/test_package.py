@@ -70,10 +70,11 @@ def test_the_sdist_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
 def test_an_installed_wheel_starts_everything(built: Built, tmp_path: Path) -> None:
     programs, folder = tmp_path / "venv" / "bin", tmp_path / "elsewhere"
     folder.mkdir()
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
+    pip = (sys.executable, "-m", "pip", "--python", programs / "python")
     pinned = ("--constraint", constraints(tmp_path / "constraints.txt"))
     quick = ("--quiet", "--no-compile", "--only-binary", ":all:")
-    run(programs / "pip", "install", *quick, *pinned, f"{built.wheel}[embedded]", cwd=folder)
+    run(*pip, "install", *quick, *pinned, f"{built.wheel}[embedded]", cwd=folder)
     command: list[str | Path] = [
         programs / "matchback",
         "up",

@@ -45,6 +45,12 @@ def tour() -> str:
     return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.S))
 
 
+@pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """Return one service for all tests. Each test has its own university."""
+    return shared_stack
+
+
 def test_the_readmes_tour_runs(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / ".venv").mkdir()

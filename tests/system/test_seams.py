@@ -16,7 +16,7 @@ from documents.storage.idempotency import ABANDONED_REQUEST_TIME
 from documents.storage.marks import DUE_FILTER
 from jobs.sweep import sweep_due_records
 from service.middleware import api_key
-from tools.seams.child import run_scenario
+from tools.seams.child import TRANSACTION_MARK, run_scenario
 from tools.seams.forks import get_fork_context
 from tools.seams.scenarios import SCENARIOS, Scenario, prepare_scene
 from tools.testbed.cast import Api, University, create_university
@@ -39,15 +39,11 @@ def test_a_kill_between_any_two_commands_loses_nothing(
     scenario = SCENARIOS[name]
     commands = one_life(scenario, name, real_database, real_client, (0, "never"))
     assert commands, "it used no database at all"
-    # For the database, the state after one command is the state before the next. After a read, the
-    # state is the same as before it.
-    writes = [number for number, told in enumerate(commands, 1) if told.split()[0] not in READS]
-    crash_points = [(1, "before"), *((number, "after") for number in writes)]
-    for where in crash_points:
+    for where in choose_crash_points(commands):
         left = one_life(scenario, name, real_database, real_client, where)
         assert left is None, f"it was not killed {where[1]} command {where[0]}"
     with capsys.disabled():
-        told = f"{name}: killed before the first and after each write of {', '.join(commands)}"
+        told = f"{name}: killed before the first and after the writes of {', '.join(commands)}"
         print(f"\n  {told}")  # noqa: T201
 
 
@@ -77,6 +73,42 @@ def read_settled() -> dict[str, Any]:
     unset = {"$unset": ["due", "decision.decided_at", "held_at", "matched_at"]}
     order = {"$sort": {"_id": 1}}
     return {name: list(get_db()[name].aggregate([unset, order])) for name in names}
+
+
+def choose_crash_points(commands: list[str]) -> list[tuple[int, str]]:
+    """Return the points at which the stored data differs, as a command's number and a time.
+
+    For the database, the state after one command is the state before the next. A read changes
+    nothing. An open transaction stores nothing, so the last of its writes stands for all of them.
+    """
+    writes = [number for number, told in enumerate(commands, 1) if told.split()[0] not in READS]
+    are_open = [commands[number - 1].endswith(TRANSACTION_MARK) for number in writes]
+    changes = [
+        number
+        for number, is_open, is_next_open in zip(
+            writes, are_open, [*are_open[1:], False], strict=True
+        )
+        if not (is_open and is_next_open)
+    ]
+    return [(1, "before"), *((number, "after") for number in changes)]
+
+
+def test_a_crash_point_follows_each_write_that_changes_what_is_stored() -> None:
+    commands = [
+        "insert donations",
+        "find emails",
+        f"update donations{TRANSACTION_MARK}",
+        f"find emails{TRANSACTION_MARK}",
+        f"update emails{TRANSACTION_MARK}",
+        "commitTransaction",
+        f"update users{TRANSACTION_MARK}",
+        "commitTransaction",
+        "update leases",
+    ]
+    assert choose_crash_points(commands) == [
+        (1, "before"),
+        *((number, "after") for number in (1, 5, 6, 7, 8, 9)),
+    ]
 
 
 def one_life(

@@ -20,6 +20,12 @@ EVE = {"name": "Eve", "email": "eve@example.org"}
 
 
 @pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """Return one service for all tests. Each test has its own university."""
+    return shared_stack
+
+
+@pytest.fixture
 def alice(stack: Stack) -> University:
     alice = create_university("Alice's University", stack.api())
     alice.set_webhook_key()
@@ -195,7 +201,7 @@ def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(
 
     assert waiting > 1000
     left_at_kills = []
-    for _ in range(6):
+    for _ in range(3):
         stack.start_worker()
         wait_until(partial(are_less_than, due), "progress")
         stack.kill("worker", signal.SIGKILL)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -67,22 +66,42 @@ def part(data: Path, name: str) -> int:
     return int(instance.load_state(data)["processes"][name][0])
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_up_starts_everything_and_a_signal_stops_it(tmp_path: Path, how: signal.Signals) -> None:
-    with up(tmp_path, "--no-demo") as process:
-        titles = {" ".join(child.cmdline()) for child in family(process)}
-        assert any("gunicorn: master [matchback serve]" in title for title in titles)
-        assert any("matchback worker" in title for title in titles)
-        shell = f". {tmp_path}/up.env && echo $MATCHBACK_URL $MATCHBACK_MONGODB_URI"
-        told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
-        assert told.stdout.split() == list(addresses.read_addresses(tmp_path).values())[:2]
-        children = family(process)
-        assert len(children) >= 6
-        process.send_signal(how)
-        assert process.wait(60) == 0
-        psutil.wait_procs(children, timeout=10)
-        assert not [child for child in children if child.is_running()]
-    assert not addresses.env_file_path(tmp_path).exists()
+def test_up_starts_everything_stops_on_a_signal_and_starts_again_on_other_ports(
+    memory_path: Path,
+) -> None:
+    with up(memory_path, "--no-demo") as process:
+        check_parts_and_addresses(process, memory_path)
+        status, output = run("org", "create", "U", "--json", "--data", str(memory_path))
+        assert status == 0, output
+        stop_by_signal(process, signal.SIGTERM)
+    assert not addresses.env_file_path(memory_path).exists()
+    state = instance.load_state(memory_path)
+    state["ports"] = {}
+    instance.save_state(memory_path, state)
+    with up(memory_path, "--no-demo") as process:
+        assert process.poll() is None
+        assert run("recount", "--data", str(memory_path)) == (0, "Incorrect counters: 0\n")
+        stop_by_signal(process, signal.SIGINT)
+    assert not addresses.env_file_path(memory_path).exists()
+
+
+def check_parts_and_addresses(process: subprocess.Popen[str], data: Path) -> None:
+    titles = {" ".join(child.cmdline()) for child in family(process)}
+    assert any("gunicorn: master [matchback serve]" in title for title in titles)
+    assert any("matchback worker" in title for title in titles)
+    shell = f". {data}/up.env && echo $MATCHBACK_URL $MATCHBACK_MONGODB_URI"
+    told = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == list(addresses.read_addresses(data).values())[:2]
+
+
+def stop_by_signal(process: subprocess.Popen[str], how: signal.Signals) -> None:
+    """Send the signal, and check that no process is left."""
+    children = family(process)
+    assert len(children) >= 6
+    process.send_signal(how)
+    assert process.wait(60) == 0
+    psutil.wait_procs(children, timeout=10)
+    assert not [child for child in children if child.is_running()]
 
 
 def is_replaced(data: Path, name: str, before: int) -> bool:
@@ -91,150 +110,100 @@ def is_replaced(data: Path, name: str, before: int) -> bool:
     return started is not None and int(started[0]) != before
 
 
-def test_a_killed_part_is_restarted_with_a_message(tmp_path: Path) -> None:
-    with up(tmp_path, "--no-demo") as process:
+def test_killed_parts_are_restarted_and_a_new_start_clears_up_after_a_killed_supervisor(
+    memory_path: Path,
+) -> None:
+    with up(memory_path, "--no-demo") as process:
         for name in ("worker", "web", "Redis", "MongoDB"):
-            before = part(tmp_path, name)
+            before = part(memory_path, name)
             os.kill(before, signal.SIGKILL)
-            wait_until(partial(is_replaced, tmp_path, name, before), f"a new {name}")
-        wait_until(lambda: is_ready(tmp_path), "readiness again")
-        status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
+            wait_until(partial(is_replaced, memory_path, name, before), f"a new {name}")
+        wait_until(lambda: is_ready(memory_path), "readiness again")
+        status, output = run("org", "create", "U", "--json", "--data", str(memory_path))
         assert status == 0, output
-        process.send_signal(signal.SIGTERM)
+        left = family(process)
+        process.kill()
         told, _ = process.communicate(timeout=60)
     for name in ("worker", "web", "Redis", "MongoDB"):
         assert f"{name} was killed by SIGKILL. Restarting" in told
-
-
-def test_a_new_start_clears_up_after_a_killed_supervisor(
-    tmp_path: Path,
-) -> None:
-    with up(tmp_path, "--no-demo") as process:
-        key = run("org", "create", "U", "--json", "--data", str(tmp_path))[1]
-        left = family(process)
-        process.kill()
-        process.wait(10)
-    with up(tmp_path, "--no-demo") as process:
+    with up(memory_path, "--no-demo") as process:
         # The remaining process answers as ready until the new start ends it.
         wait_until(lambda: not any(child.is_running() for child in left), "their end")
-        wait_until(lambda: is_ready(tmp_path), "readiness")
+        wait_until(lambda: is_ready(memory_path), "readiness")
         assert process.poll() is None
-        secret = key.split('"api_key": "')[1].split('"')[0]
+        secret = output.split('"api_key": "')[1].split('"')[0]
         headers = {"Authorization": f"Bearer {secret}"}
-        url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
+        url = addresses.read_addresses(memory_path)["MATCHBACK_URL"]
         # the data remains, though MongoDB may have another port now
         assert httpx.get(f"{url}/v1/users", headers=headers).status_code == 200
 
 
-def test_data_survives_a_start_on_other_ports(tmp_path: Path) -> None:
-    with up(tmp_path, "--no-demo"):
-        status, output = run("org", "create", "U", "--json", "--data", str(tmp_path))
-        assert status == 0, output
-    state = instance.load_state(tmp_path)
-    state["ports"] = {}
-    instance.save_state(tmp_path, state)
-    with up(tmp_path, "--no-demo") as process:
-        assert process.poll() is None
-        assert run("recount", "--data", str(tmp_path)) == (0, "Incorrect counters: 0\n")
-
-
 def test_configured_servers_are_used_at_every_start(
-    tmp_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, real_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Addresses from Matchback's own up.env do not count as the person's servers."""
     uri = servers.build_mongodb_uri(real_servers.mongodb_port, "own")
     monkeypatch.setenv("MATCHBACK_MONGODB_URI", uri)
     for _ in range(2):
-        with up(tmp_path, "--no-demo"):
-            assert addresses.read_addresses(tmp_path)["MATCHBACK_MONGODB_URI"] == uri
-            assert "MongoDB" not in instance.load_state(tmp_path)["processes"]
-            ours = addresses.read_addresses(tmp_path)["MATCHBACK_REDIS_URL"]
+        with up(memory_path, "--no-demo"):
+            assert addresses.read_addresses(memory_path)["MATCHBACK_MONGODB_URI"] == uri
+            assert "MongoDB" not in instance.load_state(memory_path)["processes"]
+            ours = addresses.read_addresses(memory_path)["MATCHBACK_REDIS_URL"]
         monkeypatch.setenv("MATCHBACK_REDIS_URL", ours)
 
 
-def test_a_second_up_on_the_same_data_is_rejected_with_a_sentence(tmp_path: Path) -> None:
-    held = instance.lock_data_folder(tmp_path)
-    status, output = run("up", "--data", str(tmp_path))
+def test_a_second_up_on_the_same_data_is_rejected_with_a_sentence(memory_path: Path) -> None:
+    held = instance.lock_data_folder(memory_path)
+    status, output = run("up", "--data", str(memory_path))
     held.close()
     assert status == 1
     assert "Matchback is already running with the data in" in output
 
 
 def test_without_mongod_up_names_three_solutions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(servers, "_packaged", lambda package, path: None)
     with pytest.raises(servers.MissingServer) as error:
-        servers.build_mongodb_part(tmp_path, 1)
+        servers.build_mongodb_part(memory_path, 1)
     for way in ("Install MongoDB", "container", "MATCHBACK_MONGODB_URI"):
         assert way in str(error.value)
 
 
-def test_a_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_in_a_sentence(memory_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((servers.LOOPBACK_ADDRESS, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        status, output = run("up", "--data", str(tmp_path), "--port", str(port), "--no-demo")
+        status, output = run("up", "--data", str(memory_path), "--port", str(port), "--no-demo")
     assert status == 1
     assert f"Port {port} is in use" in output
 
 
-def test_a_misspelled_setting_is_reported_in_a_sentence(tmp_path: Path) -> None:
+def test_a_misspelled_setting_is_reported_in_a_sentence(memory_path: Path) -> None:
     environment = {**os.environ, "MATCHBACK_PROT": "1"}
-    for command in (["up", "--data", str(tmp_path)], ["worker"], ["serve"], ["recount"]):
+    for command in (["up", "--data", str(memory_path)], ["worker"], ["serve"], ["recount"]):
         status, output = run(*command, env=environment)
         assert status == 1, output
         assert "Did you mean MATCHBACK_PORT?" in output
         assert "Traceback" not in output
 
 
-def test_commands_without_a_database_give_advice(tmp_path: Path) -> None:
+def test_commands_without_a_database_give_advice(memory_path: Path) -> None:
     environment = {
         **os.environ,
         "MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{servers.find_free_port()}/?replicaSet=rs0",
         "MATCHBACK_DATABASE_TIMEOUT_SECONDS": "0.5",
     }
-    status, output = run("org", "create", "U", env=environment, cwd=tmp_path)
+    status, output = run("org", "create", "U", env=environment, cwd=memory_path)
     assert status == 1
     assert "matchback up" in output
     assert "Traceback" not in output
 
 
-def test_an_interrupted_demo_stops_at_once_and_resumes_later(tmp_path: Path) -> None:
-    arguments = ("up", "--data", str(tmp_path), "--port", "0")
-    process = matchback(*arguments)
-    assert process.stdout
-    for line in process.stdout:
-        if "100 of 600" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=40)
-    assert process.returncode == 0
-    process = matchback(*arguments)
-    assert process.stdout
-    for line in process.stdout:
-        if "simulating its giving day" in line:
-            break
-    url = addresses.read_addresses(tmp_path)["MATCHBACK_URL"]
-    key = json.loads((tmp_path / "demo.json").read_text())["api_key"]
-    headers = {"Authorization": f"Bearer {key}"}
-    listed = httpx.get(f"{url}/v1/fundraisers", headers=headers).json()["data"]
-    emails, cursor = 0, ""
-    while True:
-        page = httpx.get(f"{url}/v1/emails?limit=200{cursor}", headers=headers).json()
-        emails += len(page["data"])
-        if page["next_cursor"] is None:
-            break
-        cursor = f"&cursor={page['next_cursor']}"
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=40)
-    assert (len(listed), emails) == (2, 600)
-
-
-def test_up_stops_everything_although_its_output_is_not_read(tmp_path: Path) -> None:
-    process = matchback("up", "--data", str(tmp_path), "--port", "0", "--no-demo")
+def test_up_stops_everything_although_its_output_is_not_read(memory_path: Path) -> None:
+    process = matchback("up", "--data", str(memory_path), "--port", "0", "--no-demo")
     assert process.stdout
     for line in process.stdout:
         if "ready:" in line:
@@ -244,7 +213,7 @@ def test_up_stops_everything_although_its_output_is_not_read(tmp_path: Path) -> 
     process.send_signal(signal.SIGTERM)
     process.wait(40)
     assert not [child for child in children if child.is_running()]
-    assert not addresses.env_file_path(tmp_path).exists()
+    assert not addresses.env_file_path(memory_path).exists()
 
 
 def warehouse(command: str, data: Path) -> str:
@@ -252,25 +221,55 @@ def warehouse(command: str, data: Path) -> str:
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_demo_plays_its_day_and_suggests_steps(tmp_path: Path) -> None:
-    process = matchback("up", "--data", str(tmp_path), "--port", str(servers.find_free_port()))
-    lines: list[str] = []
+def read_lines(process: subprocess.Popen[str], end: str) -> list[str]:
+    """Return the lines of the output up to the one with this text."""
     assert process.stdout
-    deadline = time.monotonic() + 120
+    lines: list[str] = []
     for line in process.stdout:
         lines.append(line)
-        if "Press Ctrl-C to stop" in line or time.monotonic() > deadline:
+        if end in line:
             break
+    return lines
+
+
+def count_records(data: Path) -> tuple[int, int]:
+    """Return the numbers of the demo's fundraisers and emails."""
+    url = addresses.read_addresses(data)["MATCHBACK_URL"]
+    key = json.loads((data / "demo.json").read_text())["api_key"]
+    headers = {"Authorization": f"Bearer {key}"}
+    listed = httpx.get(f"{url}/v1/fundraisers", headers=headers).json()["data"]
+    emails, cursor = 0, ""
+    while True:
+        page = httpx.get(f"{url}/v1/emails?limit=200{cursor}", headers=headers).json()
+        emails += len(page["data"])
+        if page["next_cursor"] is None:
+            return len(listed), emails
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def test_the_demo_stops_at_once_then_resumes_plays_its_day_and_suggests_steps(
+    memory_path: Path,
+) -> None:
+    arguments = ("up", "--data", str(memory_path), "--port", "0")
+    process = matchback(*arguments)
+    read_lines(process, "100 of 600")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=40)
+    assert process.returncode == 0
+    process = matchback(*arguments)
+    lines = read_lines(process, "simulating its giving day")
+    assert count_records(memory_path) == (2, 600)
+    lines += read_lines(process, "Press Ctrl-C to stop")
     told = "".join(lines)
     tried = re.search(r"\S+matchback warehouse sql .*?from .*?\"", told, re.S)
     assert tried
     wait_until(
-        lambda: warehouse("status", tmp_path) == "up to date\n",
+        lambda: warehouse("status", memory_path) == "up to date\n",
         "the warehouse knows the day",
     )
     asked = subprocess.run(tried[0], shell=True, capture_output=True, text=True, check=True)
     assert "none" in asked.stdout
-    assert warehouse("verify", tmp_path) == "All sums match.\n"
+    assert warehouse("verify", memory_path) == "All sums match.\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert "600 of 600 emails created" in told

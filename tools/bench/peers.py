@@ -50,10 +50,14 @@ class Peer:
         return self._settle(self._enqueue_events(many), "opens clicks", self._workers)
 
     def lost(self, many: int) -> int:
-        """Kill the workers partway through this many events. Return the error of the counters."""
-        self._settle(self._enqueue_events(many), "opens clicks", self._killed_workers)
+        """Kill the workers partway through this many events. Return the error of the counters.
+
+        One more event arrives after the kill. Without it, a killed worker could hold all remaining
+        events, and the wait for progress would take minutes.
+        """
+        self._settle(self._enqueue_events(many) + 1, "opens clicks", self._killed_workers)
         counted = counting.read_totals()
-        return abs(many - counted["opens"] - counted["clicks"])
+        return abs(many + 1 - counted["opens"] - counted["clicks"])
 
     def _enqueue_gifts(self, many: int) -> int:
         self._empty()
@@ -92,6 +96,7 @@ class Peer:
             wait_until(lambda: left() < many * (1 - KILL_AFTER_SHARE), f"{self.name} works")
             for pid in first.pids().values():
                 kill_process_tree(pid)
+        self.queue.enqueue_event(self.workload.event(many))
         with self._workers():
             yield
 

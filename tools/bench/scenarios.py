@@ -20,7 +20,7 @@ from tools.bench.ours import CLIENT_COUNT, MeasuredStack
 from tools.bench.peers import Peer, kill_process_tree
 from tools.bench.processes import measure_memory, run_workers, run_wsgi
 from tools.bench.workload import Workload
-from tools.testbed.stack import NO_RATE_LIMITS, Servers, Stack, run_stack, wait_until
+from tools.testbed.stack import NO_RATE_LIMITS, Servers, Stack, run_servers, run_stack, wait_until
 
 LIMIT_APPLICATION = "tools.bench.limit:handler"
 NAIVE_APPLICATION = "tools.bench.naive.web:handler"
@@ -54,15 +54,15 @@ SHORT_SIZE = BenchSize(
     rounds=1,
     users=200,
     emails=400,
-    requests=120,
-    posts=8,
+    requests=60,
+    posts=4,
     big_posts=2,
     events=2_000,
     gifts=200,
     settlings=1,
     trickle=3,
-    peer_events=15,  # rq starts a process for each
-    peer_gifts=8,
+    peer_events=8,  # rq starts a process for each
+    peer_gifts=4,
     starts=1,
     patience=3.0,
     queues=QUEUE_NAMES[:2],
@@ -83,8 +83,8 @@ class Bench:
             self._twenty(stack, MeasuredStack(stack, self.size.workload()))
         with run_stack(self.folder / "hot", NO_RATE_LIMITS) as stack:
             self._hot(MeasuredStack(stack, self.size.workload(fundraisers=1)))
-        with run_stack(self.folder / "peers", NO_RATE_LIMITS) as stack:
-            self._peers(stack.servers)
+        with run_servers(self.folder / "peers") as (servers, _):
+            self._peers(servers)
         self._starts()
 
     def add(self, *figures: Figure) -> None:

@@ -38,6 +38,7 @@ class Site:
         self.folder = folder
         self.network = network
         self.supervisor = Supervisor(say=lambda text: None)
+        self._clients: dict[str, DatabaseClient] = {}
         for name in (*NODE_NAMES, REDIS_HOST, *WEB_NAMES, *WORKER_NAMES, CLIENTS_HOST):
             network.host(name)
 
@@ -111,6 +112,8 @@ class Site:
 
     def stop(self) -> None:
         """Stop everything at once. The data is not needed again."""
+        for client in self._clients.values():
+            client.close()
         for host in self.network.hosts.values():
             host.lose()
         self.supervisor.stop()
@@ -172,17 +175,19 @@ class Site:
         return part
 
     def _hello(self, name: str) -> dict[str, object]:
-        with DatabaseClient(
-            self.host(name).address,
-            SERVER_PORTS["MongoDB"],
-            directConnection=True,
-            serverSelectionTimeoutMS=500,
-            socketTimeoutMS=1000,
-        ) as mongo:
-            try:
-                return mongo.admin.command("hello")
-            except PyMongoError:
-                return {}
+        """Ask a node over a kept connection, because tests ask many times in a second."""
+        if name not in self._clients:
+            self._clients[name] = DatabaseClient(
+                self.host(name).address,
+                SERVER_PORTS["MongoDB"],
+                directConnection=True,
+                serverSelectionTimeoutMS=500,
+                socketTimeoutMS=1000,
+            )
+        try:
+            return self._clients[name].admin.command("hello")
+        except PyMongoError:
+            return {}
 
     def _initiate(self) -> None:
         members = [

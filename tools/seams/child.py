@@ -16,9 +16,15 @@ from service.app import create_app
 from tools.seams.scenarios import SCENARIOS
 from tools.testbed.cast import Api, University
 
+TRANSACTION_MARK = " in a transaction"
+ENDING_COMMANDS = ("commitTransaction", "abortTransaction")
+
 
 class Killer(monitoring.CommandListener):
     """A listener that counts this process's commands, and sends SIGKILL at one of them.
+
+    `names` lists the commands. A name ends with `TRANSACTION_MARK` if MongoDB stores nothing until
+    the transaction's commit.
 
     Args:
         kill_at: the number of the command, or its name.
@@ -34,7 +40,9 @@ class Killer(monitoring.CommandListener):
         if self.armed:
             where = event.command.get(event.command_name)
             name = event.command_name
-            self.names.append(f"{name} {where}" if isinstance(where, str) else name)
+            told = f"{name} {where}" if isinstance(where, str) else name
+            is_open = "autocommit" in event.command and name not in ENDING_COMMANDS
+            self.names.append(told + TRANSACTION_MARK if is_open else told)
             self._kill("before")
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:

@@ -28,6 +28,17 @@ def _restart(stack: Stack, environment: dict[str, str]) -> None:
     stack.start_web()
 
 
+def start_ended_parts(stack: Stack) -> None:
+    """Start the parts that a test has killed or stopped."""
+    parts = stack.supervisor.parts
+    parts[:] = [part for part in parts if part.process and part.process.poll() is None]
+    running = {part.name for part in parts}
+    if "web" not in running:
+        stack.start_web()
+    if "worker" not in running:
+        stack.start_worker()
+
+
 def hang_up(stack: Stack) -> None:
     """Close what a test has opened, and wait until the web service has done so too.
 

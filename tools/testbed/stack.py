@@ -27,6 +27,8 @@ from tools.testbed.emptied import empty, restore_indexes
 
 _numbers = itertools.count(1)
 WAIT_TIMEOUT_SECONDS = 60
+# A question can cost the service a few milliseconds, so a long wait asks less often.
+MIN_POLL_SECONDS, MAX_POLL_SECONDS = 0.02, 0.06
 # These settings disable rate limits, so that a service accepts as many requests as it can.
 NO_RATE_LIMITS = {
     f"MATCHBACK_{name}_REQUESTS_A_MINUTE": "1000000000" for name in ("KEY", "ADDRESS")
@@ -36,9 +38,11 @@ NO_RATE_LIMITS = {
 def wait_until(true: Callable[[], Any], what: str, seconds: float = WAIT_TIMEOUT_SECONDS) -> Any:
     """Wait for a condition to become true. The limit detects hangs, not slowness."""
     deadline = time.monotonic() + seconds
+    pause = MIN_POLL_SECONDS
     while not (value := true()):
         assert time.monotonic() < deadline, f"gave up after {seconds} s of waiting for: {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.1 * pause, MAX_POLL_SECONDS)
     return value
 
 

@@ -17,14 +17,15 @@ EXACT = (
 )
 
 
-def test_everything_is_measured_and_every_counter_is_correct(tmp_path: Path) -> None:
-    bench = Bench(SHORT_SIZE, tmp_path)
+def test_everything_is_measured_and_every_counter_is_correct(memory_path: Path) -> None:
+    bench = Bench(SHORT_SIZE, memory_path)
     bench.run()
-    figures.write_results(tmp_path, bench.figures, {"machine": "any"})
-    figures.draw_chart(tmp_path / "rates.svg", bench.figures)
+    figures.write_results(memory_path, bench.figures, {"machine": "any"})
+    figures.draw_chart(memory_path / "rates.svg", bench.figures)
 
     told = {
-        one["name"]: one for one in json.loads((tmp_path / "results.json").read_text())["figures"]
+        one["name"]: one
+        for one in json.loads((memory_path / "results.json").read_text())["figures"]
     }
     assert {name: told[name]["values"] for name in EXACT} == {name: [0] for name in EXACT}
     for name in SHORT_SIZE.queues:
@@ -32,11 +33,11 @@ def test_everything_is_measured_and_every_counter_is_correct(tmp_path: Path) -> 
         assert told[f"settling donations, {name}"]["median"] > 0
         assert f"events lost or twice after a kill, {name}" in told
     assert told["POST donation, to the limit"]["target"] == 0.6
-    assert "matchback" in (tmp_path / "rates.svg").read_text()
+    assert "matchback" in (memory_path / "rates.svg").read_text()
 
 
-def test_growth_measures_costs_at_both_sizes_and_index_bytes(tmp_path: Path) -> None:
-    found = growth.compare_growth(tmp_path, few=200, many=400, rounds=1, scale=50)
+def test_growth_measures_costs_at_both_sizes_and_index_bytes(memory_path: Path) -> None:
+    found = growth.compare_growth(memory_path, few=200, many=400, rounds=1, scale=60)
     names = [figure.name for figure in found]
     assert "settling an event: 400 to 200" in names
     assert "events: storage" in names

@@ -32,6 +32,12 @@ def read_as_before(data: bytes) -> Message:
 
 
 @pytest.fixture
+def stack(shared_stack: Stack) -> Stack:
+    """Return one service for all tests. Each test has its own university."""
+    return shared_stack
+
+
+@pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Record the messages that reach the queue."""
     messages: list[bytes] = []

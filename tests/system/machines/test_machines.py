@@ -23,11 +23,11 @@ from tools.testbed.stack import wait_until
 LONGEST_ANSWER_SECONDS = 10
 
 
-def test_a_site_of_several_machines_survives_faults(tmp_path: Path) -> None:
+def test_a_site_of_several_machines_survives_faults(memory_path: Path) -> None:
     if os.geteuid() != 0:
         run_as_root(f"{__file__}::test_a_site_of_several_machines_survives_faults")
         return
-    with stories.run_story(tmp_path) as story:
+    with stories.run_story(memory_path) as story:
         work_is_shared(story)
         versions_change_and_nobody_notices(story)
         a_worker_host_is_lost(story)
@@ -49,7 +49,7 @@ def work_is_shared(story: Story) -> None:
     with DatabaseClient(story.site.host(primary).address, directConnection=True) as mongo:
         noted = mongo[DATABASE_NAME]
         noted.command({"profile": 1, "slowms": -1, "filter": settling})
-        story.wait_for_requests(100)
+        story.wait_for_requests(50)
         story.wait_until_settled()
         noted.command({"profile": 0, "filter": "unset"})
         # Removing the filter lets the profiler record other commands in progress, too.
@@ -111,7 +111,7 @@ def a_web_host_is_cut_off_from_the_database(story: Story) -> None:
 def a_worker_host_is_cut_off(story: Story) -> None:
     """Cut a worker's host off at work. The other worker settles everything."""
     with story.site.network.unplug(story.site.host(WORKER_NAMES[1])):
-        story.wait_for_requests(100)
+        story.wait_for_requests(50)
         story.wait_until_settled()
     story.wait_for_requests()
 

@@ -7,7 +7,7 @@ from tools.fuzz.__main__ import PHASES, fuzz_service, make_keys
 from tools.testbed.cast import create_university
 from tools.testbed.stack import NO_RATE_LIMITS, Stack
 
-EXAMPLES, SEED = 8, 1
+EXAMPLES, SEED = 2, 1
 # The coverage phase sends the same 2,300 requests each time, out of 2,900. One user that
 # may do everything reaches all code with them.
 COVERING_USER = "admin"

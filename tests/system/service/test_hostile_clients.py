@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle, islice
 
@@ -157,12 +158,12 @@ def test_bodies_and_heads_have_an_overall_deadline(stack: Stack, alice: Universi
 
 
 def test_a_silent_connection_is_closed(stack: Stack) -> None:
-    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"):
-        for sent in (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n"):
-            with wire(stack, sent) as silent:
-                began = time.monotonic()
-                assert silent.rest() == b""
-                assert time.monotonic() - began < 10
+    with restarted_web(stack, MATCHBACK_REQUEST_SECONDS="1"), ExitStack() as clients:
+        began = time.monotonic()
+        starts = (b"", b"\r\n", b"GET /v1/us", b"PRI * HTTP/2.0\r\n\r\n")
+        for silent in [clients.enter_context(wire(stack, sent)) for sent in starts]:
+            assert silent.rest() == b""
+            assert time.monotonic() - began < 10
 
 
 # Costly requests
@@ -252,19 +253,23 @@ def test_a_client_that_expects_100_continue_gets_it(stack: Stack, alice: Univers
 def test_a_rejected_body_gets_no_100_continue(stack: Stack, alice: University) -> None:
     asked = "Expect: 100-Continue"
     large = "Content-Length: 90000000"
-    for start, expected in (
-        (head(IMPORT, asked, large, media=NDJSON), 401),
-        (head(IMPORT, asked, "Transfer-Encoding: chunked", media=NDJSON), 401),
-        (head("/v1/donations", asked, large, key=alice), 413),
-        (head("/v1/donations", asked, large), 413),
-        (head(HOOK, asked, large), 413),
-        (head("/dashboard/sign-in", asked, large), 413),
-        (head("/v1/users", "Expect: cookies", "Content-Length: 2", key=alice), 417),
-    ):
-        with wire(stack, start) as client:
+    expected = {
+        head(IMPORT, asked, large, media=NDJSON): 401,
+        head(IMPORT, asked, "Transfer-Encoding: chunked", media=NDJSON): 401,
+        head("/v1/donations", asked, large, key=alice): 413,
+        head("/v1/donations", asked, large): 413,
+        head(HOOK, asked, large): 413,
+        head("/dashboard/sign-in", asked, large): 413,
+        head("/v1/users", "Expect: cookies", "Content-Length: 2", key=alice): 417,
+    }
+    with ExitStack() as clients:
+        # The service closes a connection late, so all of them wait together.
+        opened = [clients.enter_context(wire(stack, start)) for start in expected]
+        for client, status in zip(opened, expected.values(), strict=True):
             answer = client.answer()
-            assert answer.status == expected
+            assert answer.status == status
             assert answer.closes
+        for client in opened:
             assert client.is_closed()
 
 
@@ -329,9 +334,10 @@ def test_an_import_keeps_its_connection(stack: Stack, alice: University) -> None
 
 
 def test_a_malformed_request_gets_one_response(stack: Stack, alice: University) -> None:
-    for path in (*AGREE_PATHS, "/readyz"):
-        for key in (alice, None):
-            assert_answered_once(stack, path, key)
+    asked = [(path, key) for path in (*AGREE_PATHS, "/readyz") for key in (alice, None)]
+    with ThreadPoolExecutor(4) as clients:
+        for checked in [clients.submit(assert_answered_once, stack, *each) for each in asked]:
+            checked.result()
 
 
 def assert_answered_once(stack: Stack, path: str, key: University | None) -> None:

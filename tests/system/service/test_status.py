@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -387,16 +388,23 @@ def test_silent_or_unavailable_servers_do_not_delay_the_command(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         closed = gone.getsockname()[1]
-    redis: dict[str, str] = {}
-    for port in (closed, silent):
-        redis = {"MATCHBACK_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
-        mongodb = {"MATCHBACK_MONGODB_URI": f"mongodb://127.0.0.1:{port}/m?replicaSet=rs0"}
-        status, told, seconds = run(**mongodb, **redis)
+
+    def run_without(*, mongodb: int | None, redis: int) -> tuple[int, dict[str, Any], float]:
+        given = {"MATCHBACK_REDIS_URL": f"redis://127.0.0.1:{redis}/0"}
+        if mongodb is not None:
+            given["MATCHBACK_MONGODB_URI"] = f"mongodb://127.0.0.1:{mongodb}/m?replicaSet=rs0"
+        return run(**given)
+
+    with ThreadPoolExecutor() as commands:
+        both = [commands.submit(run_without, mongodb=port, redis=port) for port in (closed, silent)]
+        only_redis = commands.submit(run_without, mongodb=None, redis=silent)
+    for done in both:
+        status, told, seconds = done.result()
         assert (status, told["status"], told["due"]) == (2, "unknown", None)
         assert told["mongodb"]["reason"] == "it does not respond"
         assert [one.split()[0] for one in told["problems"]] == ["MongoDB", "The"]
         assert seconds < 25  # a busy machine needs many of these to start Python
-    status, told, seconds = run(**redis)
+    status, told, seconds = only_redis.result()
     assert (status, told["status"], told["queue"]["length"]) == (1, "attention", None)
     assert told["mongodb"]["answers"]
     assert seconds < 25

@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,29 +19,33 @@ from mongoengine import get_db
 from service.local.command import build_serve_command
 from tests.system.service import streaming_app
 from tools.bench.dashboard_idle import open_session
-from tools.testbed.stack import WAIT_TIMEOUT_SECONDS, Servers, Stack, wait_until
+from tools.testbed.stack import WAIT_TIMEOUT_SECONDS, Stack, wait_until
 
 LIMIT = 30
 ASK = b"GET /streams HTTP/1.1\r\nHost: x\r\n\r\n"
 LIVE = "GET /dashboard/live?watch=fundraisers:{id} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
 
 
+@pytest.fixture(scope="module")
+def stack_settings() -> Iterator[dict[str, str]]:
+    """Replace the service by the application that streams."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(
+            "tools.testbed.stack.build_serve_command",
+            lambda: [*build_serve_command(), streaming_app.APP],
+        )
+        yield {
+            "MATCHBACK_WEB_WORKERS": "1",
+            "MATCHBACK_WEB_THREADS": "1",
+            "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * WAIT_TIMEOUT_SECONDS}",
+            streaming_app.LIMIT: str(LIMIT),
+        }
+
+
 @pytest.fixture
-def stack(
-    real_database: str, real_servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Stack]:
-    monkeypatch.setattr(
-        "tools.testbed.stack.build_serve_command",
-        lambda: [*build_serve_command(), streaming_app.APP],
-    )
-    settings = {
-        "MATCHBACK_WEB_WORKERS": "1",
-        "MATCHBACK_WEB_THREADS": "1",
-        "GUNICORN_CMD_ARGS": f"--graceful-timeout={2 * WAIT_TIMEOUT_SECONDS}",
-        streaming_app.LIMIT: str(LIMIT),
-    }
-    with Stack(real_servers, real_database, tmp_path, environment=settings).up() as running:
-        yield running
+def stack(shared_stack: Stack) -> Stack:
+    """Return one service for all tests. Each test closes its connections."""
+    return shared_stack
 
 
 class Client:
@@ -141,8 +144,8 @@ def test_a_client_that_reads_nothing_is_dropped(stack: Stack, clients: ExitStack
     takes = connect(stack, clients)
     sent = 0
     while open_streams(stack) == 2:
-        ask(stack, "POST", "/streams?times=20")
-        sent += 20
+        ask(stack, "POST", "/streams?times=50")
+        sent += 50
         takes.until(b"hello\n" + streaming_app.TAKEN * sent)
         assert sent < 10_000
     assert open_streams(stack) == 1

@@ -5,6 +5,7 @@ from typing import Any
 
 from bson import json_util
 from mongoengine import get_db
+from pymongo import IndexModel
 
 from documents.match import forget_match_layout
 
@@ -16,14 +17,17 @@ def load(name: str) -> dict[str, Any]:
     for collection in get_db().list_collection_names():
         get_db()[collection].drop()
     for collection, kept in read.items():
-        for index in kept["indexes"]:  # fast while the collection is empty
-            options = {key: value for key, value in index.items() if key not in ("key", "name")}
-            keys = list(index["key"].items())
-            get_db()[collection].create_index(keys, name=index["name"], **options)
+        if kept["indexes"]:  # before the documents, because MongoDB indexes nothing faster
+            get_db()[collection].create_indexes([*map(_read_index, kept["indexes"])])
         if kept["documents"]:
             get_db()[collection].insert_many(kept["documents"])
     forget_match_layout()
     return told
+
+
+def _read_index(kept: dict[str, Any]) -> IndexModel:
+    options = {name: value for name, value in kept.items() if name != "key"}
+    return IndexModel(list(kept["key"].items()), **options)
 
 
 def content() -> dict[str, Any]:

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents.access.api_key import ApiKey
 from documents.concurrency import lease
 from documents.concurrency.lease import HeldLease, hold_lease
 from documents.errors import Conflict
@@ -25,7 +23,7 @@ from documents.recount import recount
 from documents.values.time import now
 from jobs.sweep import sweep_due_records
 from tests.integration.documents.migrations.layout import content, load
-from tools.testbed.cast import Api, University, export_public_key, make_event
+from tools.testbed.cast import University, export_public_key, make_event
 from tools.testbed.command_line import run_matchback
 from tools.testbed.settled import settle_all
 from tools.testbed.stack import wait_until
@@ -40,12 +38,6 @@ SPRING_RAISED = 2500 + (1000 - 400) + 700 + 300
 def stored(real_database: str) -> dict[str, Any]:
     """Load the first version's database with its indexes. Return its recorded responses."""
     return load("first_layout.json")
-
-
-@pytest.fixture
-def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University:
-    _, key = ApiKey.issue(ObjectId(stored["organization"]), "new", ["admin"])
-    return University(stored["organization"], key, Api.in_process(real_client))
 
 
 CURRENT_MATCHES = {"direct": "link", "indirect": "address", "unresolved": "none"}

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from falcon import testing
 from mongoengine import get_db
 
 from config import database
-from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.migrations import migration as module
 from documents.migrations.indexes import update_indexes
@@ -22,7 +20,7 @@ from documents.recount import recount
 from documents.values.address import to_canonical, to_mailbox
 from jobs.sweep import sweep_due_records
 from tests.integration.documents.migrations.layout import content, load
-from tools.testbed.cast import Api, University, make_event
+from tools.testbed.cast import University, make_event
 from tools.testbed.command_line import run_matchback
 from tools.testbed.settled import settle_all
 
@@ -37,12 +35,6 @@ NOT_COUNTED_BEFORE = 5000
 @pytest.fixture
 def stored(real_database: str) -> dict[str, Any]:
     return load("second_layout.json")
-
-
-@pytest.fixture
-def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University:
-    _, key = ApiKey.issue(ObjectId(stored["organization"]), "new", ["admin"])
-    return University(stored["organization"], key, Api.in_process(real_client))
 
 
 def gift(external_id: str) -> Any:

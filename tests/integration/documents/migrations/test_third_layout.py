@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from falcon import testing
 from mongoengine import get_db
 
-from documents.access.api_key import ApiKey
 from documents.matching.policy import MatchPolicy
 from documents.matching.preview import preview_policy
 from documents.migrations import migration as module
@@ -24,7 +22,7 @@ from documents.storage.transaction import in_transaction
 from jobs.sweep import sweep_due_records
 from matchback.engine import Tx
 from tests.integration.documents.migrations.layout import content, load
-from tools.testbed.cast import Api, University
+from tools.testbed.cast import University
 from tools.testbed.settled import settle_all
 
 # That version's own code created this data: gifts of every rule, pins that changed, plans, refunds
@@ -38,12 +36,6 @@ COUNTED_FAILURE = {"tries": 5, "error": "It failed."}
 @pytest.fixture
 def stored(real_database: str) -> dict[str, Any]:
     return load("third_layout.json")
-
-
-@pytest.fixture
-def alice(stored: dict[str, Any], real_client: testing.TestClient) -> University:
-    _, key = ApiKey.issue(ObjectId(stored["organization"]), "new", ["admin"])
-    return University(stored["organization"], key, Api.in_process(real_client))
 
 
 def expected_match(name: str, before: dict[str, Any]) -> str | None:

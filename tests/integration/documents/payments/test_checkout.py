@@ -150,7 +150,7 @@ def test_a_plan_gives_the_same_gifts_in_many_orders(alice: University) -> None:
     token = alice.get(f"/v1/emails/{email}")["link_token"]
     events = subscription(spring, client_reference_id=token)
     chance = random.Random(2)
-    orders = chance.sample(list(itertools.permutations(range(len(events)))), 30)
+    orders = chance.sample(list(itertools.permutations(range(len(events)))), 12)
     for number, order in enumerate(orders):
         told = numbered(events, number)
         for index in order:

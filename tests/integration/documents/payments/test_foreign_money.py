@@ -184,7 +184,7 @@ def test_the_difference_is_reported_in_every_order(
     spring = alice.fundraiser()
     events, _, _ = STORIES["one of each"]
     orders = list(itertools.permutations(range(len(events))))
-    orders = random.Random(3).sample(orders, 15)
+    orders = random.Random(3).sample(orders, 6)
     with caplog.at_level(logging.WARNING, "documents.payments.ingest"):
         for number, order in enumerate(orders):
             for index in order:
@@ -197,18 +197,22 @@ def test_the_difference_is_reported_in_every_order(
                 post_stripe_event(alice, set_metadata(told, fundraiser_id=spring))
                 gifts(alice)
     made = gifts(alice)
-    assert [(gift["status"], gift["refunded_amount"]) for gift in made] == [("succeeded", 300)] * 15
-    assert alice.report(spring)["donations"]["raised"] == {"USD": 15 * 2200}
+    assert [(gift["status"], gift["refunded_amount"]) for gift in made] == [
+        ("succeeded", 300)
+    ] * len(orders)
+    assert alice.report(spring)["donations"]["raised"] == {"USD": len(orders) * 2200}
     reasons = [
         refused["reason"]
         for row in get_db().deliveries.find()
         for refused in row["refused"]
         if "currency" in refused["reason"]
     ]
-    assert reasons == ["The refund has another currency than the gift and changes nothing."] * 15
-    assert caplog.text.count("another currency") == 15
+    assert reasons == ["The refund has another currency than the gift and changes nothing."] * len(
+        orders
+    )
+    assert caplog.text.count("another currency") == len(orders)
     notes = [row["notes"] for row in get_db().payments.find()]
-    assert [set(note) for note in notes] == [{f"re_1_{number}"} for number in range(15)]
+    assert [set(note) for note in notes] == [{f"re_1_{number}"} for number in range(len(orders))]
 
 
 def test_a_clients_gift_in_another_currency_keeps_its_money(alice: University) -> None:

@@ -185,7 +185,8 @@ def story(fundraiser: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+# Every third order. Each event is the first one twice.
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4)))[::3])
 def test_an_assignment_survives_events_in_any_order_and_counts_once(
     alice: University, order: tuple[int, ...]
 ) -> None:

@@ -382,7 +382,7 @@ def test_any_sequence_of_client_actions_ends_with_exact_counters(alice: Universi
             assert sum(of["count"] for of in by_match) == len(counted)
 
     AnyDay.TestCase.settings = hypothesis_settings(
-        max_examples=15,
+        max_examples=8,
         stateful_step_count=15,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
     )

@@ -161,8 +161,15 @@ class Failing:
             raise WarehouseError("the connection broke before the acknowledgement")
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("at", range(1, 18))
+# A merge that never began leaves what the acknowledged merges before it left, so a few of these
+# crashes are enough.
+@pytest.mark.parametrize(
+    ("at", "when"),
+    [
+        *((number, "after") for number in range(1, 18)),
+        *((number, "before") for number in (1, 9, 17)),
+    ],
+)
 def test_a_crash_at_any_merge_loses_and_doubles_nothing(
     ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch, at: int, when: str
 ) -> None:
@@ -196,7 +203,7 @@ def test_an_empty_warehouse_is_filled_during_traffic(
     ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     exporting.setattr(backfill, "BACKFILL_ROWS_PER_PAGE", 3)
-    for _ in range(4):
+    for _ in range(2):
         made = a_day(ann)
     settle_all()
     get_db().unexported.delete_many({})  # as if all data were older than the warehouse

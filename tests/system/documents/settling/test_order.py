@@ -187,7 +187,7 @@ def test_every_order_of_events_and_settling_gives_the_same_result(
     }
 
     @hypothesis_settings(
-        max_examples=40,
+        max_examples=12,
         phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take minutes
     )
     @given(st.data())

@@ -22,11 +22,11 @@ HERS = mailbox_digest(ORGANIZATION, ANN)
 LARGE = 100_000
 
 
-@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
-def test_each_spelling_and_encoding_has_one_digest(spelling: str, encode: Recode) -> None:
-    found = digests_in(ORGANIZATION, ["charge", encode(spelling), "USD"])
-    assert HERS in found or found == [ANY_MAILBOX], found
+def test_each_spelling_and_encoding_has_one_digest(spelling: str) -> None:
+    for name, encode in ENCODINGS.items():
+        found = digests_in(ORGANIZATION, ["charge", encode(spelling), "USD"])
+        assert HERS in found or found == [ANY_MAILBOX], (name, found)
 
 
 @pytest.mark.parametrize("address", ["a@b", "é@ü.de", "\U0001d4d0@b.co", "a@b.co"])

@@ -107,11 +107,11 @@ def test_a_damaged_reference_to_her_email_is_found(reference: str, damage: Recod
     assert not traces.has_address_or_reference(damage(reference.replace("6", "7").swapcase()))
 
 
-@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
-def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode: Recode) -> None:
-    text = encode(spelling)
-    assert TRACES.has_address(text), text
+def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str) -> None:
+    for name, encode in ENCODINGS.items():
+        text = encode(spelling)
+        assert TRACES.has_address(text), (name, text)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_an_address_is_found_in_each_spelling_and_encoding(spelling: str, encode
         *["", "@", "@@@", "%", "%4", "&#;", "=", "\\u", "\\", "YW5u", "%ff%fe", "\ud800"],
     ],
 )
-@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS.keys())
-def test_another_persons_address_is_not_found(text: str, encode: Recode) -> None:
-    if encode is ENCODINGS["every byte"] or "\ud800" in text:
-        encode = str
-    assert not TRACES.has_address(encode(text)), encode(text)
+def test_another_persons_address_is_not_found(text: str) -> None:
+    assert not TRACES.has_address(text), text
+    for name, encode in ENCODINGS.items():
+        if name != "every byte" and "\ud800" not in text:
+            assert not TRACES.has_address(encode(text)), (name, encode(text))
 
 
 @pytest.mark.parametrize(
