@@ -18,7 +18,7 @@ from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
 
 from documents.concurrency.lease import hold_lease
-from documents.match import find_matched_ids, has_all_matches
+from documents.match import has_all_matches
 from documents.matching.rematch import (
     MARKED_GIFTS_PER_BATCH,
     OPEN_GIFTS_FILTER,
@@ -109,44 +109,57 @@ def _mark_or_note(tx: Tx, organization_id: ObjectId, touches: TouchTimes) -> Non
     if that finds too many does a second query narrow them to the users' mailboxes.
     """
     gifts = _find_late(tx, touches)
-    if not gifts:
+    if gifts == []:
         return
     since = _by_mailbox(tx, touches)
-    if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
+    if gifts is None:
         query = _late_from(organization_id, {mailbox for _, mailbox in since}, touches)
-        gifts = _read_late(tx, query, MAX_DIRECTLY_MARKED_GIFTS + 1)
-    if len(gifts) > MAX_DIRECTLY_MARKED_GIFTS:
+        gifts = _read_late(tx, query)
+    if gifts is None:
         note = _note(organization_id, touches)
         tx.database.late_touches.insert_one(note, session=tx.session)
         return
     mark_for_rematch(tx, [gift["_id"] for gift in gifts if _is_late(gift, since)])
 
 
-def _find_late(tx: Tx, touches: TouchTimes) -> list[DonationRow]:
-    """Return the late gifts of the fundraisers: at most one more than a batch marks directly.
+def _find_late(tx: Tx, touches: TouchTimes) -> list[DonationRow] | None:
+    """Return the late gifts of the fundraisers, or None if there are too many to mark directly.
 
     An undecided gift has no match record. It is due, and the query must find it, because the mark
     makes a concurrent transaction that decides it start again.
     """
-    late, most = _late(touches), MAX_DIRECTLY_MARKED_GIFTS + 1
+    late = _late(touches)
     if not has_all_matches():
-        return _read_late(tx, late, most)
-    since = {name: late[name] for name in ("fundraiser_id", "donated_at")}
-    gifts = _read_late(tx, {**late, "match": None, **DUE_FILTER}, most, DUE_GIFTS_INDEX)
-    for ids in find_matched_ids(tx, {**since, "match": {"$in": OPEN_MATCHES}}, first=most):
-        gifts += _read_late(tx, {**late, "_id": {"$in": ids}}, most)
-        if len(gifts) >= most:
-            break
-    return gifts[:most]
+        return _read_late(tx, late)
+    undecided = _read_late(tx, {**late, "match": None, **DUE_FILTER}, DUE_GIFTS_INDEX)
+    if undecided is None:
+        return None
+    matched = {**late, "match": {"$in": OPEN_MATCHES}}
+    del matched["decision.rule"]  # the match records do not have it
+    records = _read_few(tx, "matches", matched, {"_id": 1})
+    if records is None:
+        return None
+    decided = _read_late(tx, {**late, "_id": {"$in": [row["_id"] for row in records]}}) or []
+    gifts = undecided + decided
+    return gifts if len(gifts) <= MAX_DIRECTLY_MARKED_GIFTS else None
 
 
 def _read_late(
-    tx: Tx, query: Mapping[str, Any], most: int, index: str | None = None
-) -> list[DonationRow]:
-    found = tx.database.donations.find(
-        query, LATE_GIFT_FIELDS, limit=most, batch_size=most, hint=index, session=tx.session
+    tx: Tx, query: Mapping[str, Any], index: str | None = None
+) -> list[DonationRow] | None:
+    return _read_few(tx, "donations", query, LATE_GIFT_FIELDS, index)
+
+
+def _read_few(
+    tx: Tx, name: str, query: Mapping[str, Any], fields: Mapping[str, int], index: Any = None
+) -> list[Any] | None:
+    """Return the rows that match a query, or None if there are too many to mark directly."""
+    most = MAX_DIRECTLY_MARKED_GIFTS + 1
+    found = tx.database[name].find(
+        query, fields, limit=most, batch_size=most, hint=index, session=tx.session
     )
-    return list(found)
+    rows = list(found)
+    return rows if len(rows) < most else None
 
 
 def _note(organization_id: ObjectId, touches: TouchTimes) -> dict[str, Any]:

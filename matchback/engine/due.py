@@ -52,7 +52,7 @@ def remove_marks(
             "due": {"$lte": max(row["due"] for row in same)},
             **dict(zip(fields, values, strict=True)),
         }
-        collection.update_many(these, {"$unset": {"due": ""}})
+        collection.update_many(these, {"$unset": {"due": ""}}, hint=[("_id", 1)])
 
 
 class Source:

@@ -17,7 +17,7 @@ def list_lowered(cache: LatestCache, row: StoredDocument, before: Contribution) 
     A row that its target has not counted can only raise the time.
     """
     yield from (id_ for collection, id_ in before if collection == cache.target)
-    if not cache.is_plain and row.get(cache.link) is not None:
+    if row.get(cache.link) is not None and not (cache.is_plain and cache.covers(row)):
         yield row[cache.link]
 
 

@@ -122,8 +122,13 @@ class _Run:
         for name, known in settled.items():
             deleted = [id_ for id_, row in known.items() if row.get("deleted_at") is not None]
             if deleted and not self.keep_deleted:
-                tx.database[name].delete_many({"_id": {"$in": deleted}}, session=tx.session)
+                self._delete(tx, name, {"_id": {"$in": deleted}})
         return len(rows)
+
+    def _delete(self, tx: Tx, name: str, these: Mapping[str, Any]) -> None:
+        tx.database[name].delete_many(these, session=tx.session)
+        if (index := self.ledger.link_indexes.get(name)) is not None:
+            tx.database[index.collection].delete_many(these, session=tx.session)
 
 
 def _is_passing(error: Exception) -> bool:
