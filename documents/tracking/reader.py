@@ -24,7 +24,7 @@ from matchback.engine import Tx
 # A transaction must be short, because it blocks other writes to its mailing. Each transaction has a
 # fixed cost, so a backlog of small POSTs needs large batches.
 DELIVERIES_PER_BATCH = 100
-EVENTS_PER_BATCH = 2000
+EVENTS_PER_BATCH = 1000
 ITEMS_PER_BATCH = 100_000  # read to fill a batch; takes 0.1 seconds if no item is valid
 MAX_REJECTED_ITEMS = 100  # stored with their reasons, for each delivery
 DUE_DELIVERY_FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
