@@ -138,14 +138,18 @@ def to_event_row(
     return event
 
 
-def drop_unread_fields(event: EventRow) -> None:
-    """Remove the fields that no reader needs, after the event's email is known or not found."""
+def drop_unread_fields(event: EventRow, *, keeps_tie: bool = False) -> None:
+    """Remove the fields that no reader needs, after the event's email is known or not found.
+
+    Args:
+        keeps_tie: keep `tied_by` always, because a reader of an earlier version may need it.
+    """
     if event["type"] != "click":
         event.pop("user_agent", None)
     if "email_id" in event:
         for name in FINDING_FIELDS:
             event.pop(name, None)  # type: ignore[misc]
-        if event.get("tied_by") == USUAL_TIE:
+        if event.get("tied_by") == USUAL_TIE and not keeps_tie:
             del event["tied_by"]
 
 

@@ -2,7 +2,8 @@
 
 A migration gives every row the current form, while workers count events. Meanwhile, an event is a
 repetition if a row has its ID in either form. New rows have both forms. So each of the two unique
-indexes keeps out a repetition, also in a worker of the earlier version.
+indexes keeps out a repetition, also in a worker of the earlier version. New rows also keep
+`tied_by`, because a warehouse worker of the earlier version exports it.
 
 The index of the former IDs shows that the migration has not finished, because the upgrade drops it
 at the end. A new database never has this index.

@@ -70,8 +70,9 @@ class TallyBatch:
         arriving = [event for event in new if "email_id" in event]
         late = self._late(store_new_messages(self.tx, arriving))
         effects = self.count([*arriving, *late], emails)
+        has_former = may_have_former_rows(self.tx.database)
         for event in new:
-            drop_unread_fields(event)
+            drop_unread_fields(event, keeps_tie=has_former)
         effects.inserts["events"] = new
         note_writes(self.tx, {"events": [event["_id"] for event in new]})
         unmatched.write_matched_events(self.tx, late)

@@ -244,6 +244,7 @@ def test_a_worker_of_the_earlier_version_counts_no_event_again(
     settle_all()
     query = {"sg_event_id": told["sg_event_id"]}
     row = get_db().events.find_one(query)
+    assert row["tied_by"] == "email_id"  # an earlier warehouse worker exports it
     former = {name: value for name, value in row.items() if name != "report_key"}
     with pytest.raises(DuplicateKeyError):
         get_db().events.insert_one({**former, "_id": b"0" * 16})
