@@ -42,7 +42,7 @@ from .contribution import (
     to_stored,
 )
 from .due import DUE_FILTER, Source, due_index, now
-from .links import LinkIndex, find_sources
+from .links import LinkIndex, find_sources, shorten_link
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -84,5 +84,6 @@ __all__ = [
     "repair_drift",
     "settle",
     "settle_due",
+    "shorten_link",
     "to_stored",
 ]
