@@ -17,7 +17,7 @@ from documents.storage.base import Document
 from documents.storage.former_match import read_match
 from documents.storage.process_cache import ProcessCache
 from documents.storage.tenancy import OWNED_META
-from matchback.engine import LinkIndex, Tx
+from matchback.engine import LinkIndex, Tx, shorten_link
 
 MATCHES_MIGRATION = 20  # until it finishes, donations have the former indexes
 LINK_FIELDS = (
@@ -57,8 +57,8 @@ _complete = ProcessCache[str, bool](COMPLETE_CACHE_SECONDS, most=16)
 class Match(Document):
     """What finds a donation by its match. The ID is the donation's ID.
 
-    links: the IDs of the email, mailing, user, donors and gift days of the donation. They differ
-    between collections, so one index finds them all.
+    links: the IDs of the email, mailing, user, donors and gift days of the donation, with digests
+    in place of texts. They differ between collections, so one index finds them all.
     """
 
     organization_id = ObjectIdField(required=True)
@@ -173,6 +173,7 @@ def find_linked_gifts(
     if not has_all_matches():
         yield from gifts.find(linked, fields, session=tx.session)
         return
-    for part in find_matched_ids(tx, {"links": {"$in": wanted}}):
+    links = [shorten_link(id_) for id_ in wanted]
+    for part in find_matched_ids(tx, {"links": {"$in": links}}):
         these = {"_id": {"$in": part}, **linked}
         yield from gifts.find(these, fields, session=tx.session)

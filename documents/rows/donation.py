@@ -83,7 +83,7 @@ class MatchRow(TypedDict):
     fundraiser_id: ObjectId
     match: str
     donated_at: datetime
-    links: list[Any]  # ObjectIds and texts
+    links: list[Any]  # ObjectIds and digests of texts
 
 
 class PastMatchRow(TypedDict):

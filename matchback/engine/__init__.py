@@ -43,7 +43,7 @@ from .contribution import (
 )
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
-from .links import LinkIndex, find_sources
+from .links import LinkIndex, find_sources, shorten_link
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -87,5 +87,6 @@ __all__ = [
     "repair_drift",
     "settle",
     "settle_due",
+    "shorten_link",
     "to_stored",
 ]

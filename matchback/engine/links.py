@@ -6,6 +6,7 @@ application can keep the links of its sources without an index, and find sources
 collection with few indexes. Settling writes it in the same transaction as the counters.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,14 +19,26 @@ if TYPE_CHECKING:
     from .caches import Ledger
 
 LINKED_ROWS_PER_QUERY = 5_000
+LINK_DIGEST_BYTES = 8
+
+
+def shorten_link(id_: Any) -> Any:
+    """Return a target's ID as `links` stores it: 8 bytes as a number in place of a text.
+
+    Two texts can have the same digest, because readers also check the source.
+    """
+    if not isinstance(id_, str):
+        return id_
+    digest = hashlib.blake2b(id_.encode(), digest_size=LINK_DIGEST_BYTES).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LinkIndex:
     """A collection with a row for each linked source: the source's `_id`, and its `links`.
 
-    The collection needs an index on `links`. Readers also check the source's own fields, so a
-    superfluous row has no effect.
+    The collection needs an index on `links`. A text among the links is stored as a digest; see
+    `shorten_link`. Readers also check the source's own fields, so a superfluous row has no effect.
 
     Attributes:
         collection: name of the collection.
@@ -52,7 +65,8 @@ class LinkIndex:
         """Return the row of a source, or None if it needs none."""
         if (other := self.build(source)) is None:
             return None
-        links = [id_ for field in self.fields if (id_ := source.get(field)) is not None]
+        ids = [id_ for field in self.fields if (id_ := source.get(field)) is not None]
+        links = [shorten_link(id_) for id_ in ids]
         return {"_id": source["_id"], **other, "links": links}
 
     def write(
@@ -102,7 +116,7 @@ def find_sources(
         yield conditions[0] if len(conditions) == 1 else {"$or": conditions}
         return
     found = tx.database[index.collection].find(
-        {"links": {"$in": wanted}},
+        {"links": {"$in": [shorten_link(id_) for id_ in wanted]}},
         {"_id": 1},
         session=tx.session,
         batch_size=LINKED_ROWS_PER_QUERY,

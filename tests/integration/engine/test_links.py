@@ -11,7 +11,7 @@ from mongoengine import DateTimeField, Document, IntField, ObjectIdField, String
 from pymongo.errors import ConnectionFailure
 
 from matchback import engine
-from matchback.engine import CounterCache, Drift, LatestCache, Ledger, LinkIndex
+from matchback.engine import CounterCache, Drift, LatestCache, Ledger, LinkIndex, shorten_link
 from matchback.engine.due import remove_marks
 
 # The package also has a function of this name.
@@ -101,6 +101,14 @@ def test_the_index_follows_its_sources(hall: Hall) -> None:
     assert list_links() == {}
     assert (figures(hall), figures(other)) == ((0, None), (0, None))
     assert get_db().visits.count_documents({"_id": nowhere.id}) == 1
+
+
+def test_a_text_is_stored_as_a_short_number(hall: Hall) -> None:
+    of_text = LinkIndex(collection="visit_links", fields=("hall_id", "state"))
+    row = of_text.row({"_id": 1, "hall_id": hall.id, "state": "done"})
+    assert row == {"_id": 1, "links": [hall.id, shorten_link("done")]}
+    assert isinstance(shorten_link("done"), int)
+    assert shorten_link("done") != shorten_link("open")
 
 
 def test_sources_are_found_by_the_index_only_when_it_is_complete(
