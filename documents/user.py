@@ -105,12 +105,13 @@ class User(Exported, Record):
 
     def insert(self) -> Self:
         """Store a new user with the row in the index table; see `Record.insert`."""
-        self.pk = self.pk or ObjectId()
-        add_missing_row(self.to_mongo())
+        row = self.to_mongo()
+        self.id = row.setdefault("_id", ObjectId())
+        add_missing_row(row)
         try:
             return super().insert()
         except NotUniqueError:
-            delete_rows([self.pk])
+            delete_rows([row["_id"]])
             raise
 
     def mark_deleted(self, **also: Any) -> None:
