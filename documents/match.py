@@ -55,7 +55,7 @@ _complete = ProcessCache[str, bool](COMPLETE_CACHE_SECONDS, most=16)
 
 
 class Match(Document):
-    """What finds a donation by its match. The ID is the donation's ID.
+    """A record that finds a donation by its match. The ID is the donation's ID.
 
     links: the IDs of the email, mailing, user, donors and gift days of the donation, with digests
     in place of texts. They differ between collections, so one index finds them all.

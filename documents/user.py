@@ -14,7 +14,7 @@ from mongoengine import (
 )
 
 from documents.errors import Conflict
-from documents.index_tables.user_index import add_missing_row
+from documents.index_tables.user_index import add_missing_row, delete_rows
 from documents.index_tables.user_pages import list_by_counter
 from documents.people.search_words import (
     build_word_condition,
@@ -105,9 +105,14 @@ class User(Exported, Record):
 
     def insert(self) -> Self:
         """Store a new user with the row in the index table; see `Record.insert`."""
-        user = super().insert()
-        add_missing_row(user.to_mongo())
-        return user
+        row = self.to_mongo()
+        self.id = row.setdefault("_id", ObjectId())
+        add_missing_row(row)
+        try:
+            return super().insert()
+        except NotUniqueError:
+            delete_rows([row["_id"]])
+            raise
 
     def mark_deleted(self, **also: Any) -> None:
         """Mark the user as deleted, and as due, so that a worker deletes the index table's row."""

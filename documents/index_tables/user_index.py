@@ -2,7 +2,8 @@
 
 Every user has a row. Settling writes it in the transaction that changes the counters; see
 documents/counters.py. The request or import that creates a user adds the row, so that the next list
-includes the user. If that fails, the worker that follows the new user adds it.
+includes the user. If a row is missing, the worker that follows the new user adds it. A row without
+a user appears in no list.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,8 +45,9 @@ def add_rows(users: Iterable[Mapping[str, Any]]) -> None:
 def add_missing_row(user: Mapping[str, Any]) -> None:
     """Add the row of a user who has none. Leave an existing row unchanged.
 
-    One server acknowledges the write. If a failover loses it, the worker that follows the new user
-    adds the row again.
+    One server acknowledges the write. It comes before the insert of the user, which waits for a
+    majority, and so for this write too. If a failover loses it, the worker that follows the new
+    user adds the row again.
     """
     rows = get_db().user_index.with_options(write_concern=WriteConcern(1))
     with suppress(DuplicateKeyError):
@@ -74,5 +76,5 @@ def follow_users(users: list[Any]) -> None:
 
 
 def delete_rows(user_ids: list[Any]) -> None:
-    """Delete the rows of deleted users."""
+    """Delete the rows of users who were deleted, or not stored."""
     get_db().user_index.delete_many({"_id": {"$in": user_ids}})

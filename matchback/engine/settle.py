@@ -267,7 +267,11 @@ class _Settlement:
         updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
         self.written += [(name, id_) for id_, _ in updates]
         self._note_indexed(name, updates)
-        self._send(name, [UpdateOne({"_id": id_}, one, upsert=upsert) for id_, one in updates])
+        operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
+        for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
+            part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
+            write = self.tx.database[name].bulk_write
+            self.writer.send(write, part, ordered=False, session=self.tx.session)
 
     def _note_indexed(self, name: str, updates: list[tuple[Any, dict[str, Any]]]) -> None:
         """Note the written records whose rows in index tables change."""
@@ -283,13 +287,7 @@ class _Settlement:
         for table in self.ledger.index_tables_of(name):
             if ids := self.indexed[table]:
                 self.writer.wait()
-                self._send(table.name, table.build_writes(self.tx, ids))
-
-    def _send(self, name: str, operations: Sequence[Any]) -> None:
-        for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
-            part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
-            write = self.tx.database[name].bulk_write
-            self.writer.send(write, part, ordered=False, session=self.tx.session)
+                table.copy(self.tx, list(ids), self.writer.send)
 
 
 def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:
