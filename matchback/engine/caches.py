@@ -147,9 +147,9 @@ class Ledger:
         index_tables: collections that repeat fields of targets, so that queries find them.
         link_indexes: collections by which the engine finds sources; see `LinkIndex`.
         unmarked_after_commit: sources whose due marks are removed after the commit. This suits
-            sources with many indexes, because the mark has one, too. Each has the fields that show a later change: every write that sets the
-            mark must also change one of them. After a crash before the removal, the source is
-            settled again, with no difference.
+            sources with many indexes, because the mark has one, too. Each has the fields that show
+            a later change: every write that sets the mark must also change one of them. After a
+            crash before the removal, the source is settled again, with no difference.
     """
 
     def __init__(

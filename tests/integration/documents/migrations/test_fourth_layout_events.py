@@ -29,9 +29,9 @@ from tests.integration.documents.migrations.layout import content, load
 from tools.testbed.cast import Api, University, make_event
 from tools.testbed.settled import settle_all
 
-# That version's own code created this data: events of every type, tied by ID, by message and by
-# address, unmatched and erased ones, with and without the provider's ID, and some archived ones. A
-# post is still due.
+# That version's own code created this data. It has events of every type, tied by ID, message and
+# address, with and without the provider's ID. Some are unmatched, erased or archived. A post is
+# still due.
 OURS = tuple(one for one in MIGRATIONS if one.number == EVENT_ROWS_MIGRATION)
 AT = 1_763_000_000
 DUE_COUNTS = {("anna", "opens"): 1, ("cleo", "clicks"): 1}

@@ -27,7 +27,7 @@ from tests.integration.documents.migrations.layout import content, load
 from tools.testbed.cast import Api, University
 from tools.testbed.settled import settle_all
 
-# That version's own code created this data: gifts of every rule, a plan, refunds, a dispute,
+# That version's own code created this data. It has gifts of every rule, a plan, refunds, a dispute,
 # deletions, pins, a failed gift and gifts that are still due.
 OURS = tuple(one for one in MIGRATIONS if one.number == MATCHES_MIGRATION)
 
