@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 
 from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
@@ -95,6 +95,7 @@ class _Settlement:
         self.changed: Counter[tuple[Any, ...]] = Counter()
         self.lowered: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.settled: defaultdict[str, list[StoredDocument]] = defaultdict(list)
+        self.made: defaultdict[str, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.indexed: defaultdict[IndexTable, dict[Any, None]] = defaultdict(dict)
         self.writer = BackgroundWriter()
@@ -176,6 +177,7 @@ class _Settlement:
                 del self.updates[name, id_]  # purged, so no record can count it
             else:
                 rows[id_] = made
+                self.made[name].add(id_)
 
     def _make_on_demand(self, name: str, id_: Any) -> StoredDocument | None:
         """Return the row of a target that its first counter creates; None for other targets."""
@@ -267,7 +269,14 @@ class _Settlement:
         updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
         self.written += [(name, id_) for id_, _ in updates]
         self._note_indexed(name, updates)
-        operations = [UpdateOne({"_id": id_}, update, upsert=upsert) for id_, update in updates]
+        made = self.made[name]
+        operations: list[Any] = [
+            InsertOne(_complete(self.rows[name][id_], update))
+            if id_ in made
+            else UpdateOne({"_id": id_}, update, upsert=upsert)
+            for id_, update in updates
+        ]
+        made.difference_update(ids)
         for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
             part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
             write = self.tx.database[name].bulk_write
@@ -292,6 +301,15 @@ class _Settlement:
 
 def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:
     return {row["_id"]: row for row in rows}
+
+
+def _complete(row: StoredDocument, operators: Mapping[str, Mapping[str, Any]]) -> StoredDocument:
+    """Return the row to insert for a target that a counter creates.
+
+    Within a transaction, an upsert that inserts takes MongoDB over ten times as long. The row in
+    memory has everything except what settling has stored since.
+    """
+    return {**row, **operators.get("$set", {})}
 
 
 def _foresee(row: StoredDocument, update: Update) -> None:
