@@ -32,12 +32,28 @@ def name_due_index(source: str) -> str:
     return f"due_{DUE_GROUP_FIELDS[source]}"
 
 
-def count_due(source: str, limit: int | None = None, **more: Any) -> int:
-    """Count a collection's due records, up to the limit."""
+def count_due(
+    source: str, limit: int | None = None, organization_id: ObjectId | None = None
+) -> int:
+    """Count the due records of one organization or of all, up to the limit."""
     options: dict[str, Any] = {} if limit is None else {"limit": limit}
-    query = {**DUE_FILTER, **more}
+    query = {**DUE_FILTER, **_build_owner_condition(source, organization_id)}
     count: int = get_db()[source].count_documents(query, hint=name_due_index(source), **options)
     return count
+
+
+def _build_owner_condition(source: str, organization_id: ObjectId | None) -> dict[str, Any]:
+    """Return the condition on the group that limits a query to an organization's records.
+
+    Without it, the query would read the due records of all other organizations.
+    """
+    if organization_id is None:
+        return {}
+    group = DUE_GROUP_FIELDS[source]
+    if group == "organization_id":
+        return {group: {"$eq": organization_id}}
+    own = get_db().fundraisers.find({"organization_id": organization_id}, {"_id": 1})
+    return {group: {"$in": [row["_id"] for row in own]}}
 
 
 def iterate_oldest(source: str, fields: tuple[str, ...] = (), **more: Any) -> Iterator[DueRow]:
@@ -51,8 +67,10 @@ def iterate_oldest(source: str, fields: tuple[str, ...] = (), **more: Any) -> It
     read = {"_id": 0, **dict.fromkeys((group, "due", *fields), 1)}
     number, last = MIN_ROWS_PER_READ, None
     while True:
-        after: dict[str, Any] = {} if last is None else {group: {"$gt": last}}
-        found = get_db()[source].find({**DUE_FILTER, **more, **after}, read, batch_size=number + 1)
+        query = {**DUE_FILTER, **more}
+        if last is not None:
+            query[group] = {**more.get(group, {}), "$gt": last}
+        found = get_db()[source].find(query, read, batch_size=number + 1)
         found = found.sort([(group, 1), ("due", 1)]).hint(name_due_index(source)).limit(number)
         rows = list(found)
         first = {row[group]: row for row in reversed(rows)}
@@ -78,6 +96,7 @@ def find_oldest(
     **more: Any,
 ) -> DueRow | None:
     """Return the oldest due record, of one organization or of all."""
-    rows = iterate_oldest(source, ("organization_id", *fields), **more)
-    ours = (row for row in rows if organization_id in (None, row["organization_id"]))
-    return min(ours, key=lambda row: row["due"], default=None)
+    own = _build_owner_condition(source, organization_id)
+    return min(
+        iterate_oldest(source, fields, **more, **own), key=lambda row: row["due"], default=None
+    )

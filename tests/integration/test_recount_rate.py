@@ -16,11 +16,13 @@ from tools.bench.recount_rate import EMAILS_SENT_AT
 
 FEW, MANY = 600, 2400
 ROWS_A_PAGE = 100
+PROFILE_BYTES = 32 * 1024 * 1024  # by default, MongoDB keeps 1 MB and drops older commands
 
 
 def work() -> tuple[int, int]:
     """Return MongoDB's work for a recount: the examined documents, and the commands."""
     database = get_db()
+    database.create_collection("system.profile", capped=True, size=PROFILE_BYTES)
     database.command("profile", 2)
     assert recount_rate.measure_recount().incorrect == 0
     database.command("profile", 0)
@@ -58,6 +60,7 @@ def test_pages_share_a_snapshot_and_another_gives_the_same_result(
 def count_due_reads() -> tuple[int, int]:
     """Return how often a recount asks for due rows, and how many it receives."""
     database = get_db()
+    database.create_collection("system.profile", capped=True, size=PROFILE_BYTES)
     database.command("profile", 2)
     assert recount_rate.measure_recount().incorrect == 0
     database.command("profile", 0)

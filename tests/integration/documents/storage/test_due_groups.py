@@ -93,13 +93,17 @@ def test_postponed_records_do_not_count(commands: CommandRecorder) -> None:
 
 def test_another_organizations_records_do_not_count(commands: CommandRecorder) -> None:
     other = ObjectId()
+    owners = {BUSY: ORGANIZATION, FUNDRAISERS[0]: other}
+    get_db().fundraisers.insert_many(
+        [{"_id": id_, "organization_id": owner} for id_, owner in owners.items()]
+    )
     store([due_row(BUSY, 5), {**due_row(FUNDRAISERS[0], 1), "organization_id": other}])
     oldest = due_groups.find_oldest("donations", ORGANIZATION)
     assert oldest is not None
     assert oldest["fundraiser_id"] == BUSY
     oldest = due_groups.find_oldest("donations")
     assert oldest is not None
-    assert oldest["organization_id"] == other
+    assert oldest["fundraiser_id"] == FUNDRAISERS[0]
     assert due_groups.find_oldest("donations", ObjectId()) is None
     assert due_groups.count_due("donations") == 2
     assert due_groups.count_due("donations", organization_id=other) == 1
