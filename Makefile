@@ -37,10 +37,9 @@ run: setup  ## start everything, with the demo
 programs: setup-test
 	@$(RUN) tools.programs
 
-# Use two processes, each with its own servers. A third one saves time on two processors, but makes
-# tests of deadlines fail.
+# Use three processes on two processors, each with its own servers, because tests often wait.
 test: setup-test programs  ## run all tests, on real servers and in a real browser
-	@$(VENV)/bin/pytest --numprocesses 2 --dist worksteal --durations 10
+	@$(VENV)/bin/pytest --numprocesses 3 --dist worksteal --durations 10
 
 test-unit: setup-test  ## run the tests that need no server, in under a minute
 	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10
