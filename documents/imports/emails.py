@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError
 from config.database import await_majority
 from documents.email import Email
 from documents.imports.line import ImportKey, ImportLine
-from documents.index_tables.user_index import add_rows
+from documents.index_tables.user_index import add_missing_rows, delete_rows
 from documents.people.search_words import list_search_words
 from documents.people.spellings import index_people, list_all_address_keys
 from documents.rows.collections import T, collection
@@ -154,8 +154,9 @@ class EmailImport:
 
     def _add_users(self, lines: list[ImportLine]) -> None:
         rows = [self._user_row(line) for line in lines]
-        refused = self._insert(UserRow, rows)
-        add_rows(row for place, row in enumerate(rows) if place not in refused)
+        add_missing_rows(rows)
+        if refused := self._insert(UserRow, rows):
+            delete_rows([rows[place]["_id"] for place in refused])
 
     def _user_row(self, line: ImportLine) -> UserRow:
         row = line.user_row(self.organization_id)

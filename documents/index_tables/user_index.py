@@ -7,15 +7,15 @@ a user appears in no list.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from mongoengine import DateTimeField, IntField, ObjectIdField, get_db
 from pymongo import WriteConcern
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
+from documents.storage.transaction import DUPLICATE_KEY_CODE
 
 USER_INDEX_FIELDS = ("donations_count", "emails_count", "last_donated_at")
 
@@ -36,22 +36,27 @@ class UserIndex(Document):
     }
 
 
-def add_rows(users: Iterable[Mapping[str, Any]]) -> None:
-    """Add the rows of new users."""
-    if rows := [_build_row(user) for user in users]:
-        get_db().user_index.insert_many(rows, ordered=False)
-
-
 def add_missing_row(user: Mapping[str, Any]) -> None:
-    """Add the row of a user who has none. Leave an existing row unchanged.
+    """Add the row of a user who has none; see `add_missing_rows`."""
+    add_missing_rows([user])
 
-    One server acknowledges the write. It comes before the insert of the user, which waits for a
+
+def add_missing_rows(users: Iterable[Mapping[str, Any]]) -> None:
+    """Add the rows of users who have none. Leave existing rows unchanged.
+
+    One server acknowledges the write. It comes before the insert of the users, which waits for a
     majority, and so for this write too. If a failover loses it, the worker that follows the new
-    user adds the row again.
+    users adds the rows again.
     """
-    rows = get_db().user_index.with_options(write_concern=WriteConcern(1))
-    with suppress(DuplicateKeyError):
-        rows.insert_one(_build_row(user))
+    if not (rows := [_build_row(user) for user in users]):
+        return
+    index = get_db().user_index.with_options(write_concern=WriteConcern(1))
+    try:
+        index.insert_many(rows, ordered=False)
+    except BulkWriteError as error:
+        problems = (error.details or {}).get("writeErrors", [])
+        if {problem["code"] for problem in problems} != {DUPLICATE_KEY_CODE}:
+            raise
 
 
 def _build_row(user: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,9 +73,9 @@ def follow_users(users: list[Any]) -> None:
     found = get_db().user_index.find({"_id": {"$in": [user["_id"] for user in users]}}, {"_id": 1})
     known = {row["_id"] for row in found}
     is_deleted = {user["_id"]: user.get("deleted_at") is not None for user in users}
-    for user in users:
-        if user["_id"] not in known and not is_deleted[user["_id"]]:
-            add_missing_row(user)
+    add_missing_rows(
+        user for user in users if user["_id"] not in known and not is_deleted[user["_id"]]
+    )
     if gone := [id_ for id_ in known if is_deleted[id_]]:
         delete_rows(gone)
 

@@ -8,6 +8,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.imports.emails import EmailImport
 from jobs.sweep import sweep_due_records
 from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.settled import settle_all
@@ -86,6 +87,29 @@ def test_imported_people_are_in_the_lists(alice: University) -> None:
     assert len(listed(alice, "/v1/users?sort=emails_count")) == 3
     settle_all()
     assert [row["emails_count"] for row in user_rows()] == [1, 1, 1]
+
+
+def test_a_worker_may_follow_people_while_an_import_adds_them(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = EmailImport._insert
+
+    def insert_and_follow(self: EmailImport, row: Any, rows: list[Any]) -> set[int]:
+        refused = insert(self, row, rows)
+        sweep_due_records()
+        return refused
+
+    monkeypatch.setattr(EmailImport, "_insert", insert_and_follow)
+    line = {"fundraiser_id": alice.fundraiser(), "user": BOB}
+    answer = alice.call(
+        "POST",
+        "/v1/emails/import",
+        body=json.dumps(line).encode(),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert answer.status == 200, answer.content
+    settle_all()
+    assert [row["emails_count"] for row in user_rows()] == [1]
 
 
 def test_an_email_has_a_row_while_it_has_a_rare_action(alice: University) -> None:
