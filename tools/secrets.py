@@ -8,7 +8,8 @@ from pathlib import Path
 # Known false positives: examples from Stripe's and Standard Webhooks' pages, and test data.
 FALSE_POSITIVE_PATTERN = (
     'whsec_|MFkw|KLhYe|u:secret@|eyJhbGci|"ipes"|horse battery|"short"|user:password|user:secret'
-    r"|password=secret|records\.(New)?ApiKey|CLIENTS_SPAN = |former = |group_key = "
+    r"|password=secret|passwordpassword|records\.(New)?ApiKey|CLIENTS_SPAN = |former = "
+    '|group_key = "|API_KEY_PREFIX = |"next_cursor": "'
 )
 # Records' IDs in test data.
 RECORD_ID_PATTERN = "^[0-9a-f]{24}$"
