@@ -194,9 +194,6 @@ class Ledger:
         self._known: dict[str, dict[Hashable, dict[int, Amounts]]] = {
             name: {} for name in self.order
         }
-        self._shared = {
-            name for name in self._signatures if _has_distinct_targets(self._bundles[name])
-        }
         self.flags = {
             name: tuple(flag for flag in flags if get_collection_name(flag.on) == name)
             for name in self.order
@@ -211,6 +208,11 @@ class Ledger:
         self.latest_of = {
             name: tuple(c for c in caches if isinstance(c, LatestCache) and c.source == name)
             for name in self.order
+        }
+        self._shared = {
+            name
+            for name in self._signatures
+            if _has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
         }
 
     def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:

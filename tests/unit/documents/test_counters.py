@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from documents.conditions import SUMMED_EMAIL_FIELDS, TESTED_EMAIL_FIELDS, sign_email
 from documents.counters import LEDGER
-from matchback.engine import from_stored, to_stored
+from documents.donation import Donation
+from documents.user import User
+from matchback.engine import CounterCache, LatestCache, Ledger, from_stored, to_stored
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 times = st.integers(0, 3).map(lambda hours: START + timedelta(hours=hours))
@@ -60,6 +62,15 @@ def test_only_sources_with_one_target_in_each_collection_and_no_latest_time_are_
         "emails",
         "events",
     }
+
+
+def test_a_source_with_a_latest_time_is_not_shared() -> None:
+    """Settling reads the time from the change of each record, so equal changes stay apart."""
+    gifts: dict[str, Any] = {"of": Donation, "on": User, "via": "user_id"}
+    counter: CounterCache[Any] = CounterCache(field="donations_count", **gifts, reads=())
+    latest = LatestCache(field="last_donated_at", **gifts, at="donated_at")
+    assert Ledger([counter]).can_share("donations")
+    assert not Ledger([counter, latest]).can_share("donations")
 
 
 @given(st.lists(emails, min_size=1, max_size=5))
