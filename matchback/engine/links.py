@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .contribution import StoredDocument
+from .index_table import call, replace_rows
 from .transaction import Tx
 
 if TYPE_CHECKING:
@@ -70,22 +71,11 @@ class LinkIndex:
         return {"_id": source["_id"], **other, "links": links}
 
     def write(
-        self, tx: Tx, sources: Sequence[StoredDocument], *, send: Callable[..., None] | None = None
+        self, tx: Tx, sources: Sequence[StoredDocument], *, send: Callable[..., None] = call
     ) -> None:
-        """Replace the rows of these sources.
-
-        It deletes and inserts, because an update of an indexed field costs more.
-
-        Args:
-            send: sends each write, given its function and arguments; by default, call it now.
-        """
-        send = send or (lambda write, *args, **kwargs: write(*args, **kwargs))
-        collection = tx.database[self.collection]
-        ids = [source["_id"] for source in sources]
-        send(collection.delete_many, {"_id": {"$in": ids}}, session=tx.session)
+        """Replace the rows of these sources; see `replace_rows`."""
         rows = [row for source in sources if (row := self.row(source)) is not None]
-        if rows:
-            send(collection.insert_many, rows, ordered=False, session=tx.session)
+        replace_rows(tx, self.collection, [source["_id"] for source in sources], rows, send)
 
     def find_different(
         self, tx: Tx, sources: Collection[StoredDocument]
