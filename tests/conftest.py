@@ -13,6 +13,7 @@ from limits.storage import MemoryStorage
 from config import database
 from config.settings import Settings, get_settings
 from documents.giving_links import link_token
+from documents.index_tables.former_layout import forget_former_layout
 from documents.match import forget_match_layout
 from documents.migrations.indexes import update_indexes
 from documents.tracking import former_rows
@@ -93,6 +94,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     rate_limit.forget(MemoryStorage())
     link_token.forget_link_keys()
     forget_match_layout()
+    forget_former_layout()
     former_rows.forget_former_index()
     database.connect_database(
         Settings(mongodb_uri="mongodb://mock/matchback"),
@@ -150,6 +152,7 @@ def connected(servers: Servers, uri: str, monkeypatch: pytest.MonkeyPatch) -> It
     rate_limit.forget()
     link_token.forget_link_keys()
     forget_match_layout()
+    forget_former_layout()
     former_rows.forget_former_index()
     try:
         database.connect_database()

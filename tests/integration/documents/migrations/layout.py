@@ -7,6 +7,7 @@ from bson import json_util
 from mongoengine import get_db
 from pymongo import IndexModel
 
+from documents.index_tables.former_layout import forget_former_layout
 from documents.match import forget_match_layout
 
 
@@ -22,6 +23,7 @@ def load(name: str) -> dict[str, Any]:
         if kept["documents"]:
             get_db()[collection].insert_many(kept["documents"])
     forget_match_layout()
+    forget_former_layout()
     return told
 
 
