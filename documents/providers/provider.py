@@ -1,0 +1,111 @@
+"""Provider: what Matchback must know about one sender of webhooks. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from documents.providers.report import EventReport
+from documents.values.json_items import count_items, read_items
+
+JSON_MEDIA_TYPE = "application/json"
+
+
+class WebhookRequest(NamedTuple):
+    """A request as the provider sent it.
+
+    Attributes:
+        headers: values by header name in upper case.
+        body: the raw body, without its content encoding.
+        url: the public URL that the provider called, with its query.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class AuthenticityScheme:
+    """The keys of one provider, and the check that a request is authentic.
+
+    Attributes:
+        field: name of the key in the API.
+        check: function that raises Unusable, with the reason, if a text is not a key.
+        is_authentic: function that returns whether the holder of a key sent the request. It
+            compares in constant time and raises no error, whatever the request contains.
+        is_secret: whether the key must stay secret, so that it is stored sealed.
+    """
+
+    field: str
+    check: Callable[[str], object]
+    is_authentic: Callable[[str, WebhookRequest], bool]
+    is_secret: bool = True
+
+
+def keep_body(body: bytes) -> bytes:
+    """Return the body of a provider that sends plain JSON."""
+    return body
+
+
+def read_no_events(organization: bytes, item: Any) -> Sequence[EventReport]:
+    """Return no events, because the provider reports payments."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider, and how Matchback receives its requests.
+
+    Attributes:
+        name: identifier in URLs, and in stored deliveries and keys.
+        label: name that people know.
+        tag: heading in the API reference.
+        sends: content of one request.
+        kind: subject of its requests.
+        headers: headers that carry the proof of authenticity, each with its content.
+        scheme: keys and authenticity.
+        setup: what to enter where at the provider, for the settings page.
+        media_type: media type of its requests, for the API reference.
+        unwrap: function that returns the JSON of a body: one item, or an array of items. It
+            removes a form or an envelope. Matchback stores this JSON.
+            Raises Unusable if the body has no such JSON; Matchback then stores the raw body.
+        read_events: function that reads one item of the JSON. Its first argument is the
+            organization's ID in bytes. It returns an event for each recipient, and no event for
+            a message about nothing that Matchback counts.
+            Raises Unusable, with a reason without personal data, if the item is invalid.
+    """
+
+    name: str
+    label: str
+    tag: str
+    sends: str
+    kind: Literal["emails", "payments"]
+    headers: Mapping[str, str]
+    scheme: AuthenticityScheme
+    setup: str = ""
+    media_type: str = JSON_MEDIA_TYPE
+    unwrap: Callable[[bytes], bytes] = keep_body
+    read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events
+
+
+def parse_items(body: bytes) -> list[Any]:
+    """Return the items of a stored body, unchecked. An item that is not valid JSON becomes None.
+
+    Raises:
+        Unusable: the body is neither a JSON array nor a JSON object.
+    """
+    return read_items(_as_array(body))
+
+
+def count_body_items(body: bytes) -> int:
+    """Return the number of items that `parse_items` returns, without reading each.
+
+    Raises:
+        Unusable: the body is neither a JSON array nor a JSON object.
+    """
+    return count_items(_as_array(body))
+
+
+def _as_array(body: bytes) -> bytes:
+    """Return the body as an array. Most providers send one object in each request."""
+    return b"[%b]" % body if body.lstrip()[:1] == b"{" else body
