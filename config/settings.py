@@ -107,13 +107,32 @@ class Settings(BaseModel):
         Field(
             ge=0,
             le=100,
-            description="Number of links that a machine clicks at once; 0 disables the rule.",
+            description="Number of links that a machine clicks at once; 0 disables all comparisons "
+            "of clicks.",
         ),
     ] = 3
     machine_click_seconds: Annotated[
         int,
         Field(ge=0, le=60, description="Time within which clicks count as “at once”, in seconds."),
     ] = 2
+    machine_click_recipients: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="Number of a mailing's recipients for whom the same IP address of a "
+            "machine clicks; 0 disables this comparison.",
+        ),
+    ] = 5
+    machine_click_recipient_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=60,
+            description="Time within which clicks for several recipients reveal a machine, in "
+            "seconds.",
+        ),
+    ] = 5
     machine_click_agents: Annotated[
         tuple[str, ...],
         Field(

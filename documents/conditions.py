@@ -81,6 +81,14 @@ def amount_of(field: str) -> Any:
     return lambda row: row.get(field) or 0
 
 
+def is_opened(email: EmailRow) -> bool:
+    """Return whether a person opened the email. A click implies an open.
+
+    Mail programs that block images report no open.
+    """
+    return bool(email.get("opens") or email.get("clicks"))
+
+
 def is_unsubscribed(email: EmailRow) -> bool:
     """Return whether the user has left all emails, or a group that the user has not rejoined."""
     left, back = email.get("left", {}), email.get("back", {})

@@ -17,7 +17,7 @@ from mongoengine import (
 
 from documents.errors import NotFound, Unacceptable
 from documents.fundraiser import Fundraiser
-from documents.giving_links.link_token import make_token
+from documents.giving_links.link_token import make_token, make_trap_token
 from documents.index_tables.email_index import MAILING_ROWS_INDEX, EmailIndex
 from documents.index_tables.email_pages import list_by_gifts
 from documents.index_tables.former_layout import (
@@ -34,7 +34,7 @@ from documents.values.time import now
 
 # The fields that recipients of a mailing can be filtered by; see reports/recipients.py.
 RECIPIENT_ACTION_FIELDS: dict[str, tuple[str, ...]] = {
-    "opened": ("first_opened_at",),
+    "opened": ("first_opened_at", "first_clicked_at"),  # a click implies an open
     "clicked": ("first_clicked_at",),
     "gave": ("donated",),
     "bounced": ("bounced_at", "dropped_at"),
@@ -108,6 +108,11 @@ class Email(CountedRecord, Record):
         """Token that names the email in a giving link."""
         return make_token(self.organization_id, self.id)
 
+    @property
+    def trap_token(self) -> str:
+        """Token for a link in the email that people cannot see."""
+        return make_trap_token(self.organization_id, self.id)
+
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
@@ -160,7 +165,7 @@ class Email(CountedRecord, Record):
             [build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS.get(did or "", ())],
         )
         if did in COMMON_ACTIONS:
-            return cls._among(mailing, older, picks[0], number, fields)
+            return cls._among(mailing, older, {"$or": picks}, number, fields)
         if picks and is_email_index_filled(get_db()):
             return cls._with_rare_actions(mailing, {**older, "$or": picks}, number, fields)
         found = {

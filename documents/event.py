@@ -14,6 +14,7 @@ from mongoengine import (
     StringField,
 )
 
+from documents.ip_key import make_ip_key
 from documents.providers.sendgrid import SENDGRID_EVENT_TYPES, EventReport
 from documents.rows.event import EventRow
 from documents.storage.base import Document
@@ -54,7 +55,13 @@ class Event(Document):
     bounce_type = StringField()
     group = StringField()  # unsubscribe group that the user left or rejoined
     machine = BooleanField()
-    machine_reason = StringField()
+    machine_reason = StringField()  # why a click is a machine's; see tracking/rules.py
+    # Only on clicks with a known IP address: its key, see documents/ip_key.py; on those with an
+    # email, also the key with the minute, and whether the address clicked for several recipients.
+    ip_key = BinaryField()
+    ip_slot = ObjectIdField()
+    shares_ip = BooleanField()
+    trap = BooleanField()  # the click is on the email's trap link
 
     email_id = ObjectIdField()
     tied_by = StringField()  # "email_id" if the event has an email and lacks this field
@@ -82,6 +89,10 @@ class Event(Document):
             },
             ["email_id", "type", "at"],
             ["delivery_id"],
+            {
+                "fields": ["ip_slot", "at"],
+                "partialFilterExpression": {"ip_slot": {"$exists": True}},
+            },
             {
                 "fields": ["organization_id", "unmatched"],
                 "partialFilterExpression": UNMATCHED_FILTER,
@@ -129,6 +140,8 @@ def to_event_row(
         row["link_position"] = report.link_position or NO_LINK_POSITION
         if report.user_agent:
             row["user_agent"] = report.user_agent
+        if key := make_ip_key(organization_id, report.ip):
+            row["ip_key"] = key
     for name in RARE_FACTS:
         if value := getattr(report, name):
             row[name] = value

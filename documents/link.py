@@ -18,7 +18,9 @@ from documents.storage.tenancy import OWNED_META
 from matchback.engine import Target
 
 LINK_ID_BYTES = 12
-PERSONAL_PARAMETER_NAMES = frozenset({"email_id", "link_token", "email", "token", "user_id", "uid"})
+PERSONAL_PARAMETER_NAMES = frozenset(
+    {"email_id", "link_token", "trap_token", "email", "token", "user_id", "uid"}
+)
 # A text that is too long for a campaign name and has a digit identifies a recipient.
 PERSONAL_TOKEN_PATTERN = re.compile(r"(?=.*\d)[\w\-.~=+/%]{16,}")
 

@@ -44,6 +44,8 @@ def build_settling_policy() -> SettlingPolicy:
             links=current.machine_click_links,
             seconds=current.machine_click_seconds,
             agents=current.machine_click_agents,
+            recipients=current.machine_click_recipients,
+            recipient_seconds=current.machine_click_recipient_seconds,
         ),
     )
 

@@ -120,6 +120,7 @@ class NewEmail(TypedDict):
 
 class Email(Stored):
     link_token: str
+    trap_token: str
     fundraiser_id: str
     mailing_id: str | None
     user_id: str

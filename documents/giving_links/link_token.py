@@ -4,6 +4,9 @@ A token is the ID, encrypted and authenticated for its organization. A client ca
 enumerate or forge a token, or use another organization's. AES-SIV (RFC 5297) needs no nonce, so an
 email has one token under each key, and MongoDB stores none. The newest key makes new tokens, and
 older keys still open their tokens.
+
+A trap token names an email in a link that people cannot see. Its context differs from a link
+token's, so neither can pass for the other, and a trap token never ties a gift.
 """
 
 import base64
@@ -24,6 +27,8 @@ from documents.values.time import now
 LINK_KEY_BYTES = 32  # two AES-128 keys: one authenticates, one encrypts
 EMAIL_ID_BYTES, TOKEN_TAG_BYTES = 12, 16
 LINK_TOKEN_LENGTH = 38  # the length of both in base64 without padding
+TRAP_MARK = "trap_"  # a URL without it needs no decryption
+TRAP_CONTEXT = b"trap"
 LINK_KEYS_CACHE_SECONDS = 60.0
 
 _known = ProcessCache[str, tuple[AESSIV, ...]](LINK_KEYS_CACHE_SECONDS, most=1)
@@ -45,8 +50,40 @@ def make_token(organization_id: ObjectId, email_id: ObjectId) -> str:
 
 
 def list_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
-    """Return every token that names the email, newest first."""
-    return [_seal(key, organization_id, email_id) for key in _keys()]
+    """Return every token that names the email, newest first, then its trap tokens."""
+    tokens = [_seal(key, organization_id, email_id) for key in _keys()]
+    return tokens + _list_trap_tokens(organization_id, email_id)
+
+
+def make_trap_token(organization_id: ObjectId, email_id: ObjectId) -> str:
+    """Return the email's trap token, for a link that people cannot see."""
+    return _list_trap_tokens(organization_id, email_id)[0]
+
+
+def has_trap_token(organization_id: ObjectId, email_id: ObjectId, url: str) -> bool:
+    """Return whether the URL contains a trap token of the email."""
+    if TRAP_MARK not in url:
+        return False
+    tokens = _list_trap_tokens(organization_id, email_id)
+    if not any(token in url for token in tokens) and _is_stale():
+        forget_link_keys()  # another process may have made the token with a newer key
+        tokens = _list_trap_tokens(organization_id, email_id)
+    return any(token in url for token in tokens)
+
+
+def derive_secret(purpose: bytes) -> bytes:
+    """Return a secret for this purpose, derived from the first link key.
+
+    Rotation keeps the first key, so the secret never changes.
+    """
+    return _keys()[-1].encrypt(purpose, None)
+
+
+def _list_trap_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
+    return [
+        TRAP_MARK + _encode(key.encrypt(email_id.binary, [organization_id.binary, TRAP_CONTEXT]))
+        for key in _keys()
+    ]
 
 
 def open_token(organization_id: ObjectId, text: str) -> ObjectId | None:

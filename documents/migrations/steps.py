@@ -149,6 +149,8 @@ def record_end_time(tx: Tx, rows: list[Any]) -> None:
 
 
 NO_ROW_FILTER = {"_id": None}
+OPENED_MIGRATION = 26
+CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
 def add_payment_ids(tx: Tx, rows: list[PaymentRow]) -> None:
@@ -213,4 +215,11 @@ MIGRATIONS = (
         fill_index_table("emails"),
     ),
     Migration(EVENT_ROWS_MIGRATION, "Shorten events", "events", shorten_event_rows),
+    Migration(
+        OPENED_MIGRATION,
+        "Count clicked emails as opened",
+        "emails",
+        recount_collection("emails"),
+        CLICKED_ONLY_FILTER,
+    ),
 )

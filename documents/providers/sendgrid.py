@@ -100,6 +100,7 @@ class EventReport:
     url: str | None
     link_position: str | None
     user_agent: str | None
+    ip: str | None
     bounce_type: str | None
     group: str | None
     machine: bool
@@ -153,6 +154,7 @@ def read_event_report(organization: bytes, item: Any) -> EventReport:
         url=url,
         link_position=position,
         user_agent=agent,
+        ip=_text(item, "ip"),
         bounce_type=_text(item, "type"),
         group=group,
         machine=item.get("sg_machine_open") is True,

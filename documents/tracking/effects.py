@@ -14,12 +14,16 @@ from documents.counters import LEDGER
 from documents.erased import items as erased_items
 from documents.erased.links import redact_clicked_url
 from documents.event import read_event_times
+from documents.giving_links.link_token import has_trap_token
+from documents.ip_key import make_ip_slot, narrow_ip_key
 from documents.link import build_link_values, make_link_clicks_id
 from documents.matching import late_touches
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
-from documents.tracking.click_labels import RelabelResult, label_clicks
+from documents.tracking.click_labels import label_clicks
+from documents.tracking.new_labels import RelabelResult
 from documents.tracking.rules import MachineClickRule
+from documents.values.time import now
 from matchback.engine import Changes, Tx, add
 
 FIRST, LAST = "first_clicked_at", "last_clicked_at"
@@ -40,8 +44,9 @@ def compute_event_changes(
     changes = Changes(targets={"emails": list(touched.values())})
     for event in events:
         if event["type"] == "click":
-            _name_link(changes, event, touched[event["email_id"]])
-    relabelled = label_clicks(tx, events, touched, rule)
+            _complete_click(changes, event, touched[event["email_id"]])
+    relabelled = label_clicks(tx, events, emails, rule)
+    changes.targets["emails"] += relabelled.others
     for event in events:
         add(changes.increments, LEDGER.contribution("events", event))
         _note_times(changes, event, touched[event["email_id"]])
@@ -80,13 +85,37 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
     erased_items.note_items(tx, erased[0]["organization_id"], items)
 
 
+def _complete_click(changes: Changes, click: EventRow, email: EmailRow) -> None:
+    """Add to a click's row what follows from its email, and its link to the changes.
+
+    A trap link is no link of the mailing.
+    """
+    url, mailing_id = click.get("url", ""), email.get("mailing_id")
+    if "ip_key" in click:
+        click["ip_key"] = narrow_ip_key(click["ip_key"], mailing_id or email["_id"])
+        click["ip_slot"] = make_ip_slot(click["ip_key"], click["at"])
+        if mailing_id:
+            hold_mailing(changes, mailing_id)
+    if has_trap_token(email["organization_id"], email["_id"], url):
+        click["trap"] = True
+    elif url and mailing_id:
+        _name_link(changes, click, email)
+
+
+def hold_mailing(changes: Changes, mailing_id: ObjectId) -> None:
+    """Write to the mailing, so that of two transactions that compare its clicks one starts again.
+
+    Otherwise, neither may see the other's clicks.
+    """
+    changes.update_of("mailings", mailing_id).set({"clicks_compared_at": now()})
+
+
 def _name_link(changes: Changes, click: EventRow, email: EmailRow) -> None:
-    if click.get("url") and email.get("mailing_id"):
-        click["clicker_id"] = make_link_clicks_id(email["_id"], click["url"])
-        for target, row in build_link_values(email, click["url"]).items():
-            if "url" in row and email.get("erased"):
-                row["url"] = redact_clicked_url(row["url"])
-            changes.update_of(*target).set_on_insert(row)
+    click["clicker_id"] = make_link_clicks_id(email["_id"], click["url"])
+    for target, row in build_link_values(email, click["url"]).items():
+        if "url" in row and email.get("erased"):
+            row["url"] = redact_clicked_url(row["url"])
+        changes.update_of(*target).set_on_insert(row)
 
 
 def apply_relabelling(changes: Changes, relabelled: RelabelResult) -> None:

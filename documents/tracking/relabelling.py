@@ -114,6 +114,9 @@ def _relabel(tx: Tx, email_ids: list[ObjectId], rule: MachineClickRule) -> int:
     relabelled = relabel_stored_clicks(tx, emails, rule)
     touched = [emails[id_] for id_ in relabelled.click_times]
     changes = Changes(targets={"emails": touched})
+    for email in emails.values():
+        if mailing_id := email.get("mailing_id"):
+            effects.hold_mailing(changes, mailing_id)
     effects.apply_relabelling(changes, relabelled)
     late_touches.mark_gifts_of_touched(tx, changes)
     settle(tx, LEDGER, changes)

@@ -9,8 +9,8 @@ def compute_email_rates(funnel: Mapping[str, int]) -> dict[str, float | None]:
     """Return the rates of emails as ratios, or None if the denominator is zero.
 
     Delivery is a share of emails sent. Open, click and conversion (emails that led to a gift) are
-    shares of emails delivered. Click to open is a share of emails opened. Only people's opens and
-    clicks count.
+    shares of emails delivered. Click to open is a share of emails opened. A click implies
+    an open, so it is at most 1. Only people's opens and clicks count.
     """
     return {
         "delivery": ratio(funnel["delivered"], funnel["sent"]),

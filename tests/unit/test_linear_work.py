@@ -36,7 +36,8 @@ from documents.people import search_words
 from documents.providers import sendgrid, signatures
 from documents.providers.registry import PROVIDERS
 from documents.storage import pagination
-from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons, is_machine_agent
+from documents.tracking.machine_agents import is_machine_agent
+from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons
 from documents.values import address, json_items, json_size
 from service.api import idempotency, problems, validation
 from service.api import parsing as reading

@@ -53,6 +53,13 @@ class EmailOut(ResponseModel):
     link_token: Annotated[
         str, Field(description="Unguessable token that identifies the email in a giving link.")
     ]
+    trap_token: Annotated[
+        str,
+        Field(
+            description="Unguessable token for a link in the email that people cannot see. "
+            "Clicks on a link with this token are a machine's."
+        ),
+    ]
     fundraiser_id: Id
     mailing_id: Id | None
     user_id: Id

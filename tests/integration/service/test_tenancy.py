@@ -158,7 +158,15 @@ def plain(answer: ApiAnswer) -> Any:
     if not answer.content:
         return answer.status, None
     value = json.loads(answer.content)
-    for volatile in ("instance", "id", "created_at", "updated_at", "donated_at", "link_token"):
+    for volatile in (
+        "instance",
+        "id",
+        "created_at",
+        "updated_at",
+        "donated_at",
+        "link_token",
+        "trap_token",
+    ):
         value.pop(volatile, None)
     return answer.status, value
 

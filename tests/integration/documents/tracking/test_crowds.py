@@ -8,7 +8,7 @@ from bson import Binary, ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.tracking import click_labels
+from documents.tracking import click_labels, stored_clicks
 from documents.tracking import rules as machine_clicks
 from documents.tracking.relabelling import Relabelling
 from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons
@@ -69,10 +69,10 @@ def test_labels_agree_with_a_new_judgement(
     alice: University, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Small crowds, with clicks in any order and in any batches."""
-    for module in (machine_clicks, click_labels):
+    for module in (machine_clicks, stored_clicks):
         monkeypatch.setattr(module, "MAX_CLICKS_PER_SECOND", 3)
-    monkeypatch.setattr(click_labels, "MIN_CLICKS_PER_READ", 0)
-    monkeypatch.setattr(click_labels, "CLICKS_PER_EMAIL", 0)
+    monkeypatch.setattr(stored_clicks, "MIN_CLICKS_PER_READ", 0)
+    monkeypatch.setattr(stored_clicks, "CLICKS_PER_EMAIL", 0)
     chance = random.Random(seed)
     emails = [alice.email(alice.fundraiser()) for _ in range(2)]
     events = [

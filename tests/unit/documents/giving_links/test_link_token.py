@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.giving_links import link_token
-from documents.giving_links.link_token import list_tokens, make_token, open_token, rotate_keys
+from documents.giving_links.link_token import (
+    has_trap_token,
+    list_tokens,
+    make_token,
+    make_trap_token,
+    open_token,
+    rotate_keys,
+)
 from documents.giving_links.references import resolve_reference
 from tools.testbed.cast import University
 
@@ -78,3 +85,36 @@ def test_an_emails_response_contains_its_token(alice: University, charlie: Unive
     email = alice.get(f"/v1/emails/{alice.email(alice.fundraiser())}")
     assert open_token(ObjectId(alice.id), email["link_token"]) == ObjectId(email["id"])
     assert open_token(ObjectId(charlie.id), email["link_token"]) is None
+
+
+def test_a_trap_token_names_its_email_and_ties_no_gift() -> None:
+    trap = make_trap_token(HERE, EMAIL)
+    url = f"https://give.example.edu/?trap={trap}&utm_source=mail"
+    assert has_trap_token(HERE, EMAIL, url)
+    assert not has_trap_token(THERE, EMAIL, url)
+    assert not has_trap_token(HERE, ObjectId(), url)
+    assert open_token(HERE, trap) is None
+    assert resolve_reference(HERE, trap) is None
+    assert resolve_reference(HERE, url) is None
+    assert trap in list_tokens(HERE, EMAIL)  # so that erasure finds it
+
+
+def test_a_link_token_is_no_trap() -> None:
+    token = make_token(HERE, EMAIL)
+    assert not has_trap_token(HERE, EMAIL, f"https://give.example.edu/?email_id={token}")
+    assert not has_trap_token(HERE, EMAIL, f"https://give.example.edu/?email_id=trap_{token}")
+
+
+def test_a_trap_token_with_another_processs_new_key_is_accepted() -> None:
+    old = make_trap_token(HERE, EMAIL)
+    known = link_token._keys()
+    rotate_keys()
+    new = make_trap_token(HERE, EMAIL)
+    link_token._known.put("", known)
+    assert has_trap_token(HERE, EMAIL, new)
+    assert has_trap_token(HERE, EMAIL, old)
+
+
+def test_an_emails_response_contains_its_trap_token(alice: University) -> None:
+    email = alice.get(f"/v1/emails/{alice.email(alice.fundraiser())}")
+    assert has_trap_token(ObjectId(alice.id), ObjectId(email["id"]), email["trap_token"])

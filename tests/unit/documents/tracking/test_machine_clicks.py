@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.link import normalize_link
+from documents.tracking.machine_agents import is_machine_agent
 from documents.tracking.rules import (
     MAX_CLICKS_PER_SECOND,
     Click,
     MachineClickRule,
     find_machine_reasons,
-    is_machine_agent,
 )
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
