@@ -1,11 +1,11 @@
 """IP keys, which stand for the IP addresses of clicks. Matchback stores no address with an event.
 
-A key is a keyed digest, so nobody can compute it for an address without the secret. The secret is
-derived from the first link key: backups contain that key already, and its rotation keeps it, so
-that keys stay comparable. A copy of the whole database contains the secret.
+A key is a keyed digest. Its secret is derived from the first link key, because backups contain that
+key already, and rotation keeps it. Without the secret, a key says nothing about its address. A copy
+of the whole database contains the secret.
 
 An unmatched click has a key within its organization. A click with an email has a key within its
-mailing, so that nobody can follow an address from one mailing to another.
+mailing. So the keys of one address in two mailings have nothing in common.
 """
 
 import hashlib

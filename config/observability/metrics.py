@@ -54,6 +54,11 @@ WEBHOOK_EVENTS = Counter(
     "is their provider",
     ["type", "fate"],
 )
+MACHINE_CLICKS = Counter(
+    "matchback_machine_clicks",
+    "Number of arriving clicks that a machine made, by the sign that revealed it",
+    ["reason"],
+)
 ENQUEUE_FAILURES = Counter(
     "matchback_enqueue_failures",
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
@@ -83,3 +88,9 @@ def count_webhook_events(by_type_and_fate: Mapping[tuple[str, str], int]) -> Non
     """Count a batch's events by type and result."""
     for (type_, fate), number in by_type_and_fate.items():
         WEBHOOK_EVENTS.labels(type_, fate).inc(number)
+
+
+def count_machine_clicks(by_reason: Mapping[str, int]) -> None:
+    """Count a batch's machine clicks by reason."""
+    for reason, number in by_reason.items():
+        MACHINE_CLICKS.labels(reason).inc(number)

@@ -5,11 +5,14 @@ same transaction writes and counts it. A new click can change the labels of clic
 are then counted again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
 
+from config.observability import metrics
 from documents.counters import LEDGER
 from documents.erased import items as erased_items
 from documents.erased.links import redact_clicked_url
@@ -52,6 +55,8 @@ def compute_event_changes(
         _note_times(changes, event, touched[event["email_id"]])
     apply_relabelling(changes, relabelled)
     late_touches.mark_gifts_of_touched(tx, changes)
+    if reasons := Counter(event["machine_reason"] for event in events if "machine_reason" in event):
+        tx.on_commit(partial(metrics.count_machine_clicks, reasons))
     _forget_erased(tx, events, touched)
     return changes
 
@@ -88,7 +93,7 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
 def _complete_click(changes: Changes, click: EventRow, email: EmailRow) -> None:
     """Add to a click's row what follows from its email, and its link to the changes.
 
-    A trap link is no link of the mailing.
+    Skip the link if it is a trap link.
     """
     url, mailing_id = click.get("url", ""), email.get("mailing_id")
     if "ip_key" in click:

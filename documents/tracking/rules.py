@@ -84,7 +84,7 @@ class MachineClickRule:
 
     @property
     def compares_recipients(self) -> bool:
-        """Whether the rule compares clicks of several recipients."""
+        """True if the rule compares clicks of several recipients."""
         return bool(self.links and self.recipients)
 
     @property

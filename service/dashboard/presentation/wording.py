@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from documents.payments.reasons import MissingGiftReason
+from documents.tracking.rules import MachineReason
 from documents.values.money import count_decimals
 from service.dashboard.presentation.language import Marked, marked
 
@@ -54,6 +55,15 @@ EVENT_LABELS = {
     "unsubscribe": marked("Unsubscribed"),
     "group_unsubscribe": marked("Unsubscribed from a group"),
     "group_resubscribe": marked("Resubscribed to a group"),
+}
+MACHINE_REASON_LABELS: dict[MachineReason, Marked] = {
+    "trap": marked("trap link clicked"),
+    "provider": marked("reported by email provider"),
+    "agent": marked("known user agent"),
+    "delivery": marked("no later than delivery"),
+    "burst": marked("several links at once"),
+    "cadence": marked("links at equal intervals"),
+    "shared_ip": marked("one IP address for several recipients"),
 }
 PAYMENT_REASON_LABELS: dict[MissingGiftReason, Marked] = {
     "no_fundraiser": marked("The payment names no fundraiser."),

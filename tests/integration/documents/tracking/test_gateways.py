@@ -161,7 +161,7 @@ def test_labels_do_not_depend_on_the_order_or_on_batches(
     emails = recipients(alice, spring, alice.mailing(spring), 12)
     traps = {email: alice.get(f"/v1/emails/{email}")["trap_token"] for email in emails}
     events = []
-    for number in range(160):
+    for _ in range(160):
         email = chance.choice(emails)
         url = chance.choice([LINK, f"{LINK}/a", f"{LINK}/b", f"{LINK}?t={traps[email]}"])
         seconds = chance.choice([0, 0, 57, 61, 3, 118, 122, 200]) + chance.randrange(6)
@@ -241,7 +241,7 @@ def test_concurrent_workers_miss_no_shared_address(alice: University) -> None:
         event: Any = {**stored, "_id": Binary(email.encode()), "ip_key": key}
         event = {name: event[name] for name in event if name not in ("ip_slot", "report_key")}
         event["email_id"] = ObjectId(email)
-        row = tx.database.emails.find_one({"_id": ObjectId(email)}, session=tx.session)
+        row: Any = tx.database.emails.find_one({"_id": ObjectId(email)}, session=tx.session)
         changes = compute_event_changes(tx, [event], {row["_id"]: row}, RULE)
         if tx.attempt == 0:
             both_have_read.wait()
