@@ -56,8 +56,8 @@ class Event(Document):
     group = StringField()  # unsubscribe group that the user left or rejoined
     machine = BooleanField()
     machine_reason = StringField()  # why a click is a machine's; see tracking/rules.py
-    # Only on clicks with a known IP address; see documents/ip_key.py. Clicks with an email also have
-    # the slot of the minute, and the mark of an address that clicked for several recipients.
+    # Only on clicks with a known IP address; see documents/ip_key.py. Clicks with an email have the
+    # slot of the minute, too, and the mark of an address that clicked for several recipients.
     ip_key = BinaryField()
     ip_slot = ObjectIdField()
     shares_ip = BooleanField()

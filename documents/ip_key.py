@@ -1,8 +1,8 @@
 """IP keys, which stand for the IP addresses of clicks. Matchback stores no address with an event.
 
 A key is a keyed digest. Its secret is derived from the first link key, because backups contain that
-key already, and rotation keeps it. Without the secret, a key says nothing about its address. A copy
-of the whole database contains the secret.
+key already, and rotation keeps it. Only the secret shows whether a key belongs to an address. A
+copy of the whole database contains the secret.
 
 An unmatched click has a key within its organization. A click with an email has a key within its
 mailing. So the keys of one address in two mailings have nothing in common.
