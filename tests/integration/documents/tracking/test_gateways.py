@@ -161,7 +161,7 @@ def test_labels_do_not_depend_on_the_order_or_on_batches(
     emails = recipients(alice, spring, alice.mailing(spring), 12)
     traps = {email: alice.get(f"/v1/emails/{email}")["trap_token"] for email in emails}
     events = []
-    for _ in range(160):
+    for _ in range(120):
         email = chance.choice(emails)
         url = chance.choice([LINK, f"{LINK}/a", f"{LINK}/b", f"{LINK}?t={traps[email]}"])
         seconds = chance.choice([0, 0, 57, 61, 3, 118, 122, 200]) + chance.randrange(6)
@@ -177,7 +177,7 @@ def test_labels_do_not_depend_on_the_order_or_on_batches(
     events += [make_event(email, "delivered", AT + chance.randrange(9)) for email in emails[:6]]
     chance.shuffle(events)
     while events:
-        some, events = events[: (number := chance.randint(1, 30))], events[number:]
+        some, events = events[: (number := chance.randint(1, 40))], events[number:]
         alice.deliver(some)
         settle_all()
     stored = list(get_db().events.find({"type": "click"}))
