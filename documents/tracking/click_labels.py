@@ -1,7 +1,7 @@
 """Labels of arriving clicks, and of stored clicks that these affect, in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ def label_clicks(
         if event["type"] in LABEL_EVENT_TYPES:
             events[event["email_id"]].append(event)
     gained = mark_shared_ips(tx, arriving, rule)
-    others = _read_others(tx, emails, gained)
+    others = _read_others(tx, emails, gained.keys() - events.keys())
     rows = {**emails, **others} if others else emails
     for id_ in others:
         events[id_] = []
@@ -75,15 +75,14 @@ def relabel_stored_clicks(
 
 
 def _read_others(
-    tx: Tx, emails: Mapping[ObjectId, EmailRow], wanted: Iterable[ObjectId]
+    tx: Tx, emails: Mapping[ObjectId, EmailRow], wanted: Collection[ObjectId]
 ) -> dict[ObjectId, EmailRow]:
-    """Return the rows of other live emails."""
-    missing = [id_ for id_ in wanted if id_ not in emails]
-    if not missing:
-        return {}
-    query = {"_id": {"$in": missing}, "deleted_at": None}
-    found = collection(tx.database, EmailRow).find(query, session=tx.session)
-    return {row["_id"]: row for row in found}
+    """Return the rows of live emails. Read those that the caller does not know."""
+    found = [emails[id_] for id_ in wanted if id_ in emails]
+    if missing := [id_ for id_ in wanted if id_ not in emails]:
+        query = {"_id": {"$in": missing}}
+        found += collection(tx.database, EmailRow).find(query, session=tx.session)
+    return {row["_id"]: row for row in found if not row.get("deleted_at")}
 
 
 def _open_all_spans(

@@ -299,3 +299,14 @@ def test_erasure_and_retention_remove_the_keys_of_addresses(alice: University) -
     assert get_db().events.count_documents({"ip_key": {"$exists": True}}) == 1
     retention.drop_events(now())
     assert get_db().events.count_documents({"ip_key": {"$exists": True}}) == 0
+
+
+def test_a_repeated_event_of_a_recipient_hides_no_shared_address(alice: University) -> None:
+    """The batch knows the email of a repeated event, and must still label its stored click."""
+    spring = alice.fundraiser()
+    emails = recipients(alice, spring, alice.mailing(spring), 5)
+    alice.deliver([click(email, 0) for email in emails[:4]])
+    settle_all()
+    alice.deliver([click(emails[0], 0), click(emails[4], 1)])
+    settle_all()
+    assert [counts(alice, email) for email in emails] == [(0, 1)] * 5
