@@ -240,7 +240,8 @@ def test_concurrent_workers_miss_no_shared_address(alice: University) -> None:
     def count(tx: Tx, email: str) -> None:
         event: Any = {**stored, "_id": Binary(email.encode()), "ip_key": key}
         event = {name: event[name] for name in event if name not in ("ip_slot", "report_key")}
-        event["email_id"] = ObjectId(email)
+        # Clicks on one link would both write to that link.
+        event |= {"email_id": ObjectId(email), "url": f"{LINK}/{email}"}
         row: Any = tx.database.emails.find_one({"_id": ObjectId(email)}, session=tx.session)
         changes = compute_event_changes(tx, [event], {row["_id"]: row}, RULE)
         if tx.attempt == 0:
