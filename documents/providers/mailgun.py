@@ -98,11 +98,15 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         raise Unusable("no event type")
     if mailgun_type in UNCOUNTED_TYPES:
         return ()
+    return [_make_report(organization, mailgun_type, data)]
+
+
+def _make_report(organization: bytes, mailgun_type: str, data: Mapping[str, Any]) -> EventReport:
     at = read_unix_time(data.get("timestamp"))
     type_, bounce_type = _classify(mailgun_type, data)
     variables = _read_variables(data.get("user-variables"))
     client, id_ = read_object(data.get("client-info")), read_text(data, "id")
-    report = make_report(
+    return make_report(
         organization,
         NAME,
         type_,
@@ -119,7 +123,6 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         bounce_type=bounce_type,
         machine=bool(read_text(client, "bot")),
     )
-    return [report]
 
 
 def _classify(mailgun_type: str, data: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -63,10 +63,16 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
     bounce = _read_bounce_type(data)
     if record == "Inbound" or (record == "Bounce" and bounce in UNCOUNTED_BOUNCE_TYPES):
         return ()
+    return [_make_report(organization, record, bounce, data)]
+
+
+def _make_report(
+    organization: bytes, record: str, bounce: str, data: Mapping[str, Any]
+) -> EventReport:
     type_ = _classify(record, bounce, data)
     metadata, agent = read_object(data.get("Metadata")), read_text(data, "UserAgent")
     message_id = read_text(data, "MessageID")
-    report = make_report(
+    return make_report(
         organization,
         NAME,
         type_,
@@ -82,7 +88,6 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         bounce_type=_name_bounce(record, bounce) if type_ == "bounce" else None,
         machine=type_ == "open" and agent == APPLE_PROXY_AGENT,
     )
-    return [report]
 
 
 def _read_record_type(data: Mapping[str, Any]) -> str:

@@ -69,11 +69,15 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         raise Unusable("no event type")
     if resend_type in UNCOUNTED_TYPES or resend_type.startswith(UNCOUNTED_PREFIXES):
         return ()
+    return [_make_report(organization, resend_type, item)]
+
+
+def _make_report(organization: bytes, resend_type: str, item: Mapping[str, Any]) -> EventReport:
     data = read_object(item.get("data"))
     click, headers = read_object(data.get("click")), _read_pairs(data.get("headers"))
     type_, bounce_type = _classify(resend_type, data)
     custom, mailings = _read_custom_values(data, headers)
-    report = make_report(
+    return make_report(
         organization,
         NAME,
         type_,
@@ -87,7 +91,6 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         ip=read_text(click, "ipAddress"),
         bounce_type=bounce_type,
     )
-    return [report]
 
 
 def _classify(resend_type: str, data: Mapping[str, Any]) -> tuple[str, str | None]:
