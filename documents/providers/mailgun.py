@@ -1,17 +1,9 @@
 """Mailgun's webhooks. Pure.
 
-The signature covers a time and a token, but not the event. So it proves only that the sender has
-seen a request of Mailgun's (see `docs/how-to/providers/mailgun.md`). It may have any age, because
-Mailgun retries for 8 hours and documents no new signature. Matchback counts each event once, so a
-replay is harmless.
-
-Sources: Mailgun's user manual ("Securing Webhooks", "Webhook Payloads", "Automatic Retries", "Open
-and Click Bot Detection", "Tracking Failures", "Events"), RFC 3463, and django-anymail's tests.
+Sources: Mailgun's user manual ("Webhook Payloads", "Events", "Open and Click Bot Detection"), and
+django-anymail's tests.
 """
 
-import hashlib
-import hmac
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,12 +11,8 @@ import orjson
 
 from documents.errors import Unusable
 from documents.providers.mailgun_failures import classify_failure
-from documents.providers.provider import (
-    AuthenticityScheme,
-    Provider,
-    WebhookRequest,
-    parse_items,
-)
+from documents.providers.mailgun_signature import check_signing_key, is_signed
+from documents.providers.provider import EXAMPLE_EMAIL_ID, AuthenticityScheme, Provider
 from documents.providers.recipients import read_sole_address
 from documents.providers.report import (
     MAX_MAILING_NAMES,
@@ -38,9 +26,6 @@ from documents.providers.report import (
 )
 
 NAME = "mailgun"
-KEY_PATTERN = re.compile(r"[\x21-\x7e]{16,255}")
-MAX_SIGNED_SECONDS = 2**53  # larger numbers lose digits as floats
-SIGNATURE_FIELDS = ("signature", "parent-signature")  # the parent account signs for subaccounts
 TYPES = {
     "accepted": "processed",
     "rejected": "dropped",
@@ -55,35 +40,6 @@ UNCOUNTED_TYPES = frozenset(
     "stored list_member_uploaded list_member_upload_error list_uploaded".split()
 )
 ALL_TAGS = "*"  # the tag of an unsubscription from the whole domain
-
-
-def check_signing_key(text: str) -> None:
-    """Check that the text can be Mailgun's HTTP webhook signing key.
-
-    Raises:
-        Unusable: the text is no such key.
-    """
-    if not KEY_PATTERN.fullmatch(text):
-        raise Unusable("Must be Mailgun's HTTP webhook signing key, of 16 to 255 characters")
-
-
-def is_signed(key: str, request: WebhookRequest) -> bool:
-    """Return whether the key, of the account or its parent, signed the only item of the body.
-
-    It reads the body as `read_events` will, so both see the same value of a repeated name.
-    """
-    try:
-        (item,) = parse_items(request.body)
-    except (Unusable, ValueError):  # ValueError: several items, or none
-        return False
-    block = read_object(read_object(item).get("signature"))
-    timestamp, token = _read_signed_time(block.get("timestamp")), block.get("token")
-    if not (key and timestamp and token and isinstance(token, str)):
-        return False
-    expected = hmac.new(_encode(key), _encode(timestamp + token), hashlib.sha256).hexdigest()
-    sent = [block.get(name) for name in SIGNATURE_FIELDS]
-    equal = [hmac.compare_digest(_encode(expected), _encode(one)) for one in sent]
-    return any(equal)
 
 
 def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
@@ -168,18 +124,6 @@ def _read_mailings(variables: Mapping[str, Any], data: Mapping[str, Any]) -> Seq
     return list(dict.fromkeys(names))
 
 
-def _read_signed_time(value: Any) -> str:
-    """Return the signed time as Mailgun wrote it. A body that is not valid JSON has floats."""
-    if isinstance(value, str):
-        return value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(int(value)) if is_number and 0 < value < MAX_SIGNED_SECONDS else ""
-
-
-def _encode(value: Any) -> bytes:
-    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
-
-
 PROVIDER = Provider(
     name=NAME,
     label="Mailgun",
@@ -188,6 +132,19 @@ PROVIDER = Provider(
     kind="emails",
     headers={},  # the signature is in the body
     scheme=AuthenticityScheme("signing_key", check_signing_key, is_signed),
+    example={
+        "signature": {"timestamp": "1775120401", "token": "7e5a0c", "signature": "12d99f5a"},
+        "event-data": {
+            "event": "clicked",
+            "id": "A9dLUrCXQjK92TlnW3zkIA",
+            "timestamp": 1_775_120_400.664,
+            "recipient": "bob@example.edu",
+            "url": "https://giving.example.edu/spring",
+            "client-info": {"user-agent": "Mozilla/5.0 (iPhone)", "bot": None},
+            "message": {"headers": {"message-id": "20260402.8e3a@mail.example.edu"}},
+            "user-variables": {"email_id": EXAMPLE_EMAIL_ID},
+        },
+    },
     setup=(
         "In Mailgun, open Send → Sending → Webhooks, add this URL for all event types, and paste "
         "the HTTP webhook signing key here. For subaccounts, paste the primary account's key. "

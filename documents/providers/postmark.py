@@ -35,7 +35,7 @@ from documents.providers.postmark_types import (
     TIME_FIELDS,
     UNCOUNTED_BOUNCE_TYPES,
 )
-from documents.providers.provider import Provider
+from documents.providers.provider import EXAMPLE_EMAIL_ID, Provider
 from documents.providers.recipients import read_sole_address
 from documents.providers.report import (
     BLOCKED,
@@ -155,6 +155,15 @@ PROVIDER = Provider(
     kind="emails",
     headers=CREDENTIAL_HEADERS,
     scheme=CREDENTIAL_SCHEME,
+    example={
+        "RecordType": "Click",
+        "MessageID": "883953f4-6105-42a2-a16a-77a8eac79483",
+        "Recipient": "bob@example.edu",
+        "ReceivedAt": "2026-04-02T09:00:00.9070259Z",
+        "OriginalLink": "https://giving.example.edu/spring",
+        "UserAgent": "Mozilla/5.0 (iPhone)",
+        "Metadata": {"email_id": EXAMPLE_EMAIL_ID},
+    },
     setup=(
         "In Postmark, open the message stream's Webhooks, add this URL with a user name and a "
         "random password of Basic authentication, and select all events. Paste the password, or "

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from documents.errors import Unusable
-from documents.providers.provider import AuthenticityScheme, Provider
+from documents.providers.provider import EXAMPLE_EMAIL_ID, AuthenticityScheme, Provider
 from documents.providers.recipients import read_sole_address
 from documents.providers.report import (
     BLOCKED,
@@ -159,6 +159,20 @@ PROVIDER = Provider(
     kind="emails",
     headers=SVIX_HEADERS,
     scheme=AuthenticityScheme("secret", check_secret, is_signed),
+    example={
+        "type": "email.clicked",
+        "created_at": "2026-04-02T09:00:00.126Z",
+        "data": {
+            "email_id": "56761188-7520-42d8-8898-ff6fc54ce618",
+            "to": ["bob@example.edu"],
+            "click": {
+                "link": "https://giving.example.edu/spring",
+                "timestamp": "2026-04-02T09:00:00.126Z",
+                "userAgent": "Mozilla/5.0 (iPhone)",
+            },
+            "tags": {"email_id": EXAMPLE_EMAIL_ID},
+        },
+    },
     setup=(
         "In Resend, open Webhooks, add this URL for all email events, and paste the webhook's "
         "signing secret here. Send the tags `email_id` and `mailing` with each message, and one "

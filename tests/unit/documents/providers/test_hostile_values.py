@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from documents.errors import Unusable
 from documents.providers import mailgun, postmark, resend
-from documents.providers.provider import Provider, WebhookRequest
+from documents.providers.provider import EXAMPLE_EMAIL_ID, Provider, WebhookRequest
 from documents.providers.report import EventReport
 from tests.unit.documents.providers import mailgun_payloads, postmark_payloads, resend_payloads
 
@@ -100,3 +100,10 @@ def test_no_request_raises_an_error(body: bytes, text: str) -> None:
         for key in (text, "whsec_" + "A" * 32):
             for headers in ({}, dict.fromkeys(names, text)):
                 assert not provider.scheme.is_authentic(key, WebhookRequest(headers, body)) or text
+
+
+@pytest.mark.parametrize("provider", [mailgun.PROVIDER, postmark.PROVIDER, resend.PROVIDER])
+def test_the_example_of_the_api_reference_is_a_click(provider: Provider) -> None:
+    (report,) = _read(provider, provider.example)
+    assert (report.type, report.address) == ("click", "bob@example.edu")
+    assert report.email_ref == EXAMPLE_EMAIL_ID
