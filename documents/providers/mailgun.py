@@ -131,7 +131,7 @@ PROVIDER = Provider(
     sends="a Mailgun event",
     kind="emails",
     headers={},  # the signature is in the body
-    scheme=AuthenticityScheme("signing_key", check_signing_key, is_signed),
+    scheme=AuthenticityScheme("secret", check_signing_key, is_signed),
     example={
         "signature": {"timestamp": "1775120401", "token": "7e5a0c", "signature": "12d99f5a"},
         "event-data": {
