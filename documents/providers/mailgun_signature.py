@@ -17,7 +17,7 @@ from documents.errors import Unusable
 from documents.providers.provider import WebhookRequest, parse_items
 from documents.providers.report import read_object
 
-KEY_PATTERN = re.compile(r"[\x21-\x7e]{16,255}")
+KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 MAX_SIGNED_SECONDS = 2**53  # larger numbers lose digits as floats
 SIGNATURE_FIELDS = ("signature", "parent-signature")  # the parent account signs for subaccounts
 
@@ -29,7 +29,7 @@ def check_signing_key(text: str) -> None:
         Unusable: the text is no such key.
     """
     if not KEY_PATTERN.fullmatch(text):
-        raise Unusable("Must be Mailgun's HTTP webhook signing key, of 16 to 255 characters")
+        raise Unusable("Must be Mailgun's HTTP webhook signing key, of 8 to 255 characters")
 
 
 def is_signed(key: str, request: WebhookRequest) -> bool:

@@ -133,8 +133,8 @@ def test_a_long_visible_text_is_a_credential(text: str) -> None:
     "text",
     [
         "",
-        SECRET[:-1],
-        f"a-long-user-name:{SECRET[:-1]}",
+        SECRET[:7],
+        f"a-long-user-name:{SECRET[:7]}",
         f"{SECRET}:",
         f"{SECRET} more",
         f"{SECRET}\n",
@@ -147,7 +147,7 @@ def test_a_long_visible_text_is_a_credential(text: str) -> None:
 def test_another_text_is_rejected_with_a_reason(text: str) -> None:
     with pytest.raises(Unusable, match=r"^Must ") as error:
         CREDENTIAL_SCHEME.check(text)
-    assert SECRET[:-1] not in str(error.value)
+    assert SECRET[:7] not in str(error.value)
 
 
 def test_the_reference_names_each_header() -> None:

@@ -101,6 +101,6 @@ def test_an_empty_key_accepts_nothing() -> None:
 def test_keys_are_checked() -> None:
     for key in (KEY, "key-" + KEY):
         PROVIDER.scheme.check(key)
-    for text in ("", KEY[:15], KEY + " x", KEY + "é", "x" * 256):
+    for text in ("", KEY[:7], KEY + " x", KEY + "é", "x" * 256):
         with pytest.raises(Unusable, match="signing key"):
             PROVIDER.scheme.check(text)
