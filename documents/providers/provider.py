@@ -32,7 +32,8 @@ class AuthenticityScheme:
         field: name of the key in the API.
         check: function that raises Unusable, with the reason, if a text is not a key.
         is_authentic: function that returns whether the holder of a key sent the request. It
-            compares in constant time and raises no error, whatever the request contains.
+            compares in constant time. Whatever the request contains, it raises one error only:
+            ProviderUnavailable if it needs a server of the provider that does not answer now.
         is_secret: whether the key must stay secret, so that it is stored sealed.
     """
 
@@ -66,6 +67,11 @@ class Provider:
         scheme: keys and authenticity.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
+        challenge: value of `WWW-Authenticate` in a 401, for a provider that sends its credentials
+            only after one; None if the provider needs no challenge.
+        confirm: function that confirms a subscription at the provider, if the body asks for it.
+            Matchback calls it with the body of an authentic request.
+            Raises ProviderUnavailable if the provider does not confirm now.
         unwrap: function that returns the JSON of a body: one item, or an array of items. It
             removes a form or an envelope. Matchback stores this JSON.
             Raises Unusable if the body has no such JSON; Matchback then stores the raw body.
@@ -84,6 +90,8 @@ class Provider:
     scheme: AuthenticityScheme
     setup: str = ""
     media_type: str = JSON_MEDIA_TYPE
+    challenge: str | None = None
+    confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body
     read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events
 
