@@ -18,9 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 NOTIFICATION, SUBSCRIPTION = "Notification", "SubscriptionConfirmation"
 # The fields in the order of the signed text.
-_SUBSCRIPTION_FIELDS = tuple(
-    "Message MessageId SubscribeURL Timestamp Token TopicArn Type".split()
-)
+_SUBSCRIPTION_FIELDS = tuple("Message MessageId SubscribeURL Timestamp Token TopicArn Type".split())
 SIGNED_FIELDS = {
     NOTIFICATION: tuple("Message MessageId Subject Timestamp TopicArn Type".split()),
     SUBSCRIPTION: _SUBSCRIPTION_FIELDS,
