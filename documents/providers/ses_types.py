@@ -93,7 +93,10 @@ def _judge_bounce(
         return "dropped", name
     if type_ == "Permanent":
         return "bounce", name
-    has_status = any(recipient.get(field) for field in ("action", "status", "diagnosticCode"))
+    # These fields exist only if a delivery status notification was attached.
+    has_status = bounce.get("reportingMTA") or any(
+        recipient.get(field) for field in ("action", "status", "diagnosticCode")
+    )
     if name == "Transient/General" and not has_status:
         # SES reports automatic replies, such as out of office, as this type. The message arrived.
         return name_unknown_type(SES_PROVIDER, "AutomaticReply"), None
