@@ -28,8 +28,7 @@ from documents.providers.ses_mail import SesMail, read_mail, read_recipients
 from documents.providers.ses_types import IGNORED_TYPES, KINDS, SES_PROVIDER, SesKind, judge_event
 from documents.providers.sns import (
     CHALLENGE,
-    RAW_HEADER,
-    TOPIC_HEADER,
+    TYPE_HEADER,
     confirm_subscription,
     is_authentic,
     read_topics,
@@ -121,11 +120,7 @@ PROVIDER = Provider(
     tag="SesWebhook",
     sends="Amazon SES events, which Amazon SNS delivers",
     kind="emails",
-    headers={
-        RAW_HEADER: "`true` for raw message delivery, which has no signature.",
-        TOPIC_HEADER: "ARN of the topic.",
-        "Authorization": "For raw message delivery: Basic credentials of the subscription's URL.",
-    },
+    headers={TYPE_HEADER: "Type of the message. The signature is in the body."},
     scheme=AuthenticityScheme("topic", read_topics, is_authentic),
     setup=(
         "In Amazon SNS, create a standard topic, enter its ARN here, and then add an HTTPS "

@@ -20,7 +20,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from documents.errors import ProviderUnavailable, Unusable
-from documents.providers.sns_fetch import fetch, fetch_in_time
+from documents.providers.sns_fetch import FetchQueueFull, fetch, fetch_in_time
 from documents.providers.sns_message import SnsUrl
 from documents.storage.process_cache import ProcessCache
 
@@ -61,6 +61,8 @@ def load_signing_key(url: SnsUrl) -> RSAPublicKey:
         raise type(failure)(str(failure))
     try:
         return fetch_in_time(_load_key, url)
+    except FetchQueueFull:
+        raise  # it says nothing about this certificate
     except (ProviderUnavailable, Unusable) as error:
         _failures.put(url.text, error.with_traceback(None))
         log.warning("The SNS certificate at %s is not accepted: %s", url.text, error)

@@ -28,13 +28,18 @@ _pending: dict[tuple[Any, Hashable], "Future[Any]"] = {}
 _guard = Lock()
 
 
+class FetchQueueFull(ProviderUnavailable):
+    """Too many requests to Amazon wait in this process."""
+
+
 def fetch_in_time(load: Callable[[A], T], url: A) -> T:
     """Return what the function returns for the URL, within 5 s.
 
     Requests for the same URL at the same time share one call.
 
     Raises:
-        ProviderUnavailable: the call takes longer, or too many calls wait.
+        ProviderUnavailable: the call takes longer.
+        FetchQueueFull: too many calls wait.
         Unusable: from the function.
     """
     try:
@@ -50,7 +55,7 @@ def _share_call(load: Callable[[A], T], url: A) -> "Future[T]":
         if known := _pending.get(name):
             return known
         if len(_pending) >= MAX_PENDING_FETCHES:
-            raise ProviderUnavailable("too many requests to Amazon wait")
+            raise FetchQueueFull("too many requests to Amazon wait")
         task = _pending[name] = _pool.submit(load, url)
     # Outside of the lock, because a finished task calls the function at once.
     task.add_done_callback(lambda _: _forget_call(name))
