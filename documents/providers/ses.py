@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from documents.errors import Unusable
-from documents.providers.provider import AuthenticityScheme, Provider
+from documents.providers.provider import EXAMPLE_EMAIL_ID, AuthenticityScheme, Provider
 from documents.providers.report import (
     EventReport,
     make_identity,
@@ -122,6 +122,22 @@ PROVIDER = Provider(
     kind="emails",
     headers={TYPE_HEADER: "Type of the message. The signature is in the body."},
     scheme=AuthenticityScheme("topic", read_topics, is_authentic),
+    # Raw message delivery, because the message of a signed body is JSON in a text.
+    example={
+        "eventType": "Click",
+        "mail": {
+            "timestamp": "2026-04-02T09:00:00.000Z",
+            "messageId": "0100019d4c44f053-61b59c11-000000",
+            "destination": ["bob@example.edu"],
+            "tags": {"email_id": [EXAMPLE_EMAIL_ID]},
+        },
+        "click": {
+            "timestamp": "2026-04-02T09:05:00.000Z",
+            "link": "https://giving.example.edu/spring",
+            "userAgent": "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X)",
+            "ipAddress": "192.0.2.7",
+        },
+    },
     setup=(
         "In Amazon SNS, create a standard topic, enter its ARN here, and then add an HTTPS "
         "subscription with this URL; Matchback confirms it. In Amazon SES, add an SNS event "

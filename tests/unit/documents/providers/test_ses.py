@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from documents.errors import Unusable
 from documents.giving_links.link_token import LINK_TOKEN_LENGTH
-from documents.providers.provider import parse_items
+from documents.providers.provider import EXAMPLE_EMAIL_ID, parse_items
 from documents.providers.report import BLOCKED, EVENT_TYPES, EventReport
 from documents.providers.ses import PROVIDER
 from tools.testbed.amazon import make_message
@@ -161,6 +161,11 @@ def test_both_forms_are_read(field: str) -> None:
     report = read_one(make_event("Send", "send", {}, bare, field))
     assert report.at == datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert report.email_ref is None
+
+
+def test_the_example_is_an_event() -> None:
+    report = read_one(PROVIDER.example)
+    assert (report.type, report.email_ref, report.address) == ("click", EXAMPLE_EMAIL_ID, BOB)
 
 
 # Bounces
