@@ -56,6 +56,10 @@ def read_no_events(organization: bytes, item: Any) -> Sequence[EventReport]:
     return ()
 
 
+def send_no_challenge(request: WebhookRequest) -> None:
+    """Return no challenge, because the provider sends its proof with each request."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """A provider, and how Matchback receives its requests.
@@ -71,8 +75,10 @@ class Provider:
         example: a request's body for the API reference, as JSON or as text.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
-        challenge: value of `WWW-Authenticate` in a 401, for a provider that sends its credentials
-            only after one; None if the provider needs no challenge.
+        find_challenge: function that returns the value of `WWW-Authenticate` for the 401 of a
+            request that is not authentic yet, because the provider sends its credentials only
+            after a challenge. It returns None for every other request. A challenge is no sign of
+            an attack, so it does not count against the client's rate limit.
         confirm: function that confirms a subscription at the provider, if the body asks for it.
             Matchback calls it with the body of an authentic request.
             Raises ProviderUnavailable if the provider does not confirm now.
@@ -95,7 +101,7 @@ class Provider:
     example: Any
     setup: str = ""
     media_type: str = JSON_MEDIA_TYPE
-    challenge: str | None = None
+    find_challenge: Callable[[WebhookRequest], str | None] = send_no_challenge
     confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body
     read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events

@@ -27,9 +27,9 @@ from documents.providers.report import (
 from documents.providers.ses_mail import SesMail, read_mail, read_recipients
 from documents.providers.ses_types import IGNORED_TYPES, KINDS, SES_PROVIDER, SesKind, judge_event
 from documents.providers.sns import (
-    CHALLENGE,
     TYPE_HEADER,
     confirm_subscription,
+    find_challenge,
     is_authentic,
     read_topics,
     unwrap,
@@ -145,7 +145,7 @@ PROVIDER = Provider(
         "recipient, with the tags `email_id` and `mailing`."
     ),
     media_type="text/plain",
-    challenge=CHALLENGE,
+    find_challenge=find_challenge,
     confirm=confirm_subscription,
     unwrap=unwrap,
     read_events=read_events,

@@ -117,6 +117,12 @@ def _has_secret(topics: Sequence[Topic], headers: Mapping[str, str]) -> bool:
     return sum(compare_digest(secret.encode(), password) for secret in secrets) > 0
 
 
+def find_challenge(request: WebhookRequest) -> str | None:
+    """Return the challenge after which SNS sends the secret of a raw delivery."""
+    is_raw = request.headers.get(RAW_HEADER.upper()) == "true"
+    return CHALLENGE if is_raw and "AUTHORIZATION" not in request.headers else None
+
+
 def _read_password(header: str) -> bytes | None:
     scheme, _, text = header.partition(" ")
     if scheme.lower() != "basic":

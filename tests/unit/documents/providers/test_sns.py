@@ -261,9 +261,21 @@ def test_a_secret_does_not_replace_a_signature() -> None:
         assert not is_authentic(f"{TOPIC}#{SECRET}", json.dumps(message).encode(), **sent)
 
 
-def test_a_401_challenges_sns() -> None:
-    """SNS sends the credentials of the URL after this answer only."""
-    assert PROVIDER.challenge == 'Basic realm="Matchback"'
+@pytest.mark.parametrize(
+    ("headers", "is_challenged"),
+    [
+        ({"X-AMZ-SNS-RAWDELIVERY": "true"}, True),
+        ({"X-AMZ-SNS-RAWDELIVERY": "true", "AUTHORIZATION": basic("wrong")}, False),
+        ({"X-AMZ-SNS-RAWDELIVERY": "false"}, False),
+        ({}, False),
+    ],
+)
+def test_a_raw_delivery_without_a_secret_is_challenged(
+    headers: dict[str, str], is_challenged: bool
+) -> None:
+    """SNS sends the credentials of the URL only after a challenge."""
+    challenge = PROVIDER.find_challenge(WebhookRequest(headers, RAW))
+    assert challenge == ('Basic realm="Matchback"' if is_challenged else None)
 
 
 @settings(max_examples=30)
