@@ -9,17 +9,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from documents.errors import ProviderUnavailable
 from documents.providers import sns_certificates, sns_fetch
 from documents.providers.provider import WebhookRequest
 from documents.providers.ses import PROVIDER
+from documents.providers.sns_certificates import SigningKey
 from tools.testbed.amazon import (
     CERTIFICATE_PATH,
     HOST,
@@ -76,6 +78,15 @@ def test_a_signed_message_of_the_topic_is_authentic(amazon: Amazon, version: str
 def test_the_certificate_is_loaded_once(amazon: Amazon) -> None:
     for number in range(5):
         assert is_authentic(notify(amazon.signer, MessageId=f"message-{number}"))
+    assert len(amazon.requests) == 2
+
+
+def test_an_expired_certificate_is_loaded_again(amazon: Amazon) -> None:
+    url = f"https://{HOST}{CERTIFICATE_PATH}"
+    key = amazon.signer.certificate.public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    sns_certificates._keys.put(url, SigningKey(key, datetime(2026, 1, 1, tzinfo=UTC)))
+    assert is_authentic(notify(amazon.signer))
     assert len(amazon.requests) == 2
 
 
@@ -249,6 +260,18 @@ def test_a_missing_certificate_is_not_authentic(amazon: Amazon) -> None:
 @pytest.mark.parametrize("path", [CERTIFICATE_PATH, ISSUER_PATH])
 def test_an_outage_at_amazon_is_no_rejection(amazon: Amazon, path: str, status: int) -> None:
     amazon.serve(path, b"", status)
+    with pytest.raises(ProviderUnavailable):
+        is_authentic(notify(amazon.signer))
+
+
+@pytest.mark.parametrize("status", [302, 403, 404])
+def test_a_network_without_a_way_to_the_issuer_is_an_outage(amazon: Amazon, status: int) -> None:
+    """A proxy answers for the issuer's host, because the deployment does not allow it."""
+    amazon.serve(ISSUER_PATH, b"", status, Location=f"https://{HOST}/")
+    with pytest.raises(ProviderUnavailable):
+        is_authentic(notify(amazon.signer))
+    amazon.serve(ISSUER_PATH, b"<html>Not allowed</html>")
+    sns_certificates.forget_signing_keys()
     with pytest.raises(ProviderUnavailable):
         is_authentic(notify(amazon.signer))
 

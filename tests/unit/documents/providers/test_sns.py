@@ -14,7 +14,6 @@ from documents.providers import sns
 from documents.providers.provider import WebhookRequest, parse_items
 from documents.providers.ses import PROVIDER
 from documents.providers.sns import Topic, read_topics
-from documents.providers.sns_certificates import list_signing_names
 from documents.providers.sns_message import (
     SnsUrl,
     build_signed_text,
@@ -23,6 +22,7 @@ from documents.providers.sns_message import (
     has_signature_of,
     read_message,
 )
+from documents.providers.sns_trust import list_signing_names
 from tools.testbed.amazon import (
     TOPIC,
     make_message,
