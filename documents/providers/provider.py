@@ -75,10 +75,10 @@ class Provider:
         example: a request's body for the API reference, as JSON or as text.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
-        find_challenge: function that returns the value of `WWW-Authenticate` for the 401 of a
-            request that is not authentic yet, because the provider sends its credentials only
-            after a challenge. It returns None for every other request. A challenge is no sign of
-            an attack, so it does not count against the client's rate limit.
+        find_challenge: function that returns the value of `WWW-Authenticate` for a 401, if the
+            provider sends its credentials only after a challenge. It returns None for every other
+            request. A challenged request does not count against the client's rate limit, because
+            the provider sends each message in this way.
         confirm: function that confirms a subscription at the provider, if the body asks for it.
             Matchback calls it with the body of an authentic request.
             Raises ProviderUnavailable if the provider does not confirm now.

@@ -18,7 +18,7 @@ HEADER_TAGS = {"x-matchback-email-id": EMAIL_TAG, "x-matchback-mailing": MAILING
 
 
 class SesMail(NamedTuple):
-    """What an event reports about its message."""
+    """The message of an event."""
 
     message_id: str | None
     recipients: tuple[str, ...]

@@ -4,13 +4,15 @@
 | --- | --- |
 | Send | processed |
 | Delivery | delivered |
-| DeliveryDelay; a recipient of a bounce with the action `delayed` | deferred |
-| Reject; Rendering Failure; a bounce or a complaint because of a suppression list | dropped |
+| DeliveryDelay | deferred |
+| Bounce: a recipient with the action `delayed` | deferred |
+| Reject, Rendering Failure | dropped |
+| Bounce or Complaint because of a suppression list | dropped |
 | Bounce: Permanent | bounce: the address does not work |
-| Bounce: Undetermined; Transient, after which SES sends no more | bounce, as a block |
+| Bounce: Undetermined, or Transient after the last attempt | bounce, as a block |
 | Bounce: Transient, General, without a delivery status: an automatic reply | unknown: no bounce |
 | Complaint | spamreport |
-| Complaint: `not-spam` or `auth-failure`, which is no person's complaint | unknown |
+| Complaint: `not-spam` or `auth-failure`, because no person complained | unknown |
 | Open, Click | open, click |
 | Subscription | unsubscribe or resubscribe |
 
@@ -23,7 +25,8 @@ from typing import Any, NamedTuple
 from documents.providers.report import BLOCKED, name_unknown_type, read_object, read_text
 
 SES_PROVIDER = "ses"
-# SNS confirms a new topic of feedback notifications with this type, and sends received emails.
+# SES sends the first type to a new topic of feedback notifications, and the second type for each
+# email that it receives.
 IGNORED_TYPES = frozenset({"AmazonSnsSubscriptionSucceeded", "Received"})
 # SES does not send to these addresses. The names are subtypes of bounces and of complaints.
 SUPPRESSED_SUBTYPES = frozenset(

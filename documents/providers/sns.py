@@ -1,7 +1,7 @@
 """Amazon SNS as the carrier of a provider's messages: topics, authenticity and subscriptions.
 
-Everybody with an AWS account can send signed messages to Matchback. So a message is authentic only
-if SNS signed it and it comes from a topic of the key.
+Every AWS account can send signed messages to Matchback. So a message is authentic only if SNS
+signed it and it comes from a topic of the key.
 
 Raw message delivery has no signature. For it, a topic can have a secret, which SNS sends as the
 password of the subscription's URL. SNS sends the password only after a 401 with a challenge. The

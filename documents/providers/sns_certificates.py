@@ -57,7 +57,7 @@ def load_signing_key(url: SnsUrl) -> RSAPublicKey:
     try:
         return fetch_in_time(_load_key, url)
     except FetchQueueFull:
-        raise  # it says nothing about this certificate
+        raise  # the certificate can be valid
     except (ProviderUnavailable, Unusable) as error:
         _failures.put(url.text, _copy_error(error))
         log.warning("The SNS certificate at %s is not accepted: %s", url.text, error)

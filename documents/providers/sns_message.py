@@ -1,7 +1,7 @@
 """Messages of Amazon SNS: the signed text, the signature, and the URLs that they may name. Pure.
 
-Sources: "Verifying the signatures of Amazon SNS messages" and "Parsing Amazon SNS message formats"
-in AWS's developer guide of SNS, and the message validators of AWS's SDKs.
+Sources: "Verifying the signatures of Amazon SNS messages" in AWS's developer guide of SNS, and the
+message validators of AWS's SDKs.
 """
 
 import base64

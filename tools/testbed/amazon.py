@@ -130,7 +130,7 @@ def _list_extensions(
 
 
 def make_message(type_: str = "Notification", **fields: Any) -> dict[str, Any]:
-    """Return a message of SNS without a signature. A field that is None is left out."""
+    """Return a message of SNS without a signature. Fields that are None are omitted."""
     message: dict[str, Any] = {
         "Type": type_,
         "MessageId": "00000000-0000-4000-8000-000000000001",

@@ -31,7 +31,7 @@ from tools.testbed.amazon import (
     sign_message,
 )
 
-SECRET = "correct-horse-battery-staple"
+SECRET = "s" * 20
 OTHER_TOPIC = "arn:aws:sns:eu-west-1:123456789012:other"
 
 
