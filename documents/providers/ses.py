@@ -27,7 +27,6 @@ from documents.providers.report import (
 from documents.providers.ses_mail import SesMail, read_mail, read_recipients
 from documents.providers.ses_types import IGNORED_TYPES, KINDS, SES_PROVIDER, SesKind, judge_event
 from documents.providers.sns import (
-    TYPE_HEADER,
     confirm_subscription,
     find_challenge,
     is_authentic,
@@ -120,8 +119,8 @@ PROVIDER = Provider(
     tag="SesWebhook",
     sends="Amazon SES events, which Amazon SNS delivers",
     kind="emails",
-    headers={TYPE_HEADER: "Type of the message. The signature is in the body."},
-    scheme=AuthenticityScheme("topic", read_topics, is_authentic),
+    headers={},  # the signature is in the body
+    scheme=AuthenticityScheme("secret", read_topics, is_authentic),
     # Raw message delivery, because the message of a signed body is JSON in a text.
     example={
         "eventType": "Click",

@@ -35,7 +35,6 @@ from documents.providers.sns_message import (
 )
 
 CHALLENGE = 'Basic realm="Matchback"'
-TYPE_HEADER = "x-amz-sns-message-type"
 RAW_HEADER, TOPIC_HEADER = "x-amz-sns-rawdelivery", "x-amz-sns-topic-arn"
 MAX_TOPICS = 10
 _TOPIC = re.compile(
