@@ -38,12 +38,14 @@ class AuthenticityScheme:
             compares in constant time. Whatever the request contains, it raises one error only:
             ProviderUnavailable if it needs a server of the provider that does not answer now.
         is_secret: whether the key must stay secret, so that it is stored sealed.
+        example: a key for the API reference; empty if a usual secret is a key.
     """
 
     field: str
     check: Callable[[str], object]
     is_authentic: Callable[[str, WebhookRequest], bool]
     is_secret: bool = True
+    example: str = ""
 
 
 def keep_body(body: bytes) -> bytes:

@@ -34,6 +34,7 @@ from documents.providers.sns import (
     unwrap,
 )
 
+EXAMPLE_TOPIC = "arn:aws:sns:us-east-1:123456789012:ses-events"
 APPLE_PROXY_AGENT = "Mozilla/5.0"  # the whole user agent of Apple's Mail Privacy Protection
 FEEDBACK_DIGEST_LENGTH = 16
 
@@ -120,7 +121,7 @@ PROVIDER = Provider(
     sends="Amazon SES events, which Amazon SNS delivers",
     kind="emails",
     headers={},  # the signature is in the body
-    scheme=AuthenticityScheme("secret", read_topics, is_authentic),
+    scheme=AuthenticityScheme("secret", read_topics, is_authentic, example=EXAMPLE_TOPIC),
     # Raw message delivery, because the message of a signed body is JSON in a text.
     example={
         "eventType": "Click",

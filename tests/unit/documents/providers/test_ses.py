@@ -163,7 +163,8 @@ def test_both_forms_are_read(field: str) -> None:
     assert report.email_ref is None
 
 
-def test_the_example_is_an_event() -> None:
+def test_the_examples_are_an_event_and_a_key() -> None:
+    PROVIDER.scheme.check(PROVIDER.scheme.example)
     report = read_one(PROVIDER.example)
     assert (report.type, report.email_ref, report.address) == ("click", EXAMPLE_EMAIL_ID, BOB)
 
