@@ -1,11 +1,12 @@
 """All webhook providers. A new provider needs its own file and a line here."""
 
-from documents.providers import mailgun, payments, postmark, resend, sendgrid, stripe
+from documents.providers import mailgun, payments, postmark, resend, sendgrid, ses, stripe
 
 PROVIDERS = {
     module.PROVIDER.name: module.PROVIDER
     for module in (
         sendgrid,
+        ses,
         mailgun,
         postmark,
         resend,

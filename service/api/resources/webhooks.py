@@ -8,6 +8,7 @@ from urllib.parse import quote
 import falcon
 
 from config.settings import get_settings
+from documents.errors import ProviderUnavailable
 from documents.providers.provider import Provider, WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage.tenancy import act_for
@@ -20,6 +21,7 @@ from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
 
@@ -53,7 +55,20 @@ def _receive(
 ) -> None:
     body = read_bytes(req, MAX_WEBHOOK_BYTES)
     request = WebhookRequest(req.headers, body, _public_url(req))
-    signer = WebhookKey.find_signer(organization_id, provider, request)
+    known = PROVIDERS[provider]
+    try:
+        signer = WebhookKey.find_signer(organization_id, provider, request)
+        if signer and known.confirm:
+            known.confirm(body)
+    except ProviderUnavailable:
+        raise falcon.HTTPServiceUnavailable(
+            description=f"{known.label} cannot be reached to check the request. Send it again.",
+            retry_after=PROVIDER_RETRY_AFTER_SECONDS,
+        ) from None
+    if signer is None and (challenge := known.find_challenge(request)):
+        raise falcon.HTTPUnauthorized(
+            description="Send the credentials of the webhook key.", challenges=[challenge]
+        )
     if signer is None:
         count_anonymous_request(find_client_address(req))
         # A missing organization, or one without keys, must look like a bad signature.
