@@ -1,6 +1,18 @@
 """All webhook providers. A new provider needs its own file and a line here."""
 
-from documents.providers import mailgun, payments, postmark, resend, sendgrid, ses, stripe
+from documents.providers import (
+    brevo,
+    events,
+    mailgun,
+    mandrill,
+    payments,
+    postmark,
+    resend,
+    sendgrid,
+    ses,
+    sparkpost,
+    stripe,
+)
 
 PROVIDERS = {
     module.PROVIDER.name: module.PROVIDER
@@ -10,6 +22,10 @@ PROVIDERS = {
         mailgun,
         postmark,
         resend,
+        brevo,
+        sparkpost,
+        mandrill,
+        events,
         stripe,
         payments,
     )

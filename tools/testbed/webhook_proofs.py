@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import stripe
 from standardwebhooks import Webhook
@@ -74,11 +75,21 @@ def _send_raw(body: bytes, url: str) -> ProvenRequest:
     return ProvenRequest(body, {**raw, **_send_credentials(body, url).headers})
 
 
+def _sign_form(body: bytes, url: str) -> ProvenRequest:
+    text = url + "".join(map("".join, sorted(parse_qsl(body.decode()))))
+    code = hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()
+    return ProvenRequest(body, {"X-Mandrill-Signature": base64.b64encode(code).decode()})
+
+
 PROOFS: Mapping[str, Callable[[bytes, str], ProvenRequest]] = {
     "ses": _send_raw,
     "mailgun": _sign_mailgun,
     "postmark": _send_credentials,
     "resend": _sign_svix,
+    "brevo": _send_credentials,
+    "sparkpost": _send_credentials,
+    "mandrill": _sign_form,
+    "events": _sign_standard,
     "stripe": _sign_stripe,
     "payments": _sign_standard,
 }
