@@ -21,7 +21,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from documents.errors import Unusable
-from documents.providers.provider import AuthenticityScheme, Provider, WebhookRequest
+from documents.providers.provider import (
+    MAX_BATCH_BYTES,
+    AuthenticityScheme,
+    Provider,
+    WebhookRequest,
+)
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -194,5 +199,6 @@ PROVIDER = Provider(
     ),
     media_type=FORM_MEDIA_TYPE,
     unwrap=unwrap,
+    max_body_bytes=MAX_BATCH_BYTES,
     read_events=read_events,
 )

@@ -20,7 +20,6 @@ from service.api.parsing import read_bytes
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
-MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
 PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
@@ -53,9 +52,9 @@ def _resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = read_bytes(req, MAX_WEBHOOK_BYTES)
-    request = WebhookRequest(req.headers, body, _public_url(req))
     known = PROVIDERS[provider]
+    body = read_bytes(req, known.max_body_bytes)
+    request = WebhookRequest(req.headers, body, _public_url(req))
     try:
         signer = WebhookKey.find_signer(organization_id, provider, request)
         if signer and known.confirm:
