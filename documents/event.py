@@ -23,7 +23,7 @@ TIE_FIELDS = {"email_id", "unmatched"}
 USUAL_TIE = "email_id"
 REPORT_KEY_BYTES = 12
 # Facts that find the email of an event. An event with an email does not need them.
-FINDING_FIELDS = ("address", "sg_message_id", "category")
+FINDING_FIELDS = ("address", "sg_message_id", "category", "names_email")
 RARE_FACTS = ("address", "sg_message_id", "url", "bounce_type", "group", "machine")
 NO_LINK_POSITION = "none"
 UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
@@ -64,6 +64,8 @@ class Event(Document):
     address = StringField()
     sg_message_id = StringField()
     category = ListField(StringField())
+    # only on bounces: the provider reported an `email_id`, which names no email of the organization
+    names_email = BooleanField()
     unmatched = StringField()
     mailing_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
@@ -134,6 +136,8 @@ def to_event_row(
             row[name] = value
     if report.category:
         row["category"] = list(report.category)
+    if report.type == "bounce" and report.email_ref:
+        row["names_email"] = True
     event: EventRow = row
     return event
 
