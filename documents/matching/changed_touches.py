@@ -1,4 +1,4 @@
-"""Changed touches: which gifts an update of an email can affect. Pure."""
+"""Changed touches: the gifts that an update of an email can affect. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime

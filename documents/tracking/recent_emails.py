@@ -1,8 +1,8 @@
 """Recent emails: the emails that a bounce can belong to if it names only an address.
 
-An asynchronous bounce is a message from the receiving server after it accepted the email. Providers
-such as SendGrid often cannot tell which email it answers. If only one email went to the address in
-the last 72 hours, the bounce belongs to that email.
+A server can accept an email and return it later. Providers such as SendGrid report such an
+asynchronous bounce without the email's ID. If only one email went to the address in the last 72
+hours, the bounce belongs to that email.
 """
 
 from collections import defaultdict

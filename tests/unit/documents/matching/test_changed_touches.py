@@ -1,4 +1,4 @@
-"""Which gifts an update of an email can affect: pure."""
+"""The gifts that an update of an email can affect: pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -160,7 +160,7 @@ def test_a_persons_open_or_click_shows_that_a_bounced_email_arrived(name: str) -
     touched = email(9, bounced_at=before(8), **clicked_or_opened)
     decision = decided(email(2), touched)
     assert (decision.email, decision.match) == (touched, "address")
-    # After the gift, it is no touch. But the email had arrived.
+    # After the gift, it does not count as a touch. But the email had arrived.
     clicked_or_opened[name] = before(-1)
     later = email(1, bounced_at=before(0.5), **clicked_or_opened)
     assert (decided(email(2), later).email, decided(later).touch) == (later, "sent")
