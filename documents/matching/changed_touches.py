@@ -21,9 +21,10 @@ def find_affected_since(email: EmailRow, update: UpdateOperators) -> datetime | 
         email: the email's row before the update.
     """
     known: Mapping[str, Any] = email
-    times = [_find_moved(known.get(name), update, name) for name in TOUCH_TIME_FIELDS]
-    times.append(_find_changed_arrival(email, update))
-    return min((at for at in times if at is not None), default=None)
+    times = [at for name in TOUCH_TIME_FIELDS if (at := _find_moved(known.get(name), update, name))]
+    if at := _find_changed_arrival(email, update):
+        times.append(at)
+    return min(times, default=None)
 
 
 def _find_moved(was: datetime | None, update: UpdateOperators, name: str) -> datetime | None:
