@@ -8,6 +8,8 @@ from documents.providers.report import EventReport
 from documents.values.json_items import count_items, read_items
 
 JSON_MEDIA_TYPE = "application/json"
+EXAMPLE_EMAIL_ID = "674200000000000000000004"
+EXAMPLE_FUNDRAISER_ID = "674200000000000000000001"
 
 
 class WebhookRequest(NamedTuple):
@@ -30,7 +32,8 @@ class AuthenticityScheme:
 
     Attributes:
         field: name of the key in the API.
-        check: function that raises Unusable, with the reason, if a text is not a key.
+        check: function that raises Unusable, with the reason, if a text is not a key. The text
+            has no white space.
         is_authentic: function that returns whether the holder of a key sent the request. It
             compares in constant time and raises no error, whatever the request contains.
         is_secret: whether the key must stay secret, so that it is stored sealed.
@@ -64,6 +67,7 @@ class Provider:
         kind: subject of its requests.
         headers: headers that carry the proof of authenticity, each with its content.
         scheme: keys and authenticity.
+        example: a request's body for the API reference, as JSON or as text.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
         unwrap: function that returns the JSON of a body: one item, or an array of items. It
@@ -82,6 +86,7 @@ class Provider:
     kind: Literal["emails", "payments"]
     headers: Mapping[str, str]
     scheme: AuthenticityScheme
+    example: Any
     setup: str = ""
     media_type: str = JSON_MEDIA_TYPE
     unwrap: Callable[[bytes], bytes] = keep_body
@@ -108,4 +113,5 @@ def count_body_items(body: bytes) -> int:
 
 def _as_array(body: bytes) -> bytes:
     """Return the body as an array. Most providers send one object in each request."""
-    return b"[%b]" % body if body.lstrip()[:1] == b"{" else body
+    stripped = body.strip()
+    return b"[%b]" % body if stripped[:1] == b"{" and stripped[-1:] == b"}" else body

@@ -99,8 +99,9 @@ def _operation(
         result["security"] = [{"key": []}]
         result["description"] = f"Requires the `{declared.scope}` scope."
     if declared.signed_by:
-        result["security"] = [{declared.signed_by: []}]
-        result["description"] = "Requires no API key, because the signature identifies the sender."
+        if declared.headers:
+            result["security"] = [{declared.signed_by: []}]
+        result["description"] = "Requires no API key, because the provider proves each request."
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result

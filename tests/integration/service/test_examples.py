@@ -12,6 +12,7 @@ from bson import ObjectId
 from mongoengine import get_db
 from standardwebhooks import Webhook
 
+from documents.providers.provider import EXAMPLE_EMAIL_ID, EXAMPLE_FUNDRAISER_ID
 from documents.values.time import now
 from service.api import examples
 from service.api.openapi import build_openapi_document, list_operations
@@ -62,9 +63,9 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
     for provider in ("stripe", "payments"):
         alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": SECRET})
     real = {
-        examples.EXAMPLE_FUNDRAISER_ID: spring,
+        EXAMPLE_FUNDRAISER_ID: spring,
         examples.EXAMPLE_MAILING_ID: mailing,
-        examples.EXAMPLE_EMAIL_ID: email,
+        EXAMPLE_EMAIL_ID: email,
         examples.EXAMPLE_USER_ID: user,
     }
     described: Any = build_openapi_document(API_ROUTES)["paths"][path][verb]

@@ -280,7 +280,7 @@ def test_a_replay_ties_bounces_that_an_earlier_version_left(alice: University) -
     left = {"email": BOB["email"], "event": "bounce", "timestamp": AT, "sg_message_id": "m"}
     alice.deliver([left])
     settle_all()
-    get_db().events.update_one({}, {"$unset": {"sg_message_id": "", "due": ""}})
+    get_db().events.update_one({}, {"$unset": {"message_id": "", "due": ""}})
     assert bounced(alice, email) == [False]
     assert sum(replay.replay_deliveries()) == 1
     assert bounced(alice, email) == [True]

@@ -59,10 +59,9 @@ def test_a_click_keeps_what_its_label_needs() -> None:
 def test_an_unmatched_event_keeps_what_can_find_its_email() -> None:
     row = build_row("open") | {"unmatched": "bob@example.edu"}
     drop_unread_fields(row)
-    known: Any = row
-    assert {name: known[name] for name in FINDING_FIELDS if name in known} == {
+    assert {name: row[name] for name in FINDING_FIELDS if name in row} == {  # type: ignore[literal-required]
         "address": "bob@example.edu",
-        "sg_message_id": "m",
+        "message_id": "m",
         "category": ["Appeal"],
     }
 

@@ -66,6 +66,7 @@ def test_an_email_that_bounced_before_still_counts() -> None:
 @pytest.mark.parametrize(
     "more",
     [
+        {"message_id": "m1"},
         {"sg_message_id": "m1"},
         {"names_email": True},
         {"address": ""},
