@@ -24,6 +24,7 @@ from documents.values.address import to_canonical
 from matchback.engine import Tx
 
 RECENT_EMAIL_PERIOD = timedelta(hours=72)
+TIME_PRECISION = timedelta(seconds=1)
 MAX_RECENT_EMAILS = 10_000  # for each batch; see RecentEmails.read
 RECENT_EMAIL_FIELDS = ("user_id", "sent_at", "created_at", "delivered_at", "dropped_at")
 
@@ -56,7 +57,10 @@ def _is_recent(event: EventRow, email: EmailRow) -> bool:
     if email.get("dropped_at") and not email.get("delivered_at"):
         return False
     sent_at = email.get("sent_at") or email.get("created_at")
-    return sent_at is not None and event["at"] - RECENT_EMAIL_PERIOD <= sent_at <= event["at"]
+    if sent_at is None:
+        return False
+    # Providers report whole seconds, so an email of the same second came before the bounce.
+    return event["at"] - RECENT_EMAIL_PERIOD <= sent_at < event["at"] + TIME_PRECISION
 
 
 class RecentEmails:
@@ -99,7 +103,7 @@ class RecentEmails:
 
     def _read_emails(self, user_ids: list[ObjectId], bounces: Sequence[EventRow]) -> list[EmailRow]:
         times = [event["at"] for event in bounces]
-        period = {"$gte": min(times) - RECENT_EMAIL_PERIOD, "$lte": max(times)}
+        period = {"$gte": min(times) - RECENT_EMAIL_PERIOD, "$lt": max(times) + TIME_PRECISION}
         scope = {**self._scope, "user_id": {"$in": user_ids}}
         # Two branches, so that MongoDB reads only this period from the index.
         either = [

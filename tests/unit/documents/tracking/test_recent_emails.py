@@ -33,9 +33,10 @@ def test_two_emails_or_none_leave_the_bounce_unmatched() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "is_recent"),
-    [(-0.001, False), (0, True), (72 * 3600, True), (72 * 3600 + 0.001, False)],
+    [(-1, False), (-0.999, True), (0, True), (72 * 3600, True), (72 * 3600 + 0.001, False)],
 )
 def test_the_period_includes_both_ends(seconds: float, is_recent: bool) -> None:
+    """An email of the same second came before the bounce, whose time is in whole seconds."""
     email = email_row(sent_at=NOON - timedelta(seconds=seconds))
     assert (choose_only_recent(BOUNCE, [email]) == email["_id"]) is is_recent
 
