@@ -15,7 +15,7 @@ from mongoengine import (
 )
 
 from documents.ip_key import make_ip_key
-from documents.providers.sendgrid import SENDGRID_EVENT_TYPES, EventReport
+from documents.providers.report import BLOCKED, EVENT_TYPES, EventReport
 from documents.rows.event import EventRow
 from documents.storage.base import Document
 from documents.storage.marks import due_index
@@ -23,9 +23,10 @@ from documents.storage.marks import due_index
 TIE_FIELDS = {"email_id", "unmatched"}
 USUAL_TIE = "email_id"
 REPORT_KEY_BYTES = 12
+REPORT_KEY_PREFIX = b"sg_event_id"  # part of stored keys, from when SendGrid was the only provider
 # Facts that find the email of an event. An event with an email does not need them.
-FINDING_FIELDS = ("address", "sg_message_id", "category")
-RARE_FACTS = ("address", "sg_message_id", "url", "bounce_type", "group", "machine")
+FINDING_FIELDS = ("address", "message_id", "sg_message_id", "category", "names_email")
+RARE_FACTS = ("address", "message_id", "url", "bounce_type", "group", "machine")
 NO_LINK_POSITION = "none"
 UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
 
@@ -69,14 +70,17 @@ class Event(Document):
     # Only on unmatched events: facts that can find the email, the folded address, the mailing that
     # the category names, and the time of storing. A later run looks for the email again.
     address = StringField()
-    sg_message_id = StringField()
+    message_id = StringField()
     category = ListField(StringField())
+    # only on bounces: the provider reported an `email_id`, which names no email of the organization
+    names_email = BooleanField()
     unmatched = StringField()
     mailing_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
     due = DateTimeField()
-    # Only until the migration of events has finished; see tracking/former_rows.py.
+    # Only until the migrations of events have finished; see tracking/former_rows.py.
     sg_event_id = StringField()
+    sg_message_id = StringField()
 
     meta = {
         "collection": "events",
@@ -113,13 +117,13 @@ class Event(Document):
     }
 
 
-def make_report_key(organization_id: ObjectId, sg_event_id: str) -> ObjectId:
+def make_report_key(organization_id: ObjectId, provider_event_id: str) -> ObjectId:
     """Return the key of a provider's ID of an event, within the organization.
 
     A digest takes a third of the space of the ID in rows, and less in its index.
     """
-    told = organization_id.binary + b"sg_event_id" + sg_event_id.encode()
-    return ObjectId(hashlib.blake2b(told, digest_size=REPORT_KEY_BYTES).digest())
+    named = organization_id.binary + REPORT_KEY_PREFIX + provider_event_id.encode()
+    return ObjectId(hashlib.blake2b(named, digest_size=REPORT_KEY_BYTES).digest())
 
 
 def to_event_row(
@@ -134,8 +138,8 @@ def to_event_row(
         "type": report.type,
         "at": report.at,
     }
-    if report.sg_event_id:
-        row["report_key"] = make_report_key(organization_id, report.sg_event_id)
+    if report.provider_event_id:
+        row["report_key"] = make_report_key(organization_id, report.provider_event_id)
     if report.type == "click":
         row["link_position"] = report.link_position or NO_LINK_POSITION
         if report.user_agent:
@@ -147,6 +151,8 @@ def to_event_row(
             row[name] = value
     if report.category:
         row["category"] = list(report.category)
+    if report.type == "bounce" and report.email_ref:
+        row["names_email"] = True
     event: EventRow = row
     return event
 
@@ -193,8 +199,8 @@ def is_machine_click(event: EventRow) -> bool:
 
 
 def is_unknown_type(event: EventRow) -> bool:
-    """Return whether SendGrid does not document this type. Such events only count as unknown."""
-    return event["type"] not in SENDGRID_EVENT_TYPES
+    """Return whether Matchback does not know the type. Such events only count as unknown."""
+    return event["type"] not in EVENT_TYPES
 
 
 # Each counter of an email, with the condition on an event's row.
@@ -223,6 +229,7 @@ LAST_TIME_FIELDS = {
     "click": "last_clicked_at",
     "unsubscribe": "unsubscribed_at",
     "group_unsubscribe": "unsubscribed_at",
+    "resubscribe": "resubscribed_at",
     "group_resubscribe": "resubscribed_at",
 }
 ALL_GROUPS, UNNAMED_GROUP = "all", "none"
@@ -237,13 +244,15 @@ def read_event_times(event: EventRow) -> tuple[dict[str, Any], dict[str, Any]]:
     if event.get("machine"):
         return {}, {}
     first = {FIRST_TIME_FIELDS[type_]: at} if type_ in FIRST_TIME_FIELDS else {}
-    if type_ == "bounce" and event.get("bounce_type") == "blocked":
+    if type_ == "bounce" and event.get("bounce_type") == BLOCKED:
         first["blocked_at"] = at
     last = {LAST_TIME_FIELDS[type_]: at} if type_ in LAST_TIME_FIELDS else {}
     # A user who leaves one group and rejoins another has still left one. So each group has its
     # own time.
     if type_ == "unsubscribe":
         last[f"left.{ALL_GROUPS}"] = at
+    elif type_ == "resubscribe":
+        last[f"back.{ALL_GROUPS}"] = at
     elif type_ == "group_unsubscribe":
         last[f"left.{event.get('group', UNNAMED_GROUP)}"] = at
     elif type_ == "group_resubscribe":

@@ -1,4 +1,4 @@
-"""Message: SendGrid's ID of an email. Events without an `email_id` find their email by it.
+"""Message: the provider's ID of an email. Events without an `email_id` find their email by it.
 
 Messages have their own collection for speed. When a transaction writes an indexed field of an
 email, MongoDB rebuilds all index keys of the email. See docs/decisions/34-hot-paths.md.
@@ -33,10 +33,10 @@ class Message(Document):
 def make_message_key(event: EventRow) -> ObjectId | None:
     """Return the key of an event's message, or None for an event without a message ID.
 
-    The key includes the address, because one request to SendGrid may have many recipients. It is a
+    The key includes the address, because one message may have many recipients. It is a
     digest, so that no address is stored.
     """
-    message = event.get("sg_message_id")
+    message = read_message_id(event)
     if not message:
         return None
     address = to_canonical(event.get("address", ""))
@@ -45,12 +45,18 @@ def make_message_key(event: EventRow) -> ObjectId | None:
 
 def list_message_keys(event: EventRow) -> list[ObjectId]:
     """Return the keys that may store the event's message. The key of this version comes first."""
-    key, address = make_message_key(event), event.get("address", "")
-    if key is None:
+    key, message = make_message_key(event), read_message_id(event)
+    address = event.get("address", "")
+    if key is None or message is None:
         return []
     if (earlier := fold_text(address)) == to_canonical(address):
         return [key]
-    return [key, _message_key(event["organization_id"], event["sg_message_id"], earlier)]
+    return [key, _message_key(event["organization_id"], message, earlier)]
+
+
+def read_message_id(event: EventRow) -> str | None:
+    """Return the provider's ID of the event's message. Earlier versions stored it as SendGrid's."""
+    return event.get("message_id") or event.get("sg_message_id")
 
 
 @lru_cache(maxsize=4096)  # several callers need an event's key, and a message has many events

@@ -16,8 +16,8 @@ from mongoengine import (
 
 from documents.concurrency.retries import exclude_postponed
 from documents.errors import Unusable
-from documents.providers import sendgrid
-from documents.providers.registry import PROVIDERS
+from documents.providers.provider import count_body_items
+from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
 from documents.storage.fast_insert import insert_source
 from documents.storage.marks import DUE_FILTER, due_index, failed_index
 from documents.storage.record import CountedRecord, Record
@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 
 
 class WebhookDelivery(CountedRecord, Record):
-    """The raw body of a POST with a valid signature. A job reads it; see tracking/ingest.py."""
+    """The JSON of an authentic POST. A job reads it; see tracking/ingest.py.
+
+    body: the JSON without the provider's form or envelope; the raw body if it has no JSON.
+    """
 
     provider = StringField(required=True)
     body = BinaryField(required=True)
@@ -59,27 +62,30 @@ class WebhookDelivery(CountedRecord, Record):
         cls, organization_id: ObjectId, provider: str, body: bytes, *, by_test_key: bool = False
     ) -> int:
         """Store a POST with any body. Return the number of events that it reports."""
-        items = _items_of(provider, body)
+        body, items = _unwrap(provider, body)
         values = {"organization_id": organization_id, "provider": provider, "body": body}
         mode = {"by_test_key": True} if by_test_key else {}
         insert_source(cls, **values, **mode, items=items)
         return items
 
 
-def _items_of(provider: str, body: bytes) -> int:
-    """Return the number of items in a POST, or 1 if its body is unreadable."""
+def _unwrap(provider: str, body: bytes) -> tuple[bytes, int]:
+    """Return the JSON of a POST and the number of its items, or an unreadable body and 1."""
+    if PROVIDERS[provider].kind == "payments":
+        return body, 1
     try:
-        return PROVIDERS[provider].count(body)
+        unwrapped = PROVIDERS[provider].unwrap(body)
+        return unwrapped, count_body_items(unwrapped)
     except Unusable:
-        return 1  # tallying rejects the body and stores the reason
+        return body, 1  # tallying rejects the body and stores the reason
     except Exception:
         # A bug must not lose the POST. Tallying raises the error again and retries.
-        log.exception("cannot count the items of a webhook delivery; tallying retries")
-        return 1
+        log.exception("cannot read a webhook delivery; tallying retries")
+        return body, 1
 
 
 def has_due_events(organization_id: ObjectId) -> bool:
     """Return whether deliveries with events wait for tallying, other than for a retry."""
-    of = {"organization_id": organization_id, "provider": sendgrid.SENDGRID_PROVIDER}
+    of = {"organization_id": organization_id, "provider": {"$in": EMAIL_PROVIDERS}}
     query = {**of, **DUE_FILTER, **exclude_postponed(now())}
     return get_db().deliveries.find_one(query, {"_id": 1}) is not None

@@ -3,7 +3,6 @@
 Stripe signs test-mode events with separate secrets, which carry a mark.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ from bson import ObjectId
 from mongoengine import ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
+from documents.providers.provider import WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
@@ -18,6 +18,7 @@ from documents.storage.sealed import seal_secret, unseal_secret
 
 MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
+INVISIBLE_CHARACTERS = "\u200b\u2060\ufeff"  # that copying from a page can add
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class OpenedKey:
     def test(self) -> bool:
         """Name of `is_test` in the API."""
         return self.is_test
+
+
+def _strip_white_space(key: str) -> str:
+    """Return a pasted key without spaces, newlines and invisible characters."""
+    return "".join(char for char in key if not char.isspace() and char not in INVISIBLE_CHARACTERS)
 
 
 _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
@@ -82,7 +88,7 @@ class WebhookKey(Record):
             Unacceptable: the text is not a key of this provider.
             UnsealableSecret: the key is a secret, and there is no master key.
         """
-        scheme = PROVIDERS[provider].scheme
+        scheme, key = PROVIDERS[provider].scheme, _strip_white_space(key)
         try:
             scheme.check(key)
         except Unusable as error:
@@ -118,10 +124,9 @@ class WebhookKey(Record):
         cls,
         organization_id: ObjectId | str,
         provider: str,
-        headers: Mapping[str, str],
-        body: bytes,
+        request: WebhookRequest,
     ) -> Signer | None:
-        """Return the organization with this ID if one of its keys signed the body, or None.
+        """Return the organization with this ID if one of its keys proves the request, or None.
 
         Processes cache keys, because POSTs come in bursts. A process may accept a key for 0.8 s
         after another process removed it. It never rejects a new key.
@@ -130,10 +135,10 @@ class WebhookKey(Record):
             UnsealableSecret: a key is sealed with a missing master key.
         """
         known = _known.get((str(organization_id), provider))
-        if known is not None and (signer := known.signer(headers, body)):
+        if known is not None and (signer := known.signer(request)):
             return signer
         keys = cls.of(organization_id, provider)
-        if keys is None or not (signer := keys.signer(headers, body)):
+        if keys is None or not (signer := keys.signer(request)):
             return None
         _known.put((str(organization_id), provider), keys)
         return signer
@@ -221,17 +226,14 @@ class WebhookKey(Record):
         previous = self.previous_public_key
         return previous[-SHOWN_SECRET_LENGTH:] if previous else None
 
-    def signer(self, headers: Mapping[str, str], body: bytes) -> Signer | None:
-        """Return the organization and mode of the key that signed the body, or None.
-
-        Args:
-            headers: values by header name in upper case.
+    def signer(self, request: WebhookRequest) -> Signer | None:
+        """Return the organization and mode of the key that proves the request, or None.
 
         Raises:
             UnsealableSecret: a key is sealed with a missing master key.
         """
-        is_signed = PROVIDERS[self.provider].scheme.is_signed
-        signed = [key for key in self.all_keys() if is_signed(key.text, headers, body)]
+        is_authentic = PROVIDERS[self.provider].scheme.is_authentic
+        signed = [key for key in self.all_keys() if is_authentic(key.text, request)]
         if not signed:
             return None
         return Signer(ObjectId(self.organization_id), any(key.is_test for key in signed))

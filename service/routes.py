@@ -1,7 +1,7 @@
 """All routes. The suffix selects the responders, such as on_get_one."""
 
 from documents.access.staff_session import StaffSession
-from service.api.resources import webhooks
+from service.api.resources import webhook_keys, webhooks
 from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
@@ -16,7 +16,6 @@ from service.api.resources.organization import OwnOrganization
 from service.api.resources.payments import Payments
 from service.api.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.api.resources.users import Users
-from service.api.resources.webhook_keys import Secrets, SendGridKeys, StripeSecrets
 from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
@@ -66,9 +65,10 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
         (f"/v1/webhooks/{provider}/{{organization_id}}", resource, None)
         for provider, resource in webhooks.WEBHOOK_RESOURCES.items()
     ),
-    ("/v1/webhook-keys/sendgrid", SendGridKeys(), None),
-    ("/v1/webhook-keys/stripe", StripeSecrets(), None),
-    ("/v1/webhook-keys/payments", Secrets("payments"), None),
+    *(
+        (f"/v1/webhook-keys/{provider}", resource, None)
+        for provider, resource in webhook_keys.KEY_RESOURCES.items()
+    ),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
     ("/v1/audit", Audit(), None),

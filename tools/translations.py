@@ -15,6 +15,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from documents.providers.registry import PROVIDERS
 from tools.testbed.readme import ROOT
 
 DASHBOARD = ROOT / "service" / "dashboard"
@@ -73,6 +74,10 @@ def extract() -> Catalog:
     for name, _, message, comments, context in sorted(found, key=lambda one: (one[0], one[1])):
         place = f"service/dashboard/{Path(name).as_posix()}"
         catalogue.add(message, locations=[(place, 0)], user_comments=comments, context=context)
+    for provider in PROVIDERS.values():
+        place = f"documents/providers/{provider.name}.py"
+        for text in (provider.label, provider.setup):
+            catalogue.add(text, locations=[(place, 0)])
     return catalogue
 
 

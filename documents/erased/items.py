@@ -13,8 +13,8 @@ from mongoengine import IntField, ListField, ObjectIdField, get_db
 from pymongo import UpdateOne
 
 from documents.errors import Unusable
-from documents.providers import sendgrid
-from documents.providers.sendgrid import ERASED_ITEM
+from documents.providers.provider import parse_items
+from documents.providers.report import ERASED_ITEM
 from documents.rows.collections import collection
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 from documents.storage.base import Document
@@ -129,7 +129,7 @@ def remove_items(body: bytes, indexes: Iterable[int]) -> bytes:
     if not gone:
         return body
     try:
-        items = sendgrid.parse_post(body)
+        items = parse_items(body)
     except Unusable:
         return ERASED_BODY
     kept = [ERASED_ITEM if index in gone else one for index, one in enumerate(items)]

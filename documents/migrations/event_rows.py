@@ -26,6 +26,17 @@ def shorten_event_rows(tx: Tx, rows: list[EventRow]) -> None:
     _replace(tx, [new for _, new in changed if "unmatched" not in new])
 
 
+def rename_message_ids(tx: Tx, rows: list[EventRow]) -> None:
+    """Rename `sg_message_id`, because the field now holds the message ID of any provider."""
+    operations = [
+        UpdateOne({"_id": row["_id"]}, {"$rename": {"sg_message_id": "message_id"}})
+        for row in rows
+        if "sg_message_id" in row
+    ]
+    if operations:
+        tx.database.events.bulk_write(operations, ordered=False, session=tx.session)
+
+
 def _update(tx: Tx, events: list[EventRow]) -> None:
     """Update unmatched events in place, so that no mark of another process is lost meanwhile."""
     operations = [

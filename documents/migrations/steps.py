@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
-from documents.event import ALL_GROUPS
+from documents.event import ALL_GROUPS, UNMATCHED_FILTER
 from documents.gift_day import make_gift_day_id
 from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
@@ -21,7 +21,7 @@ from documents.migrations.addresses import (
     respell_users,
 )
 from documents.migrations.counting import count_settled_rows, name_donors
-from documents.migrations.event_rows import shorten_event_rows
+from documents.migrations.event_rows import rename_message_ids, shorten_event_rows
 from documents.migrations.events import add_event_facts
 from documents.migrations.index_tables import (
     EMAIL_INDEX_MIGRATION,
@@ -215,6 +215,13 @@ MIGRATIONS = (
         fill_index_table("emails"),
     ),
     Migration(EVENT_ROWS_MIGRATION, "Shorten events", "events", shorten_event_rows),
+    Migration(
+        25,
+        "Rename the message ID of unmatched events",
+        "events",
+        rename_message_ids,
+        UNMATCHED_FILTER,
+    ),
     Migration(
         OPENED_MIGRATION,
         "Count clicked emails as opened",

@@ -28,7 +28,7 @@ from documents.payments.reasons import TEST_MODE_REASON, UNKNOWN_CURRENCY_REASON
 from documents.payments.stripe import facts as stripe_events
 from documents.payments.stripe import unusable
 from documents.providers.registry import PAYMENT_PROVIDERS
-from documents.providers.sendgrid import ERASED_ITEM
+from documents.providers.report import ERASED_ITEM
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.settling import settle as settling
 from documents.settling.policies import SettlingPolicy

@@ -6,7 +6,7 @@ address.
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from mongoengine import get_db
@@ -23,9 +23,9 @@ from documents.giving_links.references import resolve_reference
 from documents.payments import ingest as payments
 from documents.payments.facts import PaymentFact
 from documents.payments.payment import make_payment_id
-from documents.providers import sendgrid
-from documents.providers.registry import PAYMENT_PROVIDERS
-from documents.providers.sendgrid import ERASED_ITEM
+from documents.providers.provider import Provider, parse_items
+from documents.providers.registry import PAYMENT_PROVIDERS, PROVIDERS
+from documents.providers.report import ERASED_ITEM, EventReport
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 
 POSTS_PER_BATCH = 20
@@ -90,7 +90,7 @@ class _Scan:
         if not self._traces.has_address_or_reference(text):
             return None
         try:
-            items = sendgrid.parse_post(raw)
+            items = parse_items(raw)
         except Unusable:
             return ERASED_BODY
         kept = [self._item(post, index, item) for index, item in enumerate(items)]
@@ -100,23 +100,27 @@ class _Scan:
         text = "\n".join(list_json_texts(item))
         if not self._traces.has_address_or_reference(text):
             return item
-        if self._is_theirs(item):
+        if self._is_theirs(PROVIDERS[post["provider"]], item):
             return ERASED_ITEM
         query = {"delivery_id": post["_id"], "item": index}
         redact_events(self._person.organization_id, self._traces, query)
         return redact_json(item, self._traces.has_address)
 
-    def _is_theirs(self, item: Any) -> bool:
-        """Return whether an event is about the person, and not about another recipient."""
-        if not isinstance(item, Mapping):
+    def _is_theirs(self, provider: Provider, item: Any) -> bool:
+        """Return whether an item is about the person, and not only about other recipients."""
+        organization_id = self._person.organization_id
+        try:
+            reports = provider.read_events(organization_id.binary, item)
+        except Unusable:
             return True
-        reference = resolve_reference(self._person.organization_id, str(item.get("email_id") or ""))
+        return not reports or any(map(self._is_about_person, reports))
+
+    def _is_about_person(self, report: EventReport) -> bool:
+        reference = resolve_reference(self._person.organization_id, report.email_ref)
         if reference and reference[0] in self._person.email_ids:
             return True
-        addresses = list(find_addresses(str(item.get("email") or "")))
-        if not addresses:
-            return True
-        return any(map(self._traces.belongs_to_person, addresses))
+        addresses = list(find_addresses(report.address))
+        return not addresses or any(map(self._traces.belongs_to_person, addresses))
 
     def _without_payment(self, post: WebhookDeliveryRow, raw: bytes, text: str) -> bytes | None:
         if raw == ERASED_BODY:

@@ -18,7 +18,7 @@ EVENT_TYPES = frozenset(
     "processed deferred delivered bounce dropped open click spamreport unsubscribe resubscribe "
     "group_unsubscribe group_resubscribe".split()
 )
-BLOCKED = "blocked"  # the `bounce_type` of a bounce that says nothing about the address
+BLOCKED = "blocked"  # `bounce_type` if the receiver rejected the message, not the address
 EARLIEST_EVENT_TIME, LATEST_EVENT_TIME = (
     datetime(2000, 1, 1, tzinfo=UTC),
     datetime(2200, 1, 1, tzinfo=UTC),
@@ -155,7 +155,7 @@ def read_unix_time(value: Any) -> datetime:
     """Return the time of a number of seconds, or of its digits.
 
     Raises:
-        Unusable: the value is no such number, or out of range.
+        Unusable: the value is not such a number, or is out of range.
     """
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:20])
@@ -172,7 +172,7 @@ def read_iso_time(value: Any) -> datetime:
     """Return the time of a text in ISO 8601. A text without an offset is in UTC.
 
     Raises:
-        Unusable: the value is no such text, or out of range.
+        Unusable: the value is not such a text, or is out of range.
     """
     if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH:
         raise Unusable("no timestamp")

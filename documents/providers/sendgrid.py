@@ -5,10 +5,8 @@ Source: SendGrid's Event Webhook reference, and the `eventwebhook` helper of the
 
 import base64
 import binascii
-import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,37 +20,39 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from documents.errors import Unusable
-from documents.values.json_items import count_items, read_items
-from documents.values.time import truncate_to_milliseconds
+from documents.providers.provider import (
+    EXAMPLE_EMAIL_ID,
+    AuthenticityScheme,
+    Provider,
+    WebhookRequest,
+)
+from documents.providers.report import (
+    EventReport,
+    clean_text,
+    make_identity,
+    read_text,
+    read_texts,
+    read_unix_time,
+)
 
-SENDGRID_PROVIDER = "sendgrid"  # as stored in deliveries
 SIGNATURE_HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
-
-SENDGRID_EVENT_TYPES = frozenset(
-    "processed deferred delivered bounce dropped open click spamreport unsubscribe "
-    "group_unsubscribe group_resubscribe".split()
-)
-EARLIEST_EVENT_TIME, LATEST_EVENT_TIME = (
-    datetime(2000, 1, 1, tzinfo=UTC),
-    datetime(2200, 1, 1, tzinfo=UTC),
-)
-MAX_TEXT_LENGTH = 1000
+PEM_ARMOUR = re.compile(r"-----(?:BEGIN|END) ?PUBLIC ?KEY-----")
 MAX_OFFSET_LENGTH = 100
-MAX_CATEGORIES = 10  # SendGrid's limit for a message
-EVENT_KEY_BYTES = 16
-ERASED_ITEM = {"erased": True}  # replaces an item about an erased person in a stored body
 
 
 @lru_cache(maxsize=1024)
 def load_public_key(text: str) -> EllipticCurvePublicKey:
     """Read a verification key: base64 of a SubjectPublicKeyInfo on the P-256 curve.
 
+    The text may have PEM armour.
+
     Raises:
         Unusable: the text is not such a key.
     """
+    encoded = PEM_ARMOUR.sub("", text)
     try:
-        key = load_der_public_key(base64.b64decode(text, validate=True))
+        key = load_der_public_key(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
         raise Unusable("Must be a public key in base64") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
@@ -77,110 +77,59 @@ def is_signed(key: EllipticCurvePublicKey, signature: str, timestamp: str, body:
     return True
 
 
-@dataclass(frozen=True)
-class EventReport:
-    """One event as SendGrid reports it.
-
-    Attributes:
-        identity: natural key, by which the event is counted once.
-        former_identity: natural key that earlier versions gave a click with a link position; None
-            if it is the same.
-        link_position: position of a clicked link in a part of the message.
-    """
-
-    identity: bytes
-    former_identity: bytes | None
-    type: str
-    at: datetime
-    address: str
-    email_ref: str | None
-    sg_event_id: str | None
-    sg_message_id: str | None
-    category: tuple[str, ...]
-    url: str | None
-    link_position: str | None
-    user_agent: str | None
-    ip: str | None
-    bounce_type: str | None
-    group: str | None
-    machine: bool
+def is_authentic(key: str, request: WebhookRequest) -> bool:
+    """Return whether the key signed the request."""
+    signature = request.headers.get(SIGNATURE_HEADER.upper(), "")
+    timestamp = request.headers.get(TIMESTAMP_HEADER.upper(), "")
+    return is_signed(load_public_key(key), signature, timestamp, request.body)
 
 
-def parse_post(body: bytes) -> list[Any]:
-    """Return the items of a POST, unchecked. An item that is not valid JSON becomes None.
-
-    Raises:
-        Unusable: the body is not a JSON array.
-    """
-    return read_items(body)
-
-
-def count_post_items(body: bytes) -> int:
-    """Return the number of items that `parse_post` returns, without reading each.
-
-    Raises:
-        Unusable: the body is not a JSON array.
-    """
-    return count_items(body)
-
-
-def read_event_report(organization: bytes, item: Any) -> EventReport:
-    """Read one item of a POST.
+def read_events(organization: bytes, item: Any) -> tuple[EventReport]:
+    """Read one item of a POST. It is one event.
 
     Raises:
         Unusable: the item is not a valid event. The message is the reason, without personal data.
     """
+    return (read_event_report(organization, item),)
+
+
+def read_event_report(organization: bytes, item: Any) -> EventReport:
+    """Return the event of an item.
+
+    Raises:
+        Unusable: as `read_events`.
+    """
     if not isinstance(item, Mapping):
         raise Unusable("not an object")
-    type_, address = _text(item, "event"), _text(item, "email") or ""
+    type_, address = read_text(item, "event"), read_text(item, "email") or ""
     if not type_:
         raise Unusable("no event type")
-    at = _time(item.get("timestamp"))
-    message, url, agent = (_text(item, name) for name in ("sg_message_id", "url", "useragent"))
-    email_ref, group = _text(item, "email_id"), _group(item.get("asm_group_id"))
+    at = read_unix_time(item.get("timestamp"))
+    message, url, agent = (read_text(item, name) for name in ("sg_message_id", "url", "useragent"))
+    email_ref, group = read_text(item, "email_id"), _group(item.get("asm_group_id"))
     facts = [message, email_ref, address, type_, at, url, agent, *([group] if group else [])]
     position = _link_position(item.get("url_offset")) if type_ == "click" else None
-    identity = _identity(organization, *facts)
+    # A redelivery may have a new `sg_event_id`, but no other new fact. The last fact is a group
+    # (digits only) or a link position (with a slash). So these two never collide.
+    identity = make_identity(organization, *facts)
     return EventReport(
-        identity=_identity(organization, *facts, position) if position else identity,
+        identity=make_identity(organization, *facts, position) if position else identity,
         former_identity=identity if position else None,
         type=type_,
         at=at,
         address=address,
         email_ref=email_ref,
-        sg_event_id=_text(item, "sg_event_id"),
-        sg_message_id=message,
-        category=_categories(item.get("category")),
+        provider_event_id=read_text(item, "sg_event_id"),
+        message_id=message,
+        category=read_texts(item.get("category")),
         url=url,
         link_position=position,
         user_agent=agent,
-        ip=_text(item, "ip"),
-        bounce_type=_text(item, "type"),
+        ip=read_text(item, "ip"),
+        bounce_type=read_text(item, "type"),
         group=group,
         machine=item.get("sg_machine_open") is True,
     )
-
-
-def _identity(organization: bytes, *parts: Any) -> bytes:
-    """Return the natural key. A redelivery may have a new `sg_event_id`, but no other new fact.
-
-    The last part is a group (digits only) or a link position (with a slash). So these two never
-    collide.
-    """
-    texts = ["" if part is None else str(part) for part in parts]
-    told = "".join([f"{len(text)}:{text}" for text in texts]).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(organization + told, digest_size=EVENT_KEY_BYTES).digest()
-
-
-def _text(item: Mapping[str, Any], name: str) -> str | None:
-    value = item.get(name)
-    return _clean(value) if isinstance(value, str) and value else None
-
-
-def _clean(text: str) -> str:
-    """Cut the text, and replace characters that UTF-8 cannot encode."""
-    text = text[:MAX_TEXT_LENGTH]
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _link_position(value: Any) -> str | None:
@@ -194,7 +143,7 @@ def _link_position(value: Any) -> str | None:
 def _offset(value: Any) -> str:
     """Return the same text for 0, 0.0 and "0", because an invalid body is parsed with floats."""
     if isinstance(value, str):
-        return _clean(value[:MAX_OFFSET_LENGTH])
+        return clean_text(value[:MAX_OFFSET_LENGTH])
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**63:
         return ""
     return str(int(value)) if value == int(value) else str(value)
@@ -208,20 +157,31 @@ def _group(value: Any) -> str | None:
     return str(value) if is_number and 0 <= value < 2**63 else None
 
 
-def _categories(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(_clean(text) for text in values[:MAX_CATEGORIES] if isinstance(text, str))
-
-
-def _time(value: Any) -> datetime:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:20])
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unusable("no timestamp")
-    try:
-        time = datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise Unusable("a timestamp out of range") from None
-    if not EARLIEST_EVENT_TIME <= time < LATEST_EVENT_TIME:
-        raise Unusable("a timestamp out of range")
-    return truncate_to_milliseconds(time)
+PROVIDER = Provider(
+    name="sendgrid",
+    label="SendGrid",
+    tag="SendGridWebhook",
+    sends="SendGrid events",
+    kind="emails",
+    headers={
+        SIGNATURE_HEADER: "ECDSA over the timestamp and the raw body, as base64 DER.",
+        TIMESTAMP_HEADER: "Time of the signature; part of the signed text.",
+    },
+    scheme=AuthenticityScheme("public_key", load_public_key, is_authentic, is_secret=False),
+    example=[
+        {
+            "email": "bob@example.edu",
+            "timestamp": 1_775_120_400,
+            "event": "click",
+            "url": "https://giving.example.edu/spring",
+            "sg_event_id": "ZGVmYXVsdA",
+            "sg_message_id": "14c5d75ce93.dfd.64b469",
+            "email_id": EXAMPLE_EMAIL_ID,
+        }
+    ],
+    setup=(
+        "In SendGrid, open Settings, Mail Settings, Event Webhook. Enter the URL, select all "
+        "actions, and enable signature verification. Copy the verification key to this page."
+    ),
+    read_events=read_events,
+)

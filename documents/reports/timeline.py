@@ -19,7 +19,7 @@ from documents.email import Email
 from documents.event import Event
 from documents.mailing import Mailing
 from documents.match import Match, has_all_matches
-from documents.providers.sendgrid import EVENT_KEY_BYTES
+from documents.providers.report import EVENT_KEY_BYTES
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow

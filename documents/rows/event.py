@@ -31,13 +31,16 @@ class EventRow(TypedDict):
     tied_by: NotRequired[str]
     clicker_id: NotRequired[ObjectId]
     address: NotRequired[str]
-    sg_message_id: NotRequired[str]
+    message_id: NotRequired[str]
     category: NotRequired[list[str]]
+    names_email: NotRequired[bool]
     unmatched: NotRequired[str]
     mailing_id: NotRequired[ObjectId]
     fundraiser_id: NotRequired[ObjectId]
     due: NotRequired[datetime]
+    # former names; see tracking/former_rows.py
     sg_event_id: NotRequired[str]
+    sg_message_id: NotRequired[str]
 
 
 class LinkRow(TypedDict):

@@ -21,6 +21,8 @@ from pymongo.database import Database
 from documents.errors import Unusable
 from documents.event import NO_LINK_POSITION, make_report_key
 from documents.providers import sendgrid
+from documents.providers.provider import parse_items
+from documents.providers.report import EventReport
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.rows.webhook_delivery import WebhookDeliveryRow
@@ -42,10 +44,10 @@ _ended = ProcessCache[str, datetime](MIGRATION_END_CACHE_SECONDS, most=16)
 
 
 def find_former_clicks(
-    tx: Tx, organization_id: ObjectId, reports: Iterable[sendgrid.EventReport]
+    tx: Tx, organization_id: ObjectId, reports: Iterable[EventReport]
 ) -> dict[bytes, EventRow]:
     """Return the clicks that are stored under a former identity, by their current identity."""
-    claims: defaultdict[bytes, list[sendgrid.EventReport]] = defaultdict(list)
+    claims: defaultdict[bytes, list[EventReport]] = defaultdict(list)
     until = _end_of_former(tx.database)
     for report in reports:
         if report.former_identity and report.at < until:
@@ -88,15 +90,15 @@ def _end_of_former(database: Database[Any]) -> datetime:
 
 
 def _is_same(
-    organization_id: ObjectId, row: EventRow, position: str | None, report: sendgrid.EventReport
+    organization_id: ObjectId, row: EventRow, position: str | None, report: EventReport
 ) -> bool:
     """Return whether both are the same click.
 
     An unknown position counts as the same click, because an undercount is better than a
     double count.
     """
-    if report.sg_event_id:
-        key = make_report_key(organization_id, report.sg_event_id)
+    if report.provider_event_id:
+        key = make_report_key(organization_id, report.provider_event_id)
         if key == read_report_key(organization_id, row):
             return True
     return position is None or position == report.link_position
@@ -124,7 +126,7 @@ def _positions(tx: Tx, organization_id: ObjectId, rows: Sequence[EventRow]) -> d
 
 def _items(body: bytes) -> list[Any]:
     try:
-        return sendgrid.parse_post(body)
+        return parse_items(body)
     except Unusable:
         return []
 

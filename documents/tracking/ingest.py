@@ -19,8 +19,8 @@ from documents.concurrency import mutex, retries
 from documents.concurrency.batches import GROUP_ISOLATION_SECONDS
 from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
-from documents.providers import sendgrid
-from documents.providers.sendgrid import SENDGRID_PROVIDER
+from documents.providers.registry import EMAIL_PROVIDERS
+from documents.providers.report import EVENT_TYPES
 from documents.rows.event import EventRow
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage.marks import DUE_FILTER, find_due_groups
@@ -34,6 +34,8 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 log = logging.getLogger(__name__)
+
+EMAIL_FILTER = {"$in": EMAIL_PROVIDERS}
 
 _flights = SingleFlight()
 
@@ -53,7 +55,7 @@ def tally_organization(
 
 def tally_deliveries(ids: list[ObjectId], rule: MachineClickRule) -> int:
     """Count deliveries, together with all other due deliveries of their organizations."""
-    due = find_due_groups("deliveries", ids, "organization_id", provider=SENDGRID_PROVIDER)
+    due = find_due_groups("deliveries", ids, "organization_id", provider=EMAIL_FILTER)
     return sum(tally_organization(organization_id, rule, None) for organization_id in due)
 
 
@@ -69,7 +71,7 @@ class _Run:
     ) -> None:
         self.group: dict[str, Any] = {
             "organization_id": organization_id,
-            "provider": SENDGRID_PROVIDER,
+            "provider": EMAIL_FILTER,
         }
         self.rule = rule
         # A worker that holds the first turn does the same work, so no other worker waits for it.
@@ -144,7 +146,7 @@ def _known(type_: str) -> str:
 
     Otherwise, each new type from a provider would add a permanent series.
     """
-    return type_ if type_ in sendgrid.SENDGRID_EVENT_TYPES else "other"
+    return type_ if type_ in EVENT_TYPES else "other"
 
 
 def retry_unmatched_events(

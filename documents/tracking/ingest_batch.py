@@ -15,7 +15,7 @@ from documents.event import (
     to_event_row,
 )
 from documents.message import make_message_key, store_new_messages
-from documents.providers import sendgrid
+from documents.providers.report import EventReport
 from documents.rows.collections import T, collection
 from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
@@ -128,8 +128,8 @@ class TallyBatch:
                 counts["repeated_events"] += 1
                 self._repeated.append((known, named, delivery_id, item))
             else:
-                if has_former and report.sg_event_id:
-                    event["sg_event_id"] = report.sg_event_id
+                if has_former and report.provider_event_id:
+                    event["sg_event_id"] = report.provider_event_id
                 new.append((event, named))
             claimed.update(keys)
         self._tie(new, emails)
@@ -154,7 +154,7 @@ class TallyBatch:
         """Return the reported events that are stored already, by each of their keys."""
         reports = [reported.report for reported in self.inbox.reports]
         rows = self._find(EventRow, [report.identity for report in reports], FORMER_CLICK_FIELDS)
-        ids = {report.sg_event_id for report in reports if report.sg_event_id}
+        ids = {report.provider_event_id for report in reports if report.provider_event_id}
         keys = [make_report_key(self.organization_id, id_) for id_ in ids]
         rows += self._find(EventRow, {"report_key": {"$in": keys}}, FORMER_CLICK_FIELDS)
         if may_have_former_rows(self.tx.database):
@@ -178,7 +178,9 @@ class TallyBatch:
             self.tx, self.organization_id, {event.get("address", "") for event in learned.values()}
         )
         messages = {key: event["email_id"] for key, event in learned.items()}
-        return unmatched.match_unmatched_events(self.tx, self.organization_id, stored, messages)
+        tied = unmatched.match_unmatched_events(self.tx, self.organization_id, stored, messages)
+        unmatched.check_bounces_later(self.tx, stored)
+        return tied
 
     def _find(self, row: type[T], query: Any, fields: dict[str, int] | None = None) -> list[T]:
         """Return rows of the organization, by a query or by their IDs."""
@@ -194,7 +196,7 @@ def _email_of(event: EventRow | None) -> ObjectId | None:
     return event.get("email_id") if event else None
 
 
-def _list_keys(report: sendgrid.EventReport, event: EventRow) -> tuple[EventKey, ...]:
+def _list_keys(report: EventReport, event: EventRow) -> tuple[EventKey, ...]:
     """Return the keys of an event as bytes, whose hash is fast. Either key identifies it."""
     key = event.get("report_key")
     return (report.identity, key.binary) if key else (report.identity,)

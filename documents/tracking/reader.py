@@ -16,7 +16,9 @@ from mongoengine import get_db
 
 from documents.errors import Unusable
 from documents.giving_links.references import resolve_reference
-from documents.providers import sendgrid
+from documents.providers.provider import parse_items
+from documents.providers.registry import PROVIDERS
+from documents.providers.report import ERASED_ITEM, EventReport
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.storage import shutdown
 from matchback.engine import Tx
@@ -27,7 +29,9 @@ DELIVERIES_PER_BATCH = 100
 EVENTS_PER_BATCH = 1000
 ITEMS_PER_BATCH = 100_000  # read to fill a batch; takes 0.1 seconds if no item is valid
 MAX_REJECTED_ITEMS = 100  # stored with their reasons, for each delivery
-DUE_DELIVERY_FIELDS = ("organization_id", "due", "items", "next_item", "bad_event", "trouble")
+DUE_DELIVERY_FIELDS = (
+    *("organization_id", "provider", "due", "items", "next_item", "bad_event", "trouble"),
+)
 
 # Items of a POST, by its ID and due time.
 ItemsByPost = dict[tuple[ObjectId, datetime], list[Any]]
@@ -43,6 +47,7 @@ class DeliveryPart(NamedTuple):
     """
 
     organization_id: ObjectId
+    provider: str
     id: ObjectId
     due: datetime
     first: int
@@ -52,7 +57,7 @@ class DeliveryPart(NamedTuple):
 class DeliveredReport(NamedTuple):
     """One event of a delivery, and the email that it names by an ID or a token."""
 
-    report: sendgrid.EventReport
+    report: EventReport
     named: ObjectId | None
     delivery_id: ObjectId
     item: int
@@ -97,7 +102,8 @@ def choose_parts(deliveries: Sequence[WebhookDeliveryRow], most: int) -> list[De
         waiting = max(1, row["items"] - first)
         if parts and (waiting > left or not left):
             break
-        parts.append(DeliveryPart(row["organization_id"], row["_id"], row["due"], first, left))
+        of = row["organization_id"], row["provider"]
+        parts.append(DeliveryPart(*of, row["_id"], row["due"], first, left))
         left -= min(left, waiting)
     return parts
 
@@ -168,16 +174,24 @@ def _read(
     bodies = {row["_id"]: row["body"] for row in found}
     readings = {}
     for part in parts:
-        items = known.get((part.id, part.due)) or _parse(bodies[part.id])
+        items = known.get((part.id, part.due)) or _parse(part.provider, bodies[part.id])
         readings[part] = reading = _read_part(part, items)
         if items and reading.next_item is not None:
             unfinished[part.id, part.due] = items
     return readings
 
 
-def _parse(body: bytes) -> list[Any] | None:
+def _parse(provider: str, body: bytes) -> list[Any] | None:
     try:
-        return sendgrid.parse_post(body)
+        return parse_items(body)
+    except Unusable:
+        return _parse_raw(provider, body)
+
+
+def _parse_raw(provider: str, body: bytes) -> list[Any] | None:
+    """Return the items of a body that an earlier version could not unwrap."""
+    try:
+        return parse_items(PROVIDERS[provider].unwrap(body))
     except Unusable:
         return None
 
@@ -189,16 +203,16 @@ def _read_part(part: DeliveryPart, items: list[Any] | None) -> PartReading:
     """
     reading = PartReading()
     if items is None:
-        reading.refuse(0, "the body is not a JSON array")
+        reading.refuse(0, "the body is neither a JSON array nor a JSON object")
         return reading
     index = part.first
     end = min(len(items), part.first + ITEMS_PER_BATCH)
     while index < end and len(reading.reports) < part.most:
-        event = _read_item(part, index, items[index], reading)
-        if event is not None:
+        events = _read_item(part, index, items[index], reading)
+        if events:
             if part.most == 1 and index > part.first:
-                break  # a batch of one begins with its event, so that `skip_event` finds it
-            reading.reports.append(event)
+                break  # a batch of one begins with its item, so that `skip_event` finds it
+            reading.reports += events
         index += 1
     reading.next_item = index if index < len(items) else None
     return reading
@@ -206,13 +220,17 @@ def _read_part(part: DeliveryPart, items: list[Any] | None) -> PartReading:
 
 def _read_item(
     part: DeliveryPart, index: int, item: Any, reading: PartReading
-) -> DeliveredReport | None:
-    if item == sendgrid.ERASED_ITEM:
-        return None
+) -> list[DeliveredReport]:
+    if item == ERASED_ITEM:
+        return []
     try:
-        report = sendgrid.read_event_report(part.organization_id.binary, item)
+        reports = PROVIDERS[part.provider].read_events(part.organization_id.binary, item)
     except Unusable as error:
         reading.refuse(index, str(error))
-        return None
+        return []
+    return [_name_email(part, index, report) for report in reports]
+
+
+def _name_email(part: DeliveryPart, index: int, report: EventReport) -> DeliveredReport:
     reference = resolve_reference(part.organization_id, report.email_ref)
     return DeliveredReport(report, reference[0] if reference else None, part.id, index)

@@ -5,10 +5,11 @@ Tests know the IDs in the examples, and replace them with IDs of real records.
 
 from typing import Any
 
-EXAMPLE_FUNDRAISER_ID = "674200000000000000000001"
+from documents.providers.provider import EXAMPLE_EMAIL_ID, EXAMPLE_FUNDRAISER_ID
+from documents.providers.registry import PROVIDERS
+
 EXAMPLE_MAILING_ID = "674200000000000000000002"
 EXAMPLE_USER_ID = "674200000000000000000003"
-EXAMPLE_EMAIL_ID = "674200000000000000000004"
 EXAMPLE_PERSON = {"name": "Bob Baker", "email": "bob@example.edu"}
 EXAMPLE_GOAL = {"amount": 5_000_000, "currency": "USD"}
 
@@ -59,6 +60,12 @@ EXAMPLE_BODIES: dict[str, Any] = {
         "expires_at": "2030-01-01T00:00:00Z",
     },
 }
+# Examples by path, for keys that are no usual secrets.
+EXAMPLE_KEY_BODIES = {
+    f"/v1/webhook-keys/{name}": {"secret": provider.scheme.example}
+    for name, provider in PROVIDERS.items()
+    if provider.scheme.example
+}
 # Examples by path, for bodies that the responder reads itself.
 EXAMPLE_RAW_BODIES: dict[str, Any] = {
     "/v1/emails/import": (
@@ -67,48 +74,8 @@ EXAMPLE_RAW_BODIES: dict[str, Any] = {
         f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", "user_id": "{EXAMPLE_USER_ID}", '
         '"sent_at": null}\n'
     ),
-    "/v1/webhooks/sendgrid/{organization_id}": [
-        {
-            "email": "bob@example.edu",
-            "timestamp": 1_775_120_400,
-            "event": "click",
-            "url": "https://giving.example.edu/spring",
-            "sg_event_id": "ZGVmYXVsdA",
-            "sg_message_id": "14c5d75ce93.dfd.64b469",
-            "email_id": EXAMPLE_EMAIL_ID,
-        }
-    ],
-    "/v1/webhooks/stripe/{organization_id}": {
-        "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
-        "object": "event",
-        "type": "payment_intent.succeeded",
-        "api_version": "2026-10-28.endive",
-        "livemode": True,
-        "created": 1_775_120_400,
-        "data": {
-            "object": {
-                "id": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
-                "object": "payment_intent",
-                "amount": 2500,
-                "amount_received": 2500,
-                "currency": "usd",
-                "status": "succeeded",
-                "created": 1_775_120_400,
-                "receipt_email": "bob@example.edu",
-                "metadata": {"fundraiser_id": EXAMPLE_FUNDRAISER_ID, "email_id": EXAMPLE_EMAIL_ID},
-            }
-        },
-    },
-    "/v1/webhooks/payments/{organization_id}": {
-        "type": "donation.updated",
-        "timestamp": "2026-04-02T09:00:00Z",
-        "data": {
-            "external_id": "gift-1043",
-            "fundraiser_id": EXAMPLE_FUNDRAISER_ID,
-            "amount": 2500,
-            "currency": "USD",
-            "status": "succeeded",
-            "donor": EXAMPLE_PERSON,
-        },
+    **{
+        f"/v1/webhooks/{name}/{{organization_id}}": provider.example
+        for name, provider in PROVIDERS.items()
     },
 }

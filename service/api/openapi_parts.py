@@ -3,8 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from documents.providers.sendgrid import SIGNATURE_HEADER
-from documents.providers.signatures import STRIPE_HEADER
+from documents.providers.registry import PROVIDERS
 from service.api import problems
 
 SCHEMA_REF_TEMPLATE = "#/components/schemas/{model}"
@@ -29,26 +28,16 @@ SECURITY_SCHEMES: dict[str, dict[str, Any]] = {
         "(includes all). Create the first key with `matchback org create` and others with POST "
         "/v1/api-keys. Do not send keys in URLs.",
     },
-    "sendgrid": {
-        "type": "apiKey",
-        "in": "header",
-        "name": SIGNATURE_HEADER,
-        "description": "SendGrid's signature over the raw body. Set the public key with PUT "
-        "/v1/webhook-keys/sendgrid.",
-    },
-    "stripe": {
-        "type": "apiKey",
-        "in": "header",
-        "name": STRIPE_HEADER,
-        "description": "Stripe's signature over the raw body. Set the secret with PUT "
-        "/v1/webhook-keys/stripe.",
-    },
-    "payments": {
-        "type": "apiKey",
-        "in": "header",
-        "name": "Webhook-Signature",
-        "description": "A Standard Webhooks signature over the raw body. Set the secret with PUT "
-        "/v1/webhook-keys/payments.",
+    **{
+        name: {
+            "type": "apiKey",
+            "in": "header",
+            "name": next(iter(provider.headers)),
+            "description": f"{provider.label} proves each request. Set its key with PUT "
+            f"/v1/webhook-keys/{name}.",
+        }
+        for name, provider in PROVIDERS.items()
+        if provider.headers
     },
 }
 IDEMPOTENCY_KEY_PARAMETER = {

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import falcon
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from documents.providers.registry import PROVIDERS
 from service.dashboard.presentation import filters, wording
 from service.dashboard.presentation.formats import NONE, Formats, formats_of
 from service.dashboard.presentation.language import Language, accepted_language
@@ -82,6 +83,7 @@ def load_templates() -> Environment:
         "code": filters.code,
         "NONE": NONE,
         "wording": wording,
+        "providers": PROVIDERS,
     }
     return made
 

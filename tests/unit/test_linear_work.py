@@ -33,7 +33,8 @@ from documents.payments import ingest as payments
 from documents.payments import standard_webhooks
 from documents.payments.stripe import facts as stripe_events
 from documents.people import search_words
-from documents.providers import sendgrid, signatures
+from documents.providers import sendgrid, stripe
+from documents.providers.provider import WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage import pagination
 from documents.tracking.machine_agents import is_machine_agent
@@ -120,7 +121,7 @@ def verify(provider: str, header: str) -> Callable[[str], object]:
 
     def check(text: str) -> object:
         given = {**headers, header.upper(): text}
-        return PROVIDERS[provider].scheme.is_signed(keys[provider], given, b"{}")
+        return PROVIDERS[provider].scheme.is_authentic(keys[provider], WebhookRequest(given, b"{}"))
 
     return check
 
@@ -193,7 +194,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "read a payment": read_payment,
     "erase in a post": erase,
     "mailboxes in a text": lambda text: digests_in(ORGANIZATION, [text, text[::-1]]),
-    "Stripe's signature": verify("stripe", signatures.STRIPE_HEADER),
+    "Stripe's signature": verify("stripe", stripe.STRIPE_HEADER),
     "a standard signature": verify("payments", "Webhook-Signature"),
     "parse a body": lambda text: reading.parse_json(raw(text)),
     "parse a text": lambda text: reading.parse_json(json.dumps({"a": text}).encode()),

@@ -21,7 +21,7 @@ from config.settings import Settings
 from documents.migrations.indexes import update_indexes
 from documents.migrations.migration import Migration, run_migrations
 from documents.migrations.steps import MIGRATIONS
-from documents.providers.sendgrid import EVENT_KEY_BYTES
+from documents.providers.report import EVENT_KEY_BYTES
 from documents.recount import recount
 from documents.tracking.former_rows import FORMER_ID_INDEX
 from documents.values.time import now

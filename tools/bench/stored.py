@@ -14,7 +14,6 @@ from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.people.search_words import list_search_words
-from documents.providers.sendgrid import SENDGRID_PROVIDER
 from documents.storage.due_groups import count_due
 from documents.storage.record import build_record_row
 from documents.user import User
@@ -102,7 +101,7 @@ def store_deliveries(
         row = build_record_row(
             WebhookDelivery,
             organization_id=organization_id,
-            provider=SENDGRID_PROVIDER,
+            provider="sendgrid",
             body=body,
             items=events,
             due=due - timedelta(milliseconds=len(posts)),

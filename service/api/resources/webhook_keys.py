@@ -6,6 +6,7 @@ import falcon
 from pydantic import Field
 
 from documents.errors import NotFound
+from documents.providers.registry import PROVIDERS
 from documents.webhook_key import WebhookKey
 from service.api.fields import RequestModel, ResponseModel, Text, Time
 from service.api.operation import answer_model, operation
@@ -126,7 +127,7 @@ class StripeSecrets:
 
 
 class Secrets:
-    """/v1/webhook-keys/payments"""
+    """/v1/webhook-keys/{provider}, for the providers with one kind of secret"""
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -164,3 +165,10 @@ def _keys(req: falcon.Request, provider: str) -> WebhookKey:
     if keys is None:
         raise NotFound
     return keys
+
+
+KEY_RESOURCES: dict[str, object] = {
+    **{name: Secrets(name) for name in PROVIDERS},
+    "sendgrid": SendGridKeys(),
+    "stripe": StripeSecrets(),
+}

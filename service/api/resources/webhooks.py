@@ -1,11 +1,16 @@
 """Webhooks: one resource per provider of the registry.
 
-Requests need no API key, because the signature over the raw body identifies the organization.
+Requests need no API key, because the provider proves that they are authentic.
 """
+
+from urllib.parse import quote
 
 import falcon
 
-from documents.providers.registry import PROVIDERS, Provider
+from config.settings import get_settings
+from documents.errors import ProviderUnavailable
+from documents.providers.provider import Provider, WebhookRequest
+from documents.providers.registry import PROVIDERS
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
@@ -15,7 +20,7 @@ from service.api.parsing import read_bytes
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
-MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
 
@@ -33,9 +38,9 @@ def _resource(provider: Provider) -> object:
             f"Receive {provider.sends}",
             answers={202: Accepted},
             problems=WEBHOOK_PROBLEM_STATUSES,
-            raw=falcon.MEDIA_JSON,
+            raw=provider.media_type,
             signed_by=provider.name,
-            headers=dict(provider.signed_headers),
+            headers=dict(provider.headers),
         )
         def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
             _receive(req, resp, organization_id, provider.name)
@@ -47,19 +52,39 @@ def _resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = read_bytes(req, MAX_WEBHOOK_BYTES)
-    signer = WebhookKey.find_signer(organization_id, provider, req.headers, body)
+    known = PROVIDERS[provider]
+    body = read_bytes(req, known.max_body_bytes)
+    request = WebhookRequest(req.headers, body, _public_url(req))
+    try:
+        signer = WebhookKey.find_signer(organization_id, provider, request)
+        if signer and known.confirm:
+            known.confirm(body)
+    except ProviderUnavailable:
+        raise falcon.HTTPServiceUnavailable(
+            description=f"{known.label} cannot be reached to check the request. Send it again.",
+            retry_after=PROVIDER_RETRY_AFTER_SECONDS,
+        ) from None
+    if signer is None and (challenge := known.find_challenge(request)):
+        raise falcon.HTTPUnauthorized(
+            description="Send the credentials of the webhook key.", challenges=[challenge]
+        )
     if signer is None:
         count_anonymous_request(find_client_address(req))
         # A missing organization, or one without keys, must look like a bad signature.
         raise falcon.HTTPUnauthorized(
-            description="The signature is missing or invalid. Check the webhook key."
+            description="The request is not authentic. Check the webhook key."
         )
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key
         )
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _public_url(req: falcon.Request) -> str:
+    """Return the URL that the provider called. A proxy may change its scheme and its host."""
+    query = f"?{req.query_string}" if req.query_string else ""
+    return f"{get_settings().url}{quote(req.env['PATH_INFO'])}{query}"
 
 
 WEBHOOK_RESOURCES = {name: _resource(provider) for name, provider in PROVIDERS.items()}

@@ -11,6 +11,7 @@ from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
+from documents.providers.registry import PROVIDERS
 from documents.removal import remove_record
 from documents.storage.sealed import UnsealableSecret
 from documents.webhook_key import WebhookKey
@@ -27,13 +28,11 @@ from service.api.validation import validate_value
 from service.dashboard import cookies
 from service.dashboard.forms import Form, read_choice
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.presentation import wording
 from service.dashboard.presentation.language import marked
 from service.dashboard.presentation.locale_names import locale_names
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
 
-WEBHOOK_PROVIDER_NAMES = {"sendgrid": marked("SendGrid"), **wording.PROVIDER_LABELS}
 SETTINGS_MESSAGES = {
     "made": marked("This key exists already. If you lost it, revoke it and create another one."),
     "revoked": marked("Key revoked."),
@@ -70,10 +69,7 @@ class SettingsPage:
             url=get_settings().url,
             keys=list(keys),
             offered=_offer(req),
-            webhooks={
-                name: WebhookKey.of(organization_id, name) for name in WEBHOOK_PROVIDER_NAMES
-            },
-            providers=WEBHOOK_PROVIDER_NAMES,
+            webhooks={name: WebhookKey.of(organization_id, name) for name in PROVIDERS},
             policies=_policies(organization_id),
             touches=TOUCH_PREFERENCE,
             locales=locale_names(req.context.organization.locale),
@@ -109,7 +105,7 @@ class WebhookKeyForms:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         organization_id = req.context.organization_id
-        provider = read_choice(form, "provider", WEBHOOK_PROVIDER_NAMES)
+        provider = read_choice(form, "provider", PROVIDERS)
         if form.text("remove"):
             if keys := WebhookKey.of(organization_id, provider):
                 keys.delete()

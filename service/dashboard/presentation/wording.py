@@ -42,7 +42,6 @@ STATUS_LABELS = {
     "refunded": marked("Refunded"),
     "disputed": marked("Disputed"),
 }
-PROVIDER_LABELS = {"stripe": marked("Stripe"), "payments": marked("Payment processor")}
 EVENT_LABELS = {
     "processed": marked("Accepted by email provider"),
     "deferred": marked("Delayed by recipient's server"),
@@ -53,6 +52,7 @@ EVENT_LABELS = {
     "click": marked("Clicked"),
     "spamreport": marked("Reported as spam"),
     "unsubscribe": marked("Unsubscribed"),
+    "resubscribe": marked("Subscribed again"),
     "group_unsubscribe": marked("Unsubscribed from a group"),
     "group_resubscribe": marked("Resubscribed to a group"),
 }

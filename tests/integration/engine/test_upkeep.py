@@ -226,7 +226,7 @@ def test_a_replay_after_a_bug_fix_counts_rejected_events(
 ) -> None:
     email = alice.email(alice.fundraiser())
     with monkeypatch.context() as broken:
-        broken.setattr("documents.providers.sendgrid._time", refuse)
+        broken.setattr("documents.providers.sendgrid.read_unix_time", refuse)
         alice.deliver([make_event(email, "open", AT)])
         settle_all()
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
@@ -266,7 +266,7 @@ def test_messages_under_an_earlier_key_are_deleted_too(alice: University) -> Non
         event_row(
             organization_id=ObjectId(alice.id),
             address=told["email"],
-            sg_message_id=told["sg_message_id"],
+            message_id=told["sg_message_id"],
         )
     )
     get_db().messages.insert_one({"_id": earlier, "email_id": ObjectId(email)})

@@ -143,7 +143,7 @@ def test_secrets_need_an_admin_and_belong_to_one_organization(
 
 
 @pytest.mark.parametrize("provider", ["stripe", "payments"])
-@pytest.mark.parametrize("secret", ["", "short", "with space in it", "whsec_\x00abcdefgh", None, 5])
+@pytest.mark.parametrize("secret", ["", "short", "with-an-ö-in-it", "whsec_\x00abcdefgh", None, 5])
 def test_an_invalid_secret_is_rejected(alice: University, provider: str, secret: Any) -> None:
     answer = alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": secret})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/secret")

@@ -21,7 +21,8 @@ from documents.migrations.steps import MIGRATIONS
 from documents.payments.payment import make_payment_id
 from documents.privacy import erasure
 from documents.privacy import posts as erased_posts
-from documents.providers import sendgrid
+from documents.providers.provider import parse_items
+from documents.providers.report import ERASED_ITEM
 from jobs.sweep import sweep_due_records
 from service.cli import main
 from tests.rows import delivery_row
@@ -228,7 +229,7 @@ def test_a_deeply_nested_post_does_not_block_an_erasure(mock_database: None, dep
         left = without(f'[{deep}, {{"a": 1}}, {told}]')
         assert left is not None
         assert b"example" not in left.lower()
-        assert sendgrid.parse_post(left)[1:] == [{"a": 1}, sendgrid.ERASED_ITEM]
+        assert parse_items(left)[1:] == [{"a": 1}, ERASED_ITEM]
     assert without(f"[{deep}, 7]") is None
     nested = json.loads("[" * 600 + '"bob@example.edu"' + "]" * 600)
     assert "bob" not in json.dumps(erased_posts.redact_json(nested, lambda text: "bob" in text))

@@ -171,14 +171,14 @@ def test_a_bug_in_parsing_loses_no_post(
     sweep_due_records()
     with monkeypatch.context() as broken:
         bug = raising(ValueError("a bug"))
-        broken.setitem(PROVIDERS, "sendgrid", replace(PROVIDERS["sendgrid"], count=bug))
-        broken.setattr(sendgrid, "parse_post", bug)
+        broken.setitem(PROVIDERS, "sendgrid", replace(PROVIDERS["sendgrid"], unwrap=bug))
+        broken.setattr("documents.tracking.reader.parse_items", bug)
         assert (
             alice.deliver([make_event(email, "open", AT), make_event(email, "open", AT + 1)]).status
             == 202
         )
         sweep_due_records()
-    assert "cannot count the items" in caplog.text
+    assert "cannot read a webhook delivery" in caplog.text
     assert alice.get(f"/v1/emails/{email}")["opens"] == 0
     retry_now()
     sweep_due_records()
@@ -187,6 +187,6 @@ def test_a_bug_in_parsing_loses_no_post(
 
 def test_a_bug_in_parsing_does_not_erase_a_whole_post(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps([make_event(str(ObjectId()), "open", AT)]).encode()
-    monkeypatch.setattr(sendgrid, "parse_post", raising(ValueError("a bug")))
+    monkeypatch.setattr("documents.erased.items.parse_items", raising(ValueError("a bug")))
     with pytest.raises(ValueError, match="a bug"):
         erased_items.remove_items(body, [0])

@@ -8,7 +8,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.concurrency import drain
-from documents.providers import sendgrid
+from documents.providers.provider import parse_items
 from documents.storage.transaction import in_transaction
 from documents.tracking import ingest, reader
 from documents.tracking.ingest_batch import TallyBatch
@@ -33,13 +33,13 @@ def alice(real_client: testing.TestClient) -> University:
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the lengths of the parsed posts."""
     lengths: list[int] = []
-    parse = sendgrid.parse_post
+    parse = parse_items
 
     def counting(body: bytes) -> list[object]:
         lengths.append(len(body))
         return parse(body)
 
-    monkeypatch.setattr(sendgrid, "parse_post", counting)
+    monkeypatch.setattr(reader, "parse_items", counting)
     return lengths
 
 
@@ -79,7 +79,7 @@ def test_a_post_counted_event_by_event_is_parsed_a_few_times(
 
 
 def test_unreadable_items_take_no_place_in_a_batch() -> None:
-    part = DeliveryPart(ORGANIZATION, ObjectId(), now(), first=0, most=16)
+    part = DeliveryPart(ORGANIZATION, "sendgrid", ObjectId(), now(), first=0, most=16)
     reading = reader._read_part(part, [None] * 99_000 + [make_event("1", "open", AT)] * 20)
     assert (reading.next_item, len(reading.reports)) == (99_016, 16)
     assert (reading.refused_count, len(reading.refused)) == (99_000, reader.MAX_REJECTED_ITEMS)
@@ -87,9 +87,13 @@ def test_unreadable_items_take_no_place_in_a_batch() -> None:
 
 def test_a_batch_of_one_event_starts_at_that_event() -> None:
     items = [None, None, make_event("1", "open", AT), None]
-    first = reader._read_part(DeliveryPart(ORGANIZATION, ObjectId(), now(), 0, 1), items)
+    first = reader._read_part(
+        DeliveryPart(ORGANIZATION, "sendgrid", ObjectId(), now(), 0, 1), items
+    )
     assert (first.next_item, first.reports, first.refused_count) == (2, [], 2)
-    second = reader._read_part(DeliveryPart(ORGANIZATION, ObjectId(), now(), 2, 1), items)
+    second = reader._read_part(
+        DeliveryPart(ORGANIZATION, "sendgrid", ObjectId(), now(), 2, 1), items
+    )
     assert (second.next_item, len(second.reports)) == (3, 1)
 
 

@@ -38,12 +38,20 @@ def test_an_unsent_email_is_better_than_none() -> None:
     assert choose_email(EVENT, None, None, [only]) == (only["_id"], "address")
 
 
+def test_the_only_recent_email_comes_last() -> None:
+    only, mailed = ObjectId(), email(-1)
+    assert choose_email(EVENT, NAMED, None, [], only) == (NAMED, "email_id")
+    assert choose_email(EVENT, None, MESSAGE, [], only) == (MESSAGE, "message")
+    assert choose_email(EVENT, None, None, [mailed], only) == (mailed["_id"], "address")
+    assert choose_email(EVENT, None, None, [], only) == (only, "only_recent_email")
+
+
 def test_a_message_is_identified_with_its_address() -> None:
-    of = {"organization_id": ObjectId(), "sg_message_id": "m"}
+    of = {"organization_id": ObjectId(), "message_id": "m"}
     key = make_message_key(event_row(**of, address="Bob@x.edu "))
     assert key == make_message_key(event_row(**of, address="bob@x.edu"))
     assert key != make_message_key(event_row(**of, address="eve@x.edu"))
-    assert key != make_message_key(event_row(sg_message_id="m", address="bob@x.edu"))
+    assert key != make_message_key(event_row(message_id="m", address="bob@x.edu"))
     assert (
         make_message_key(event_row(organization_id=of["organization_id"], address="bob@x.edu"))
         is None

@@ -59,11 +59,24 @@ def test_a_click_keeps_what_its_label_needs() -> None:
 def test_an_unmatched_event_keeps_what_can_find_its_email() -> None:
     row = build_row("open") | {"unmatched": "bob@example.edu"}
     drop_unread_fields(row)
-    assert {name: row.get(name) for name in FINDING_FIELDS} == {
+    assert {name: row[name] for name in FINDING_FIELDS if name in row} == {  # type: ignore[literal-required]
         "address": "bob@example.edu",
-        "sg_message_id": "m",
+        "message_id": "m",
         "category": ["Appeal"],
     }
+
+
+@pytest.mark.parametrize(("reference", "names"), [("a" * 24, True), ("x", True), ("", None)])
+def test_an_unmatched_bounce_remembers_that_it_named_an_email(
+    reference: str, names: bool | None
+) -> None:
+    """Otherwise, the bounce of a deleted email could belong to another email."""
+    bounce = build_row("bounce", email_id=reference)
+    assert bounce.get("names_email") is names
+    assert "names_email" not in build_row("open", email_id=reference)
+    bounce["email_id"] = EMAIL
+    drop_unread_fields(bounce)
+    assert "names_email" not in bounce
 
 
 @pytest.mark.parametrize("id_", [None, ""])
