@@ -5,12 +5,13 @@ Alice sends a mailing. Bob reads it behind a gateway.
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.tracking import rules
+from documents.tracking import click_labels, rules
 from documents.tracking.click_signs import ONE_SECOND, find_shared
 from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons
 from tools.bench.machine_clicks import measure_accuracy, simulate_mailing
@@ -92,6 +93,13 @@ def test_repeated_clicks_on_a_link_are_no_cadence() -> None:
 
 def test_a_provider_that_knows_the_machine_is_believed() -> None:
     assert reasons(Click(NOON, "a", CHROME, reported=True)) == ["provider"]
+
+
+def test_a_providers_knowledge_survives_a_new_judgement() -> None:
+    arriving: Any = {"at": NOON, "type": "click", "machine": True}
+    assert click_labels._to_click(arriving).reported
+    assert click_labels._to_click(arriving | {"machine_reason": "provider"}).reported
+    assert not click_labels._to_click(arriving | {"machine_reason": "burst"}).reported
 
 
 def test_an_address_of_several_recipients_is_a_machines() -> None:
