@@ -16,6 +16,8 @@ from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 
+# Owner of the keys of shared accounts, which the operator sets. No organization has this ID.
+SHARED_ACCOUNTS_ID = ObjectId(bytes(12))
 MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
 INVISIBLE_CHARACTERS = "\u200b\u2060\ufeff"  # that copying from a page can add
@@ -134,6 +136,23 @@ class WebhookKey(Record):
         Raises:
             UnsealableSecret: a key is sealed with a missing master key.
         """
+        if str(organization_id) == str(SHARED_ACCOUNTS_ID):
+            return None  # else a POST to the URL of this ID would belong to an organization
+        return cls._find_signer(organization_id, provider, request)
+
+    @classmethod
+    def is_from_shared_account(cls, provider: str, request: WebhookRequest) -> bool:
+        """Return whether a key of the provider's shared account proves the request.
+
+        Raises:
+            UnsealableSecret: a key is sealed with a missing master key.
+        """
+        return cls._find_signer(SHARED_ACCOUNTS_ID, provider, request) is not None
+
+    @classmethod
+    def _find_signer(
+        cls, organization_id: ObjectId | str, provider: str, request: WebhookRequest
+    ) -> Signer | None:
         known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(request)):
             return signer

@@ -54,6 +54,12 @@ WEBHOOK_EVENTS = Counter(
     "is their provider",
     ["type", "fate"],
 )
+SHARED_ITEMS = Counter(
+    "matchback_shared_items",
+    "Number of items from shared provider accounts, by the result of their routing: `routed`, or "
+    "the reason why they belong to no organization",
+    ["provider", "fate"],
+)
 ENQUEUE_FAILURES = Counter(
     "matchback_enqueue_failures",
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
@@ -83,3 +89,9 @@ def count_webhook_events(by_type_and_fate: Mapping[tuple[str, str], int]) -> Non
     """Count a batch's events by type and result."""
     for (type_, fate), number in by_type_and_fate.items():
         WEBHOOK_EVENTS.labels(type_, fate).inc(number)
+
+
+def count_shared_items(by_provider_and_fate: Mapping[tuple[str, str], int]) -> None:
+    """Count the items of shared posts by provider and result."""
+    for (provider, fate), number in by_provider_and_fate.items():
+        SHARED_ITEMS.labels(provider, fate).inc(number)

@@ -89,7 +89,7 @@ def _operation(
     path: str, verb: str, declared: Operation, resource: object, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "operationId": _operation_id(path, verb, declared),
+        "operationId": declared.name or _operation_id(path, verb, declared),
         "summary": declared.summary,
         "tags": [type(resource).__name__],
         "parameters": _parameters(path, verb, declared, schemas),

@@ -1,4 +1,4 @@
-"""Webhooks: one resource per provider of the registry.
+"""Webhooks: one resource per provider of the registry, and one per shared account.
 
 Requests need no API key, because the provider proves that they are authentic.
 """
@@ -9,7 +9,8 @@ import falcon
 
 from config.settings import get_settings
 from documents.providers.provider import Provider, WebhookRequest
-from documents.providers.registry import PROVIDERS
+from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
+from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
@@ -48,23 +49,59 @@ def _resource(provider: Provider) -> object:
     return Webhook()
 
 
+def _shared_resource(provider: Provider) -> object:
+    """Return the resource at /v1/webhooks/{provider}, for an account of many organizations."""
+
+    class SharedWebhook:
+        @operation(
+            f"Receive {provider.sends} of many organizations",
+            name=f"create_shared_webhook_{provider.name}",
+            answers={202: Accepted},
+            problems=WEBHOOK_PROBLEM_STATUSES,
+            raw=provider.media_type,
+            signed_by=provider.name,
+            headers=dict(provider.headers),
+        )
+        def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+            _receive_shared(req, resp, provider.name)
+
+    SharedWebhook.__name__ = provider.tag
+    return SharedWebhook()
+
+
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = read_bytes(req, MAX_WEBHOOK_BYTES)
-    request = WebhookRequest(req.headers, body, _public_url(req))
+    request = _read_request(req)
     signer = WebhookKey.find_signer(organization_id, provider, request)
     if signer is None:
-        count_anonymous_request(find_client_address(req))
-        # A missing organization, or one without keys, must look like a bad signature.
-        raise falcon.HTTPUnauthorized(
-            description="The request is not authentic. Check the webhook key."
-        )
+        raise _reject(req)
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
-            signer.organization_id, provider, body, by_test_key=signer.by_test_key
+            signer.organization_id, provider, request.body, by_test_key=signer.by_test_key
         )
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
+    request = _read_request(req)
+    if not WebhookKey.is_from_shared_account(provider, request):
+        raise _reject(req)
+    accepted = SharedPost.receive(provider, request.body)
+    answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _read_request(req: falcon.Request) -> WebhookRequest:
+    return WebhookRequest(req.headers, read_bytes(req, MAX_WEBHOOK_BYTES), _public_url(req))
+
+
+def _reject(req: falcon.Request) -> falcon.HTTPUnauthorized:
+    """Count a request that is not authentic, and return its error."""
+    count_anonymous_request(find_client_address(req))
+    # A missing organization, or one without keys, must look like a bad signature.
+    return falcon.HTTPUnauthorized(
+        description="The request is not authentic. Check the webhook key."
+    )
 
 
 def _public_url(req: falcon.Request) -> str:
@@ -74,3 +111,4 @@ def _public_url(req: falcon.Request) -> str:
 
 
 WEBHOOK_RESOURCES = {name: _resource(provider) for name, provider in PROVIDERS.items()}
+SHARED_WEBHOOK_RESOURCES = {name: _shared_resource(PROVIDERS[name]) for name in EMAIL_PROVIDERS}
