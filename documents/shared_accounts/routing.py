@@ -12,39 +12,29 @@ worker. The sweep starts the next run.
 
 import random
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
-from typing import Any
 
 from bson import ObjectId
-from pymongo import DeleteOne, UpdateOne
 
-from config.observability import metrics
 from documents.concurrency.batches import GROUP_ISOLATION_SECONDS, Batches
 from documents.concurrency.mutex import TURN_PAUSE_SECONDS, TurnTaken, take_turn
 from documents.concurrency.retries import exclude_postponed
 from documents.concurrency.single_flight import SingleFlight
-from documents.giving_links.link_token import refresh_link_keys
 from documents.rows.collections import collection
-from documents.rows.email import EmailRow
 from documents.rows.shared_post import SharedPostRow
-from documents.shared_accounts.plan import RoutingPlan, plan_routes
-from documents.shared_accounts.rules import UNKNOWN_EMAIL, choose_next_look, make_delivery_id
+from documents.shared_accounts.owners import make_plan
+from documents.shared_accounts.plan import RoutingPlan
+from documents.shared_accounts.writing import measure_routes, write_routes
 from documents.storage import shutdown
 from documents.storage.marks import DUE_FILTER, find_due_groups
-from documents.storage.record import build_record_row
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from documents.webhook_delivery import WebhookDelivery
-from matchback.engine import Tx, Update
+from matchback.engine import Tx
 
 POSTS_PER_BATCH = 100
 ITEMS_PER_BATCH = 10_000
 BYTES_PER_BATCH = 4 * 1024 * 1024
-IDS_PER_QUERY = 1000
 ROUTING_SECONDS = 1.0
 TURN_PATIENCE_SECONDS = 0.2  # longer than most transactions of another worker
 CHOSEN_POST_FIELDS = dict.fromkeys(("provider", "due", "items", "size", "version", "looks"), 1)
@@ -106,7 +96,7 @@ class _Run:
         posts = self._choose(tx)
         if posts:
             plans = self._make_plans(tx, posts)
-            deliveries = _write(tx, posts, plans)
+            deliveries = write_routes(tx, posts, plans)
             tx.on_commit(partial(self._finish, posts, plans, deliveries))
         return len(posts)
 
@@ -141,7 +131,7 @@ class _Run:
     ) -> None:
         for id_ in deliveries:
             self._wake(id_)
-        _measure(posts, plans)
+        measure_routes(posts, plans)
 
 
 def choose_posts(posts: Sequence[SharedPostRow]) -> list[SharedPostRow]:
@@ -154,85 +144,3 @@ def choose_posts(posts: Sequence[SharedPostRow]) -> list[SharedPostRow]:
             break
         chosen.append(post)
     return chosen
-
-
-def make_plan(tx: Tx, post: SharedPostRow) -> RoutingPlan:
-    """Return the plan of a post. A token may need a key that is newer than the cached keys."""
-
-    def find(ids: set[ObjectId]) -> Mapping[ObjectId, ObjectId]:
-        return find_organizations(tx, ids)
-
-    plan = plan_routes(post["provider"], bytes(post["body"]), find)
-    if UNKNOWN_EMAIL in plan.reasons and refresh_link_keys():
-        return plan_routes(post["provider"], bytes(post["body"]), find)
-    return plan
-
-
-def find_organizations(tx: Tx, email_ids: set[ObjectId]) -> dict[ObjectId, ObjectId]:
-    """Return the organization of each existing email, deleted or not."""
-    found: dict[ObjectId, ObjectId] = {}
-    left = iter(email_ids)
-    while ids := list(islice(left, IDS_PER_QUERY)):
-        rows = collection(tx.database, EmailRow).find(
-            {"_id": {"$in": ids}}, {"organization_id": 1}, session=tx.session
-        )
-        found |= {row["_id"]: row["organization_id"] for row in rows}
-    return found
-
-
-def _write(tx: Tx, posts: Sequence[SharedPostRow], plans: Sequence[RoutingPlan]) -> list[ObjectId]:
-    """Insert the deliveries, and remove what is routed from the posts. Return the deliveries."""
-    at = now()
-    rows = [row for post, plan in zip(posts, plans, strict=True) for row in _deliver(post, plan)]
-    if rows:
-        tx.database.deliveries.insert_many(rows, ordered=False, session=tx.session)
-    updates = [_settle_post(post, plan, at) for post, plan in zip(posts, plans, strict=True)]
-    tx.database.shared_posts.bulk_write(updates, ordered=False, session=tx.session)
-    return [row["_id"] for row in rows]
-
-
-def _deliver(post: SharedPostRow, plan: RoutingPlan) -> list[dict[str, Any]]:
-    """Return the deliveries of a post, one for each organization."""
-    return [
-        build_record_row(
-            WebhookDelivery,
-            _id=make_delivery_id(post["_id"], post["version"], organization_id),
-            organization_id=organization_id,
-            provider=post["provider"],
-            body=plan.encode(items),
-            items=len(items),
-            due=now(),
-        )
-        for organization_id, items in plan.routed.items()
-    ]
-
-
-def _settle_post(post: SharedPostRow, plan: RoutingPlan, at: datetime) -> DeleteOne | UpdateOne:
-    if not plan.unrouted:
-        return DeleteOne({"_id": post["_id"]})
-    body = plan.encode([one.item for one in plan.unrouted])
-    looks = post["looks"] + 1
-    left = {
-        "body": body,
-        "items": len(plan.unrouted),
-        "size": len(body),
-        "version": post["version"] + 1,
-        "looks": looks,
-        "reasons": dict(plan.reasons),
-    }
-    update = Update().unset("due", "trouble")
-    if next_look := choose_next_look(plan.reasons, looks, at):
-        left["look_again_at"] = next_look
-    return UpdateOne({"_id": post["_id"]}, update.set(left).operators)
-
-
-def _measure(posts: Sequence[SharedPostRow], plans: Sequence[RoutingPlan]) -> None:
-    """Update the metrics of a batch. A further look counts only what it has routed."""
-    fates: Counter[tuple[str, str]] = Counter()
-    for post, plan in zip(posts, plans, strict=True):
-        fates[post["provider"], "routed"] += sum(map(len, plan.routed.values()))
-        if not post["looks"]:
-            for reason, number in plan.reasons.items():
-                fates[post["provider"], reason] += number
-    metrics.count_shared_items(+fates)
-    metrics.observe_settle_times("shared_posts", [post["due"] for post in posts], now())

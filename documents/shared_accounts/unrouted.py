@@ -13,7 +13,7 @@ from mongoengine import get_db
 
 from documents.rows.collections import collection
 from documents.rows.shared_post import SharedPostRow
-from documents.shared_accounts.routing import make_plan
+from documents.shared_accounts.owners import make_plan
 from documents.shared_accounts.shared_post import LOOK_AGAIN_FILTER, UNROUTED_FILTER
 from documents.values.time import now
 from matchback.engine import Tx

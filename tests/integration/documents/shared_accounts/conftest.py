@@ -63,4 +63,5 @@ def deliver(api: Api, account_key: ec.EllipticCurvePrivateKey) -> Deliver:
 
 
 def count_deliveries(place: University) -> int:
-    return get_db().deliveries.count_documents({"organization_id": ObjectId(place.id)})
+    owner = {"organization_id": ObjectId(place.id)}
+    return int(get_db().deliveries.count_documents(owner))
