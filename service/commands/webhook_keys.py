@@ -68,16 +68,15 @@ def set_key(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connected
 def show_key(provider: str, *, shared: bool, organization_id: str | None, as_json: bool) -> None:
-    """Show the end of each valid key, newest first."""
+    """Show the valid keys, newest first: public keys, or the end of each secret."""
+    from documents.providers.registry import PROVIDERS
+
     keys = _find_keys(provider, shared, organization_id)
-    ends = [key.ends_with for key in keys.all_keys()]
+    is_secret = PROVIDERS[provider].scheme.is_secret
+    shown = [f"…{key.ends_with}" if is_secret else key.text for key in keys.all_keys()]
     set_at = keys.updated_at.isoformat(timespec="seconds")
-    text = "\n".join(f"…{end}" for end in ends)
-    print_values(
-        {"provider": provider, "ends_with": ends, "updated_at": set_at},
-        f"{text}\nLast change: {set_at}",
-        as_json,
-    )
+    values = {"provider": provider, "keys": shown, "updated_at": set_at}
+    print_values(values, "\n".join([*shown, f"Last change: {set_at}"]), as_json)
 
 
 @webhook_key.command("remove")
