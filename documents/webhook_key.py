@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import ListField, StringField
+from mongoengine import BooleanField, ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
 from documents.providers.provider import WebhookRequest
@@ -28,10 +28,12 @@ class Signer:
     """The organization that signed a POST.
 
     by_test_key: whether the key belongs to the provider's test mode.
+    tokens_only: whether the account's events may name emails by link tokens only.
     """
 
     organization_id: ObjectId
     by_test_key: bool
+    tokens_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class WebhookKey(Record):
     """An organization's verification keys of one provider, newest first. Secrets are sealed.
 
     test_keys: the stored `keys` that belong to the provider's test mode.
+    tokens_only: of a shared account: true if only link tokens name emails, and IDs do not.
     """
 
     provider = StringField(required=True)
     keys = ListField(StringField())
     test_keys = ListField(StringField())
+    tokens_only = BooleanField()
 
     meta = {
         "collection": "webhook_keys",
@@ -141,13 +145,13 @@ class WebhookKey(Record):
         return cls._find_signer(organization_id, provider, request)
 
     @classmethod
-    def is_from_shared_account(cls, provider: str, request: WebhookRequest) -> bool:
-        """Return whether a key of the provider's shared account proves the request.
+    def find_shared_signer(cls, provider: str, request: WebhookRequest) -> Signer | None:
+        """Return the provider's shared account if one of its keys proves the request, or None.
 
         Raises:
             UnsealableSecret: a key is sealed with a missing master key.
         """
-        return cls._find_signer(SHARED_ACCOUNTS_ID, provider, request) is not None
+        return cls._find_signer(SHARED_ACCOUNTS_ID, provider, request)
 
     @classmethod
     def _find_signer(
@@ -161,6 +165,14 @@ class WebhookKey(Record):
             return None
         _known.put((str(organization_id), provider), keys)
         return signer
+
+    def restrict_to_tokens(self, tokens_only: bool) -> Self:
+        """Set whether the shared account's events may name emails by link tokens only."""
+
+        def edit(kept: Self) -> None:
+            kept.tokens_only = tokens_only or None
+
+        return self.change(edit)
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
         saved = super().save(*args, **kwargs)
@@ -255,4 +267,5 @@ class WebhookKey(Record):
         signed = [key for key in self.all_keys() if is_authentic(key.text, request)]
         if not signed:
             return None
-        return Signer(ObjectId(self.organization_id), any(key.is_test for key in signed))
+        is_test = any(key.is_test for key in signed)
+        return Signer(ObjectId(self.organization_id), is_test, bool(self.tokens_only))

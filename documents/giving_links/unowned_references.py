@@ -15,16 +15,20 @@ from documents.giving_links.link_token import list_unproven_ids
 from documents.giving_links.references import parse_email_id, resolve_reference
 
 
-def list_candidate_ids(reference: str | None) -> list[ObjectId]:
-    """Return the IDs that the reference may name; none if it has neither an ID nor a token."""
+def list_candidate_ids(reference: str | None, *, tokens_only: bool = False) -> list[ObjectId]:
+    """Return the IDs that the reference may name; none if it has neither an ID nor a token.
+
+    Args:
+        tokens_only: leave out IDs that the text contains without encryption.
+    """
     if (id_ := parse_email_id(reference)) is not None:
-        return [id_]
+        return [] if tokens_only else [id_]
     text = (reference or "").strip()
     if not text:
         return []
     tokens = chain([text], find_token_candidates(text))
     found = [id_ for token in dict.fromkeys(tokens) for id_ in list_unproven_ids(token)]
-    return found + [ObjectId(id_) for id_ in find_email_ids(text)]
+    return found if tokens_only else [*found, *map(ObjectId, find_email_ids(text))]
 
 
 def find_owners(

@@ -67,7 +67,8 @@ def _redact_item(traces: Traces, post: SharedPostRow, item: Any) -> Any:
     except Unusable:
         return ERASED_ITEM
     may_be_routed = "look_again_at" in post and all(
-        list_candidate_ids(report.email_ref) for report in reports
+        list_candidate_ids(report.email_ref, tokens_only=post.get("tokens_only", False))
+        for report in reports
     )
     if not may_be_routed and _is_theirs(traces, reports):
         return ERASED_ITEM

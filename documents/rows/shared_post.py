@@ -16,6 +16,7 @@ class SharedPostRow(TypedDict):
     body: bytes
     items: int
     size: int
+    tokens_only: NotRequired[bool]
     version: int
     looks: int
     due: NotRequired[datetime]

@@ -22,10 +22,12 @@ def make_plan(tx: Tx, post: SharedPostRow) -> RoutingPlan:
     def find(ids: set[ObjectId]) -> Mapping[ObjectId, ObjectId]:
         return find_organizations(tx, ids)
 
-    plan = plan_routes(post["provider"], bytes(post["body"]), find)
-    if UNKNOWN_EMAIL in plan.reasons and refresh_link_keys():
-        return plan_routes(post["provider"], bytes(post["body"]), find)
-    return plan
+    def plan() -> RoutingPlan:
+        body, tokens_only = bytes(post["body"]), post.get("tokens_only", False)
+        return plan_routes(post["provider"], body, find, tokens_only=tokens_only)
+
+    found = plan()
+    return plan() if UNKNOWN_EMAIL in found.reasons and refresh_link_keys() else found
 
 
 def find_organizations(tx: Tx, email_ids: set[ObjectId]) -> dict[ObjectId, ObjectId]:

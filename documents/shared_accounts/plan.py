@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -73,13 +73,21 @@ class RoutingPlan:
         return self.body if is_whole else encode_body(items)
 
 
-def plan_routes(provider: str, body: bytes, find: FindOwners) -> RoutingPlan:
-    """Return the plan of a stored body. The number of queries grows with the body only."""
+def plan_routes(
+    provider: str, body: bytes, find: FindOwners, *, tokens_only: bool = False
+) -> RoutingPlan:
+    """Return the plan of a stored body. The number of queries grows with the body only.
+
+    Args:
+        tokens_only: whether only link tokens name emails, and IDs do not.
+    """
     items = parse_stored_body(provider, body)
     if items is None:
         return RoutingPlan(body, is_readable=False, unrouted=[UnroutedItem(None, INVALID)])
     read = [read_references(provider, item) for item in items]
-    emails = _find_named_emails({ref for one in read for ref in one.references}, find)
+    references = {reference for one in read for reference in one.references}
+    candidates = {one: list_candidate_ids(one, tokens_only=tokens_only) for one in references}
+    emails = _find_named_emails(candidates, find)
     plan = RoutingPlan(body)
     for one in read:
         _add(plan, one, emails)
@@ -102,9 +110,8 @@ def read_references(provider: str, item: Any) -> ReadItem:
 
 
 def _find_named_emails(
-    references: Iterable[str | None], find: FindOwners
+    candidates: Mapping[str | None, Sequence[ObjectId]], find: FindOwners
 ) -> dict[str | None, NamedEmail]:
-    candidates = {reference: list_candidate_ids(reference) for reference in references}
     owners = find({id_ for ids in candidates.values() for id_ in ids})
     return {
         reference: NamedEmail(bool(ids), frozenset(find_owners(reference, ids, owners)))

@@ -32,7 +32,7 @@ INVALID, FAILED, NO_REFERENCE, UNKNOWN_EMAIL, SEVERAL_ORGANIZATIONS = (
 UNROUTED_REASONS = {
     INVALID: "Matchback cannot read the item",
     FAILED: "reading the item failed because of a bug",
-    NO_REFERENCE: "an event of the item names no email",
+    NO_REFERENCE: "an event of the item names no email, or not by a token as the account requires",
     UNKNOWN_EMAIL: "an event of the item names an email that is not recorded",
     SEVERAL_ORGANIZATIONS: "the item names emails of several organizations",
 }

@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import (
     BinaryField,
+    BooleanField,
     DateTimeField,
     DictField,
     IntField,
@@ -31,6 +32,7 @@ class SharedPost(Document):
     """The JSON of an authentic POST; after routing, its unrouted items.
 
     size: length of the body in bytes.
+    tokens_only: true if only link tokens name emails, and IDs do not.
     version: number of changes of the body. It makes the IDs of deliveries unique; see rules.py.
     looks: number of times that routing has read the post.
     reasons: number of unrouted items by reason, after routing; see rules.py.
@@ -41,6 +43,7 @@ class SharedPost(Document):
     body = BinaryField(required=True)
     items = IntField(required=True)
     size = IntField(required=True)
+    tokens_only = BooleanField()
     version = IntField(default=0)
     looks = IntField(default=0)
     due = DateTimeField()
@@ -59,7 +62,7 @@ class SharedPost(Document):
     }
 
     @classmethod
-    def receive(cls, provider: str, body: bytes) -> int:
+    def receive(cls, provider: str, body: bytes, *, tokens_only: bool = False) -> int:
         """Store a POST with any body. Return the number of events that it reports."""
         body, items = unwrap_body(provider, body)
         row: SharedPostRow = {
@@ -72,6 +75,8 @@ class SharedPost(Document):
             "looks": 0,
             "due": now(),
         }
+        if tokens_only:
+            row["tokens_only"] = True
         cls._get_collection().insert_one(row)
         signals.post_save.send(cls, document=StoredRow(row["_id"]), created=True)
         return items

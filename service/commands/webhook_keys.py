@@ -47,10 +47,22 @@ def webhook_key() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File with the key.  [default: standard input]",
 )
+@click.option(
+    "--tokens-only/--ids-too",
+    default=None,
+    show_default=False,
+    help="With --shared: whether only link tokens may name emails.  [default: as before, or IDs "
+    "too]",
+)
 @connected
 @audited
 def set_key(
-    provider: str, *, shared: bool, organization_id: str | None, key_file: Path | None
+    provider: str,
+    *,
+    shared: bool,
+    organization_id: str | None,
+    key_file: Path | None,
+    tokens_only: bool | None,
 ) -> None:
     """Set the newest key. The key before it stays valid.
 
@@ -59,7 +71,11 @@ def set_key(
     from documents.webhook_key import WebhookKey
 
     owner = _find_owner(provider, shared, organization_id)
+    if tokens_only is not None and not shared:
+        raise click.UsageError("--tokens-only needs --shared.")
     keys = WebhookKey.put(owner, provider, _read_key(key_file))
+    if tokens_only is not None:
+        keys = keys.restrict_to_tokens(tokens_only)
     click.echo(f"Key set for {provider}. Valid keys: {len(keys.keys)}.")
 
 
@@ -75,8 +91,11 @@ def show_key(provider: str, *, shared: bool, organization_id: str | None, as_jso
     is_secret = PROVIDERS[provider].scheme.is_secret
     shown = [f"…{key.ends_with}" if is_secret else key.text for key in keys.all_keys()]
     set_at = keys.updated_at.isoformat(timespec="seconds")
-    values = {"provider": provider, "keys": shown, "updated_at": set_at}
-    print_values(values, "\n".join([*shown, f"Last change: {set_at}"]), as_json)
+    tokens_only = bool(keys.tokens_only)
+    values = {"provider": provider, "keys": shown, "updated_at": set_at, "tokens_only": tokens_only}
+    lines = [*shown, f"Last change: {set_at}"]
+    lines += ["Only link tokens name emails."] if tokens_only else []
+    print_values(values, "\n".join(lines), as_json)
 
 
 @webhook_key.command("remove")

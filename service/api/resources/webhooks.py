@@ -85,9 +85,10 @@ def _receive(
 
 def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
     request = _read_request(req)
-    if not WebhookKey.is_from_shared_account(provider, request):
+    signer = WebhookKey.find_shared_signer(provider, request)
+    if signer is None:
         raise _reject(req)
-    accepted = SharedPost.receive(provider, request.body)
+    accepted = SharedPost.receive(provider, request.body, tokens_only=signer.tokens_only)
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 

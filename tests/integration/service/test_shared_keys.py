@@ -15,6 +15,7 @@ from config import database
 from config.settings import get_settings
 from documents.access import audit as auditing
 from documents.reports.health import measure_service_health
+from documents.shared_accounts.unrouted import list_unrouted_items
 from documents.storage import sealed
 from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from service.cli import main
@@ -76,6 +77,30 @@ def test_a_key_is_set_shown_replaced_and_removed(alice: University, tmp_path: Pa
     assert post(alice, third) == 401
     result = run("webhook-key", "show", *SHARED)
     assert (result.exit_code, "No key is set" in result.stderr) == (1, True)
+
+
+def test_an_account_can_be_restricted_to_tokens(alice: University) -> None:
+    """A customer of the account can guess IDs of other emails, but cannot make their tokens."""
+    key = new_key()
+    run("webhook-key", "set", *SHARED, "--tokens-only", stdin=export_public_key(key))
+    assert "Only link tokens name emails." in run("webhook-key", "show", *SHARED).stdout
+    email = alice.email(alice.fundraiser())
+    token = alice.get(f"/v1/emails/{email}")["link_token"]
+    names = [email, f"email_id={email}", token]
+    events = [make_event(name, "open", AT + n) for n, name in enumerate(names)]
+    body = json.dumps(events).encode()
+    alice.api.call("POST", "/v1/webhooks/sendgrid", body=body, headers=sign_webhook(key, body))
+    settle_all()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+    assert [one.reason for one in list_unrouted_items()] == ["no_reference"] * 2
+    run("webhook-key", "set", *SHARED, stdin=export_public_key(new_key()))
+    assert json.loads(run("webhook-key", "show", *SHARED, "--json").stdout)["tokens_only"] is True
+    run("webhook-key", "set", *SHARED, "--ids-too", stdin=export_public_key(key))
+    again = json.dumps([make_event(email, "open", AT + 9)]).encode()
+    headers = sign_webhook(key, again)
+    alice.api.call("POST", "/v1/webhooks/sendgrid", body=again, headers=headers)
+    settle_all()
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
 def test_an_organizations_own_key_is_set_as_by_the_api(alice: University) -> None:

@@ -100,10 +100,10 @@ def test_a_post_that_cannot_be_routed_stops_no_other_and_becomes_a_failed_job(
         deliver([make_event(email, "open", AT + number)])
     bad = get_db().shared_posts.find()[2]["_id"]
 
-    def fail(provider: str, body: bytes, find: Any) -> Any:
+    def fail(provider: str, body: bytes, find: Any, **more: Any) -> Any:
         if str(AT + 2).encode() in body:
             raise ZeroDivisionError
-        return plan_routes(provider, body, find)
+        return plan_routes(provider, body, find, **more)
 
     monkeypatch.setattr(owners, "plan_routes", fail)
     settle_all()
