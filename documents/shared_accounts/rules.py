@@ -22,6 +22,7 @@ LOOK_AGAIN_INTERVALS = (
     timedelta(hours=24),
     timedelta(hours=72),
 )
+ROUTED = "routed"
 INVALID, FAILED, NO_REFERENCE, UNKNOWN_EMAIL, SEVERAL_ORGANIZATIONS = (
     "invalid",
     "failed",

@@ -9,13 +9,24 @@ from bson import ObjectId
 from pymongo import DeleteOne, UpdateOne
 
 from config.observability import metrics
+from documents.providers.registry import EMAIL_PROVIDERS
 from documents.rows.shared_post import SharedPostRow
 from documents.shared_accounts.plan import RoutingPlan
-from documents.shared_accounts.rules import choose_next_look, make_delivery_id
+from documents.shared_accounts.rules import (
+    ROUTED,
+    UNROUTED_REASONS,
+    choose_next_look,
+    make_delivery_id,
+)
 from documents.storage.record import build_record_row
 from documents.values.time import now
 from documents.webhook_delivery import WebhookDelivery
 from matchback.engine import Tx, Update
+
+# Initialize the series, because Prometheus cannot compute an increase from an absent one.
+for _provider in EMAIL_PROVIDERS:
+    for _fate in (ROUTED, *UNROUTED_REASONS):
+        metrics.SHARED_ITEMS.labels(_provider, _fate)
 
 
 def write_routes(
@@ -70,7 +81,7 @@ def measure_routes(posts: Sequence[SharedPostRow], plans: Sequence[RoutingPlan])
     """Update the metrics of a batch. A further look counts only what it has routed."""
     fates: Counter[tuple[str, str]] = Counter()
     for post, plan in zip(posts, plans, strict=True):
-        fates[post["provider"], "routed"] += sum(map(len, plan.routed.values()))
+        fates[post["provider"], ROUTED] += sum(map(len, plan.routed.values()))
         if not post["looks"]:
             for reason, number in plan.reasons.items():
                 fates[post["provider"], reason] += number
