@@ -79,6 +79,26 @@ def test_a_key_is_set_shown_replaced_and_removed(alice: University, tmp_path: Pa
     assert (result.exit_code, "No key is set" in result.stderr) == (1, True)
 
 
+def test_a_wrong_signature_is_401_and_stores_nothing(alice: University) -> None:
+    key = new_key()
+    run("webhook-key", "set", *SHARED, stdin=export_public_key(key))
+    right = sign_webhook(key, BODY)
+    wrong: list[tuple[bytes, dict[str, str]]] = [
+        (BODY, {}),
+        (BODY + b" ", right),
+        (BODY, sign_webhook(new_key(), BODY)),
+        *((BODY, {name: value}) for name, value in right.items()),
+        *((BODY, right | {name: "\u00e4"}) for name in right),
+    ]
+    for body, headers in wrong:
+        answer = alice.api.call("POST", "/v1/webhooks/sendgrid", body=body, headers=headers)
+        assert answer.status == 401, headers
+    assert alice.api.call("GET", "/v1/webhooks/sendgrid").status == 405
+    for provider in ("stripe", "payments", "unknown"):  # no provider of emails
+        assert alice.api.call("POST", f"/v1/webhooks/{provider}", body=b"{}").status == 404
+    assert get_db().shared_posts.find_one() is None
+
+
 def test_an_account_can_be_restricted_to_tokens(alice: University) -> None:
     """A customer of the account can guess IDs of other emails, but cannot make their tokens."""
     key = new_key()
