@@ -3,24 +3,27 @@
 Requests need no API key, because the provider proves that they are authentic.
 """
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote
 
 import falcon
 
 from config.settings import get_settings
+from documents.errors import ProviderUnavailable
 from documents.providers.provider import Provider, WebhookRequest
 from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
-from documents.webhook_key import WebhookKey
+from documents.webhook_key import Signer, WebhookKey
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
-MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
 
 
@@ -72,35 +75,53 @@ def _shared_resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    request = _read_request(req)
-    signer = WebhookKey.find_signer(organization_id, provider, request)
-    if signer is None:
-        raise _reject(req)
+    def find(request: WebhookRequest) -> Signer | None:
+        return WebhookKey.find_signer(organization_id, provider, request)
+
+    signer, body = _authenticate(req, PROVIDERS[provider], find)
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
-            signer.organization_id, provider, request.body, by_test_key=signer.by_test_key
+            signer.organization_id, provider, body, by_test_key=signer.by_test_key
         )
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 
 def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
-    request = _read_request(req)
-    signer = WebhookKey.find_shared_signer(provider, request)
-    if signer is None:
-        raise _reject(req)
-    accepted = SharedPost.receive(provider, request.body, tokens_only=signer.tokens_only)
+    find = partial(WebhookKey.find_shared_signer, provider)
+    signer, body = _authenticate(req, PROVIDERS[provider], find)
+    accepted = SharedPost.receive(provider, body, tokens_only=signer.tokens_only)
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 
-def _read_request(req: falcon.Request) -> WebhookRequest:
-    return WebhookRequest(req.headers, read_bytes(req, MAX_WEBHOOK_BYTES), _public_url(req))
+def _authenticate(
+    req: falcon.Request, known: Provider, find: Callable[[WebhookRequest], Signer | None]
+) -> tuple[Signer, bytes]:
+    """Return the signer of a request, and its body.
 
-
-def _reject(req: falcon.Request) -> falcon.HTTPUnauthorized:
-    """Count a request that is not authentic, and return its error."""
+    Raises:
+        falcon.HTTPUnauthorized: no key proves the request.
+        falcon.HTTPServiceUnavailable: a server of the provider cannot be reached now.
+    """
+    body = read_bytes(req, known.max_body_bytes)
+    request = WebhookRequest(req.headers, body, _public_url(req))
+    try:
+        signer = find(request)
+        if signer and known.confirm:
+            known.confirm(body)
+    except ProviderUnavailable:
+        raise falcon.HTTPServiceUnavailable(
+            description=f"{known.label} cannot be reached to check the request. Send it again.",
+            retry_after=PROVIDER_RETRY_AFTER_SECONDS,
+        ) from None
+    if signer is not None:
+        return signer, body
+    if challenge := known.find_challenge(request):
+        raise falcon.HTTPUnauthorized(
+            description="Send the credentials of the webhook key.", challenges=[challenge]
+        )
     count_anonymous_request(find_client_address(req))
     # A missing organization, or one without keys, must look like a bad signature.
-    return falcon.HTTPUnauthorized(
+    raise falcon.HTTPUnauthorized(
         description="The request is not authentic. Check the webhook key."
     )
 

@@ -7,16 +7,22 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
+from cryptography.hazmat.primitives.asymmetric import ec
 from mongoengine import get_db
 
+from config.settings import get_settings
+from documents.providers.provider import EXAMPLE_EMAIL_ID
+from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
 from documents.shared_accounts import routing, unrouted
 from documents.shared_accounts.rules import LOOK_AGAIN_INTERVALS
 from documents.values.time import now
+from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from jobs.sweep import sweep_due_records
 from jobs.tasks import wake_tally
 from tests.integration.documents.shared_accounts.conftest import Deliver, count_deliveries
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, make_event
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, make_event, sign_webhook
 from tools.testbed.settled import settle_all
+from tools.testbed.webhook_proofs import list_secrets, prove_request
 
 AT = 1_700_000_000
 
@@ -285,3 +291,35 @@ def test_bob_is_reported_to_both_and_each_counts_its_own(
     settle_all()
     assert (opens(alice, hers), opens(charlie, his)) == (0, 1)
     assert count_deliveries(alice) == 0
+
+
+@pytest.mark.parametrize("provider", EMAIL_PROVIDERS)
+def test_every_provider_can_serve_many_organizations(
+    provider: str, alice: University, charlie: University, account_key: ec.EllipticCurvePrivateKey
+) -> None:
+    """The documented example of the provider names Alice's email, then Charlie's, then none."""
+    keys = list_secrets()
+    if provider in keys:
+        WebhookKey.put(SHARED_ACCOUNTS_ID, provider, keys[provider])
+    emails = [place.email(place.fundraiser()) for place in (alice, charlie)]
+    settle_all()
+    example = PROVIDERS[provider].example
+    text = example if isinstance(example, str) else json.dumps(example)
+    url = f"{get_settings().url}/v1/webhooks/{provider}"
+    for id_ in (*emails, UNKNOWN_ID):
+        sent = text.replace(EXAMPLE_EMAIL_ID, id_).encode()
+        if provider in keys:
+            body, headers = prove_request(provider, sent, url)
+        else:
+            body, headers = sent, sign_webhook(account_key, sent)
+        media = {"Content-Type": PROVIDERS[provider].media_type}
+        path = f"/v1/webhooks/{provider}"
+        answer = alice.api.call("POST", path, body=body, headers={**media, **headers})
+        assert answer.status == 202, answer.content
+    settle_all()
+    for place, email in zip((alice, charlie), emails, strict=True):
+        of = {"organization_id": ObjectId(place.id)}
+        events = list(get_db().events.find(of))
+        assert events
+        assert {event.get("email_id") for event in events} == {ObjectId(email)}
+    assert {reason for reason, _ in list_counts()} == {"unknown_email"}
