@@ -65,8 +65,9 @@ _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
 class WebhookKey(Record):
     """An organization's verification keys of one provider, newest first. Secrets are sealed.
 
-    test_keys: the stored `keys` that belong to the provider's test mode.
-    tokens_only: of a shared account: true if only link tokens name emails, and IDs do not.
+    Attributes:
+        test_keys: the stored `keys` that belong to the provider's test mode.
+        tokens_only: true if only link tokens name emails of a shared account, and IDs do not.
     """
 
     provider = StringField(required=True)
@@ -141,7 +142,7 @@ class WebhookKey(Record):
             UnsealableSecret: a key is sealed with a missing master key.
         """
         if str(organization_id) == str(SHARED_ACCOUNTS_ID):
-            return None  # else a POST to the URL of this ID would belong to an organization
+            return None  # otherwise, a POST to the URL of this ID would belong to an organization
         return cls._find_signer(organization_id, provider, request)
 
     @classmethod

@@ -100,4 +100,12 @@ def encode_body(items: list[object]) -> bytes:
     try:
         return orjson.dumps(items)
     except TypeError:  # such as a lone surrogate, or too many nested levels
-        return encode_items(items)
+        return b"[%b]" % b",".join(map(_encode_item, items))
+
+
+def _encode_item(item: object) -> bytes:
+    """Return an item as JSON. Only an unusual item has escapes, which need more space."""
+    try:
+        return orjson.dumps(item)
+    except TypeError:
+        return encode_items([item])[1:-1]

@@ -31,12 +31,13 @@ UNROUTED_FILTER: dict[str, Any] = {"reasons": {"$type": "object"}}
 class SharedPost(Document):
     """The JSON of an authentic POST; after routing, its unrouted items.
 
-    size: length of the body in bytes.
-    tokens_only: true if only link tokens name emails, and IDs do not.
-    version: number of changes of the body. It makes the IDs of deliveries unique; see rules.py.
-    looks: number of times that routing has read the post.
-    reasons: number of unrouted items by reason, after routing; see rules.py.
-    look_again_at: time at which the post is due again, because an email may be recorded late.
+    Attributes:
+        size: length of the body in bytes.
+        tokens_only: true if only link tokens name emails, and IDs do not.
+        version: number of changes of the body, which makes the IDs of deliveries unique.
+        looks: number of times that routing has read the post.
+        reasons: number of unrouted items by reason, after routing.
+        look_again_at: time at which the post is due again, because an email may be recorded late.
     """
 
     provider = StringField(required=True)

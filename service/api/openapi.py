@@ -19,6 +19,7 @@ from service.api.openapi_parts import (
     SCHEMA_REF_TEMPLATE,
     SECURITY_SCHEMES,
     describe_problem,
+    describe_proof,
     describe_response,
 )
 from service.api.operation import NoQuery, Operation
@@ -101,7 +102,7 @@ def _operation(
     if declared.signed_by:
         if declared.headers:
             result["security"] = [{declared.signed_by: []}]
-        result["description"] = "Requires no API key, because the provider proves each request."
+        result["description"] = describe_proof(path)
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result

@@ -1,4 +1,4 @@
-"""A backlog of shared posts, or a bad one, delays nobody, and nobody's backlog delays routing."""
+"""A backlog of shared posts, or a bad one, delays no organization. No backlog delays routing."""
 
 import threading
 import time
