@@ -62,14 +62,14 @@ class WebhookDelivery(CountedRecord, Record):
         cls, organization_id: ObjectId, provider: str, body: bytes, *, by_test_key: bool = False
     ) -> int:
         """Store a POST with any body. Return the number of events that it reports."""
-        body, items = _unwrap(provider, body)
+        body, items = unwrap_body(provider, body)
         values = {"organization_id": organization_id, "provider": provider, "body": body}
         mode = {"by_test_key": True} if by_test_key else {}
         insert_source(cls, **values, **mode, items=items)
         return items
 
 
-def _unwrap(provider: str, body: bytes) -> tuple[bytes, int]:
+def unwrap_body(provider: str, body: bytes) -> tuple[bytes, int]:
     """Return the JSON of a POST and the number of its items, or an unreadable body and 1."""
     if PROVIDERS[provider].kind == "payments":
         return body, 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import ListField, StringField
+from mongoengine import BooleanField, ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
 from documents.providers.provider import WebhookRequest
@@ -16,6 +16,8 @@ from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 
+# Owner of the keys of shared accounts, which the operator sets. No organization has this ID.
+SHARED_ACCOUNTS_ID = ObjectId(bytes(12))
 MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
 INVISIBLE_CHARACTERS = "\u200b\u2060\ufeff"  # that copying from a page can add
@@ -26,10 +28,12 @@ class Signer:
     """The organization that signed a POST.
 
     by_test_key: whether the key belongs to the provider's test mode.
+    tokens_only: whether the account's events may name emails by link tokens only.
     """
 
     organization_id: ObjectId
     by_test_key: bool
+    tokens_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,15 @@ _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
 class WebhookKey(Record):
     """An organization's verification keys of one provider, newest first. Secrets are sealed.
 
-    test_keys: the stored `keys` that belong to the provider's test mode.
+    Attributes:
+        test_keys: the stored `keys` that belong to the provider's test mode.
+        tokens_only: true if only link tokens name emails of a shared account, and IDs do not.
     """
 
     provider = StringField(required=True)
     keys = ListField(StringField())
     test_keys = ListField(StringField())
+    tokens_only = BooleanField()
 
     meta = {
         "collection": "webhook_keys",
@@ -134,6 +141,23 @@ class WebhookKey(Record):
         Raises:
             UnsealableSecret: a key is sealed with a missing master key.
         """
+        if str(organization_id) == str(SHARED_ACCOUNTS_ID):
+            return None  # otherwise, a POST to the URL of this ID would belong to an organization
+        return cls._find_signer(organization_id, provider, request)
+
+    @classmethod
+    def find_shared_signer(cls, provider: str, request: WebhookRequest) -> Signer | None:
+        """Return the provider's shared account if one of its keys proves the request, or None.
+
+        Raises:
+            UnsealableSecret: a key is sealed with a missing master key.
+        """
+        return cls._find_signer(SHARED_ACCOUNTS_ID, provider, request)
+
+    @classmethod
+    def _find_signer(
+        cls, organization_id: ObjectId | str, provider: str, request: WebhookRequest
+    ) -> Signer | None:
         known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(request)):
             return signer
@@ -142,6 +166,14 @@ class WebhookKey(Record):
             return None
         _known.put((str(organization_id), provider), keys)
         return signer
+
+    def restrict_to_tokens(self, tokens_only: bool) -> Self:
+        """Set whether the shared account's events may name emails by link tokens only."""
+
+        def edit(kept: Self) -> None:
+            kept.tokens_only = tokens_only or None
+
+        return self.change(edit)
 
     def save(self, *args: Any, **kwargs: Any) -> Any:
         saved = super().save(*args, **kwargs)
@@ -236,4 +268,5 @@ class WebhookKey(Record):
         signed = [key for key in self.all_keys() if is_authentic(key.text, request)]
         if not signed:
             return None
-        return Signer(ObjectId(self.organization_id), any(key.is_test for key in signed))
+        is_test = any(key.is_test for key in signed)
+        return Signer(ObjectId(self.organization_id), is_test, bool(self.tokens_only))

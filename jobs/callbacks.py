@@ -10,30 +10,33 @@ from mongoengine import signals
 from documents.donation import Donation
 from documents.email import Email
 from documents.mailing import Mailing
+from documents.shared_accounts.shared_post import SharedPost
+from documents.storage.base import Document
 from documents.storage.export_outbox import export_noted
-from documents.storage.record import Record
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from jobs.tasks import (
     count_email,
     count_mailing,
     follow_user,
+    route_shared_post,
     tally_delivery,
     update_email_donation,
 )
 from jobs.wakeups import wakeup_buffer
 from jobs.warehouse.tasks import wake_exporter
 
-JOB_BY_DOCUMENT: dict[type[Record], Any] = {
+JOB_BY_DOCUMENT: dict[type[Document], Any] = {
     Donation: update_email_donation,
     Email: count_email,
     Mailing: count_mailing,
     WebhookDelivery: tally_delivery,
+    SharedPost: route_shared_post,
     User: follow_user,
 }
 
 
-def schedule_job(sender: type[Record], document: Record, **_: Any) -> None:
+def schedule_job(sender: type[Document], document: Document, **_: Any) -> None:
     """Wake a worker for the saved record. Never raise or wait, because the record is due anyway."""
     wakeup_buffer.put(JOB_BY_DOCUMENT[sender], str(document.id))
 

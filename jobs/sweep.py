@@ -7,11 +7,12 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
@@ -28,15 +29,16 @@ from documents.privacy import erasure
 from documents.rows.collections import collection
 from documents.rows.user import UserRow
 from documents.settling import settle as settling
+from documents.shared_accounts import routing, unrouted
 from documents.storage.due_groups import list_groups_by_age
 from documents.tracking import ingest, unmatched
 from documents.values.time import now
-from jobs.tasks import build_settling_policy
+from jobs.tasks import build_settling_policy, wake_tally
 
 log = logging.getLogger(__name__)
 
 SettleFunction = Callable[[], int]
-DueGroup = tuple[str, ObjectId | None]
+DueGroup = tuple[str, Hashable]
 
 
 def sweep_due_records(older_than: timedelta = timedelta(0)) -> int:
@@ -55,6 +57,9 @@ def iterate_due_groups(
         seconds: maximum time for a group to isolate bad records before the next group's turn.
     """
     before = now() - older_than
+    yield ("look at unrouted items", None), unrouted.make_due_again
+    for provider in _groups("shared_posts", before):  # first, because it makes deliveries due
+        yield ("route", provider), partial(routing.route_posts, provider, wake_tally, seconds)
     for id_ in _groups("deliveries", before):
         yield (
             ("tally", id_),
@@ -77,7 +82,7 @@ def iterate_due_groups(
     yield ("follow users", None), _follow_users
     for id_ in _groups("late_touches", now()):
         yield ("follow touches", id_), partial(_follow_touches, id_, seconds)
-    fundraisers: dict[ObjectId, None] = {}
+    fundraisers: dict[Any, None] = {}
     for source in settling.SETTLING_ORDER:
         fundraisers |= _groups(source, before)
     for id_ in fundraisers:
@@ -87,7 +92,7 @@ def iterate_due_groups(
         )
 
 
-def _groups(source: str, before: datetime) -> dict[ObjectId, None]:
+def _groups(source: str, before: datetime) -> dict[Any, None]:
     """Return the groups with due records. The group that has waited longest comes first."""
     return dict.fromkeys(list_groups_by_age(source, before, **exclude_postponed(now())))
 

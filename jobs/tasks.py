@@ -19,8 +19,10 @@ from documents.matching.policy import MatchPolicy
 from documents.payments import ingest as payments
 from documents.settling import settle as settling
 from documents.settling.policies import SettlingPolicy
+from documents.shared_accounts import routing
 from documents.tracking import ingest
 from documents.tracking.rules import MachineClickRule
+from jobs.wakeups import wakeup_buffer
 
 # The queue and its jobs, as `huey_consumer jobs.tasks.huey` runs them.
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "count_mailing",
     "follow_user",
     "huey",
+    "route_shared_post",
     "tally_delivery",
     "update_email_donation",
 ]
@@ -96,6 +99,18 @@ def tally_delivery(*delivery_ids: str) -> None:
     """Count the events of webhook deliveries, or create the gifts that they report."""
     ingest.tally_deliveries(_ids(delivery_ids), build_settling_policy().clicks)
     payments.ingest_payment_deliveries(_ids(delivery_ids), build_settling_policy())
+
+
+@huey.task()
+@left_to_sweep
+def route_shared_post(*post_ids: str) -> None:
+    """Move the items of shared posts into deliveries of their organizations."""
+    routing.route_named_posts(_ids(post_ids), wake_tally)
+
+
+def wake_tally(delivery_id: ObjectId) -> None:
+    """Wake a worker for a delivery that routing has made."""
+    wakeup_buffer.put(tally_delivery, str(delivery_id))
 
 
 @huey.task()

@@ -18,8 +18,10 @@ from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
 from service.commands.staff import staff
 from service.commands.status import status
+from service.commands.unrouted import unrouted
 from service.commands.upkeep import jobs, recount
 from service.commands.warehouse import warehouse
+from service.commands.webhook_keys import webhook_key
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -122,6 +124,7 @@ for command in (
     key,
     staff,
     master_key,
+    webhook_key,
     link_key,
     import_,
     rematch,
@@ -129,6 +132,7 @@ for command in (
     recount,
     replay,
     relabel,
+    unrouted,
     duplicates,
     erase,
     warehouse,

@@ -66,6 +66,10 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
         for provider, resource in webhooks.WEBHOOK_RESOURCES.items()
     ),
     *(
+        (f"/v1/webhooks/{provider}", resource, None)
+        for provider, resource in webhooks.SHARED_WEBHOOK_RESOURCES.items()
+    ),
+    *(
         (f"/v1/webhook-keys/{provider}", resource, None)
         for provider, resource in webhook_keys.KEY_RESOURCES.items()
     ),

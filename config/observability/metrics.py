@@ -59,6 +59,12 @@ MACHINE_CLICKS = Counter(
     "Number of arriving clicks that a machine made, by the sign that revealed it",
     ["reason"],
 )
+SHARED_ITEMS = Counter(
+    "matchback_shared_items",
+    "Number of items from shared provider accounts, by the result of their routing: `routed`, or "
+    "the reason why they belong to no organization",
+    ["provider", "fate"],
+)
 ENQUEUE_FAILURES = Counter(
     "matchback_enqueue_failures",
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
@@ -94,3 +100,9 @@ def count_machine_clicks(by_reason: Mapping[str, int]) -> None:
     """Count a batch's machine clicks by reason."""
     for reason, number in by_reason.items():
         MACHINE_CLICKS.labels(reason).inc(number)
+
+
+def count_shared_items(by_provider_and_fate: Mapping[tuple[str, str], int]) -> None:
+    """Count the items of shared posts by provider and result."""
+    for (provider, fate), number in by_provider_and_fate.items():
+        SHARED_ITEMS.labels(provider, fate).inc(number)

@@ -13,10 +13,14 @@ import base64
 import binascii
 import secrets
 from collections.abc import Iterable
+from typing import NamedTuple, Self
 
 from bson import Binary, ObjectId
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
 from mongoengine import BinaryField, DateTimeField, IntField, get_db
 from pymongo import ReturnDocument
 
@@ -30,8 +34,26 @@ LINK_TOKEN_LENGTH = 38  # the length of both in base64 without padding
 TRAP_MARK = "trap_"  # a URL without it needs no decryption
 TRAP_CONTEXT = b"trap"
 LINK_KEYS_CACHE_SECONDS = 60.0
+COUNTER_CLEARED_BYTES = (8, 12)  # of the tag; RFC 5297 clears their first bits in the counter
 
-_known = ProcessCache[str, tuple[AESSIV, ...]](LINK_KEYS_CACHE_SECONDS, most=1)
+
+class LinkCipher(NamedTuple):
+    """A key, prepared for use.
+
+    Attributes:
+        siv: the cipher of tokens.
+        counter_key: the half of the key that encrypts.
+    """
+
+    siv: AESSIV
+    counter_key: AES
+
+    @classmethod
+    def prepare(cls, key: bytes) -> Self:
+        return cls(AESSIV(key), AES(key[LINK_KEY_BYTES // 2 :]))
+
+
+_known = ProcessCache[str, tuple[LinkCipher, ...]](LINK_KEYS_CACHE_SECONDS, most=1)
 
 
 class LinkKey(Document):
@@ -46,12 +68,12 @@ class LinkKey(Document):
 
 def make_token(organization_id: ObjectId, email_id: ObjectId) -> str:
     """Return the email's token: 38 characters that are safe in a URL."""
-    return _seal(_keys()[0], organization_id, email_id)
+    return _seal(_keys()[0].siv, organization_id, email_id)
 
 
 def list_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
     """Return every token that names the email, newest first, then its trap tokens."""
-    tokens = [_seal(key, organization_id, email_id) for key in _keys()]
+    tokens = [_seal(key.siv, organization_id, email_id) for key in _keys()]
     return tokens + _list_trap_tokens(organization_id, email_id)
 
 
@@ -76,12 +98,13 @@ def derive_secret(purpose: bytes) -> bytes:
 
     Rotation keeps the first key, so the secret never changes.
     """
-    return _keys()[-1].encrypt(purpose, None)
+    return _keys()[-1].siv.encrypt(purpose, None)
 
 
 def _list_trap_tokens(organization_id: ObjectId, email_id: ObjectId) -> list[str]:
     return [
-        TRAP_MARK + _encode(key.encrypt(email_id.binary, [organization_id.binary, TRAP_CONTEXT]))
+        TRAP_MARK
+        + _encode(key.siv.encrypt(email_id.binary, [organization_id.binary, TRAP_CONTEXT]))
         for key in _keys()
     ]
 
@@ -100,11 +123,30 @@ def open_first_token(organization_id: ObjectId, texts: Iterable[str]) -> ObjectI
         if (found := _open(organization_id, sealed)) is not None:
             return found
         failed.append(sealed)
-    if not failed or not _is_stale():
+    # A token may need a key that is newer than the cached keys.
+    if not failed or not refresh_link_keys():
         return None
-    forget_link_keys()  # a token may need a key that is newer than the cached keys
     opened = (_open(organization_id, sealed) for sealed in failed)
     return next((id_ for id_ in opened if id_ is not None), None)
+
+
+def list_unproven_ids(text: str) -> list[ObjectId]:
+    """Return the IDs that the text may encrypt, one for each key; none if it is not a token.
+
+    AES-SIV decrypts without the organization, which only the proof needs. So the cost does not grow
+    with the number of organizations. A forged token gives random IDs. The caller must find the
+    email with the ID, and prove the token with `open_token` for the email's organization.
+    """
+    sealed = _decode(text)
+    return [_decrypt_unproven(key.counter_key, sealed) for key in _keys()] if sealed else []
+
+
+def refresh_link_keys() -> bool:
+    """Read the keys again if MongoDB has newer ones. Return whether it has."""
+    if not _is_stale():
+        return False
+    forget_link_keys()
+    return True
 
 
 def rotate_keys() -> int:
@@ -146,13 +188,21 @@ def _decode(text: str) -> bytes | None:
 def _open(organization_id: ObjectId, sealed: bytes) -> ObjectId | None:
     for key in _keys():
         try:
-            return ObjectId(key.decrypt(sealed, [organization_id.binary]))
+            return ObjectId(key.siv.decrypt(sealed, [organization_id.binary]))
         except InvalidTag:
             continue
     return None
 
 
-def _keys() -> tuple[AESSIV, ...]:
+def _decrypt_unproven(counter_key: AES, sealed: bytes) -> ObjectId:
+    """Decrypt as RFC 5297 does in section 2.7, but without its last step, which proves the text."""
+    counter, encrypted = bytearray(sealed[:TOKEN_TAG_BYTES]), sealed[TOKEN_TAG_BYTES:]
+    for place in COUNTER_CLEARED_BYTES:
+        counter[place] &= 0x7F
+    return ObjectId(Cipher(counter_key, CTR(bytes(counter))).decryptor().update(encrypted))
+
+
+def _keys() -> tuple[LinkCipher, ...]:
     """Return the keys, newest first. The first process that needs a key creates it."""
     if known := _known.get(""):
         return known
@@ -170,7 +220,7 @@ def _keys() -> tuple[AESSIV, ...]:
             return_document=ReturnDocument.AFTER,
         )
     ]
-    ring = tuple(AESSIV(bytes(row["key"])) for row in rows)
+    ring = tuple(LinkCipher.prepare(bytes(row["key"])) for row in rows)
     _known.put("", ring)
     return ring
 

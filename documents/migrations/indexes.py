@@ -40,6 +40,7 @@ from documents.organization import Organization
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
+from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
 from documents.storage.idempotency import IdempotencyKey
@@ -72,6 +73,7 @@ DOCUMENT_CLASSES = (
     Donor,
     GiftDay,
     WebhookDelivery,
+    SharedPost,
     Event,
     ErasedItems,
     ErasedBody,

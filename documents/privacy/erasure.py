@@ -23,6 +23,7 @@ from documents.privacy import retention
 from documents.privacy.gifts import erase_gifts, erase_mentions
 from documents.privacy.payments import erase_payments
 from documents.privacy.posts import erase_posts
+from documents.privacy.shared_posts import erase_shared_posts
 from documents.rows.collections import collection
 from documents.rows.event import EventRow
 from documents.rows.user import UserRow
@@ -98,6 +99,7 @@ def erase_user(user_id: ObjectId) -> bool:
         erase_mentions(person)
         _erase_all_events(person)
         finished = erase_posts(person, payment_ids)
+        finished = erase_shared_posts(person) and finished
         _forget_former(person)
     else:
         # An earlier run erased the address. Ingest has noted all data that arrived since then.

@@ -37,12 +37,24 @@ def drop_deliveries(before: datetime) -> int:
 
     Keep unprocessed and failed deliveries.
     """
+    return _drop_posts("deliveries", before)
+
+
+def drop_shared_posts(before: datetime) -> int:
+    """Drop some unrouted items from before a time. Return the number of their posts.
+
+    Keep posts that are due or failed.
+    """
+    return _drop_posts("shared_posts", before)
+
+
+def _drop_posts(source: str, before: datetime) -> int:
     query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
-    deliveries = get_db().deliveries
-    found = deliveries.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
+    posts = get_db()[source]
+    found = posts.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
     ids = [row["_id"] for row in found]
     if ids:
-        deliveries.delete_many({"_id": {"$in": ids}, "due": None})
+        posts.delete_many({"_id": {"$in": ids}, "due": None})
     return len(ids)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from documents.errors import Unusable
 from documents.providers.provider import (
+    EXAMPLE_EMAIL_ID,
     MAX_BATCH_BYTES,
     AuthenticityScheme,
     Provider,
@@ -191,7 +192,8 @@ PROVIDER = Provider(
     headers={SIGNATURE_HEADER: "HMAC-SHA1 of the URL and the form fields by name, in base64."},
     scheme=AuthenticityScheme("secret", check_webhook_key, is_signed),
     example="mandrill_events=%5B%7B%22event%22%3A%22click%22%2C%22ts%22%3A1775120400%2C%22_id%22"
-    "%3A%227761629fa6a1%22%2C%22msg%22%3A%7B%22email%22%3A%22bob%40example.edu%22%7D%7D%5D",
+    "%3A%227761629fa6a1%22%2C%22msg%22%3A%7B%22email%22%3A%22bob%40example.edu%22%2C%22metadata%22"
+    f"%3A%7B%22email_id%22%3A%22{EXAMPLE_EMAIL_ID}%22%7D%7D%7D%5D",
     setup=(
         "In Mandrill, open Settings, Webhooks. Enter the URL exactly as it is here, and select all "
         "events. Copy the webhook's key to this page. Send each message with the metadata "

@@ -12,8 +12,15 @@ from mongoengine import get_db
 from documents.people.duplicate import DuplicatePair, list_duplicates
 from documents.recount.background import SteadyRecount
 from documents.rows.collections import collection
+from documents.rows.shared_post import SharedPostRow
 from documents.rows.webhook_delivery import WebhookDeliveryRow
-from documents.settling.failed_job import FAILED_FILTER, FAILED_JOB_FIELDS, JOB_NAMES, FailedJob
+from documents.settling.failed_job import (
+    ALL_JOB_NAMES,
+    FAILED_FILTER,
+    FAILED_JOB_FIELDS,
+    FailedJob,
+)
+from documents.shared_accounts.shared_post import UNROUTED_FILTER
 from documents.storage import export_outbox
 from documents.storage.due_groups import count_due, find_oldest
 from documents.storage.export_state import WarehouseState
@@ -24,9 +31,12 @@ MAX_COUNTED_RECORDS = 10_000  # limits the cost of a query when many records are
 MAX_SHOWN_FAILED_JOBS = 100
 MAX_SHOWN_DUPLICATES = 100
 WAITING_LABELS = ("donations", "deliveries", "emails", "mailings", "late_touches")
+# Kinds that belong to no organization, so that only the operator sees them.
+SERVICE_WAITING_KINDS = (*WAITING_LABELS, "shared_posts")
 USER_DUE_FIELD = "rematch_due"
 MAX_INSPECTED_POSTS = 50
 MAX_INSPECTED_KEYS = 1000
+MAX_INSPECTED_SHARED_POSTS = 1000
 KEYS_BY_PROVIDER_INDEX = {"organization_id": 1, "provider": 1}
 GROWING_COLLECTIONS = ("donations", "deliveries", "events")
 
@@ -91,10 +101,13 @@ class RecentPosts:
     Attributes:
         last: the time of each provider's last delivery, or None if it is not among the 50.
         refused_events: the number of unusable events in them.
+        unrouted_items: the number of items in the last 1,000 posts of shared accounts that have
+            items of no known organization.
     """
 
     last: dict[str, datetime | None]
     refused_events: int
+    unrouted_items: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,7 +178,7 @@ def measure_service_health() -> ServiceHealth:
     """
     stands = SteadyRecount.current()
     return ServiceHealth(
-        [*map(_due, WAITING_LABELS), _due_users()],
+        [*map(_due, SERVICE_WAITING_KINDS), _due_users()],
         _failed(),
         RecountResult(stands.last_off, stands.last_finished_at),
         _warehouse() if export_outbox.has_warehouse() else None,
@@ -197,7 +210,7 @@ def _failed() -> FailedJobSummary:
     """Summarize failed jobs by time of failure. `FailedJob.page()` sorts by ID instead."""
     found = [
         FailedJob.from_row(kind, row)
-        for kind in JOB_NAMES
+        for kind in ALL_JOB_NAMES
         for row in get_db()[kind].find(
             FAILED_FILTER, FAILED_JOB_FIELDS, hint="failed", limit=MAX_SHOWN_FAILED_JOBS
         )
@@ -225,4 +238,12 @@ def _posts() -> RecentPosts:
     )
     for row in reversed(rows):
         last[row["provider"]] = row["_id"].generation_time
-    return RecentPosts(last, sum(row.get("refused_events") or 0 for row in rows))
+    refused = sum(row.get("refused_events") or 0 for row in rows)
+    return RecentPosts(last, refused, _count_unrouted())
+
+
+def _count_unrouted() -> int:
+    found = collection(get_db(), SharedPostRow).find(
+        UNROUTED_FILTER, {"items": 1}, sort=[("_id", -1)], limit=MAX_INSPECTED_SHARED_POSTS
+    )
+    return sum(post["items"] for post in found)

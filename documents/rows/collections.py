@@ -11,6 +11,7 @@ from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
+from documents.rows.shared_post import SharedPostRow
 from documents.rows.user import UserRow
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
 
@@ -34,6 +35,7 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     PastMatchRow: "past_matches",
     PaymentRow: "payments",
     PolicyVersionRow: "policy_versions",
+    SharedPostRow: "shared_posts",
     UserRow: "users",
     WebhookDeliveryRow: "deliveries",
 }

@@ -19,15 +19,21 @@ JOB_NAMES = {
     "mailings": "count_mailing",
     "deliveries": "tally_delivery",
 }
+# Records of no organization, which only the operator sees.
+SERVICE_JOB_NAMES = {"shared_posts": "route_shared_post"}
+ALL_JOB_NAMES = JOB_NAMES | SERVICE_JOB_NAMES
 FAILED_FILTER = {"trouble.failed_at": {"$type": "date"}}
 
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A record that could not be settled. The job has the record's ID."""
+    """A record that could not be settled. The job has the record's ID.
+
+    organization_id: None for a record of no organization.
+    """
 
     id: ObjectId
-    organization_id: ObjectId
+    organization_id: ObjectId | None
     collection: str
     error: str
     tries: int
@@ -36,7 +42,7 @@ class FailedJob:
     @property
     def job(self) -> str:
         """Name of the task that settles the record."""
-        return JOB_NAMES[self.collection]
+        return ALL_JOB_NAMES[self.collection]
 
     @classmethod
     def page(
@@ -54,7 +60,7 @@ class FailedJob:
             query["_id"] = {"$lt": after}
         found = [
             cls.from_row(name, row)
-            for name in JOB_NAMES
+            for name in _list_collections(organization_id)
             for row in get_db()[name]
             .find(query, FAILED_JOB_FIELDS)
             .hint("failed")
@@ -74,7 +80,7 @@ class FailedJob:
             query: dict[str, Any] = {"_id": ObjectId(id_), **FAILED_FILTER}
             if organization_id is not None:
                 query["organization_id"] = organization_id
-            for name in JOB_NAMES:
+            for name in _list_collections(organization_id):
                 row = get_db()[name].find_one(query, FAILED_JOB_FIELDS)
                 if row:
                     return cls.from_row(name, row)
@@ -86,7 +92,7 @@ class FailedJob:
         trouble = row["trouble"]
         return cls(
             row["_id"],
-            row["organization_id"],
+            row.get("organization_id"),
             name,
             trouble["error"],
             trouble["tries"],
@@ -107,3 +113,7 @@ class FailedJob:
 
 
 FAILED_JOB_FIELDS = {"organization_id": 1, "trouble": 1}
+
+
+def _list_collections(organization_id: ObjectId | None) -> list[str]:
+    return list(ALL_JOB_NAMES if organization_id is None else JOB_NAMES)

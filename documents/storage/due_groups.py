@@ -1,4 +1,4 @@
-"""Search for due records by group: the fundraisers or organizations with due records.
+"""Search for due records by group, such as the fundraisers or organizations with due records.
 
 Each collection has one index of due records, by group and time. A second index, by time alone,
 would slow down every write of settling. So this module reads the first record of each group and
@@ -17,6 +17,7 @@ from documents.storage.marks import DUE_FILTER
 DUE_GROUP_FIELDS = {
     **dict.fromkeys(("donations", "emails", "mailings"), "fundraiser_id"),
     **dict.fromkeys(("deliveries", "events", "late_touches"), "organization_id"),
+    "shared_posts": "provider",  # they belong to no organization
 }
 # A read returns more records than one, because most groups have few. It stays small, because
 # another group can have many.

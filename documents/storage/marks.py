@@ -11,7 +11,7 @@ DUE_FILTER = due.DUE_FILTER
 due_index = due.due_index
 
 
-def find_due_groups(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[ObjectId]:
+def find_due_groups(source: str, ids: list[ObjectId], group: str, **more: Any) -> list[Any]:
     """Return the values that group due records for settling, such as their fundraisers."""
     found = get_db()[source].find({"_id": {"$in": ids}, **DUE_FILTER, **more}, {group: 1})
     # Search by these IDs, because the index of due records may be far larger.
@@ -44,10 +44,15 @@ def known_index(*fields: str) -> dict[str, Any]:
     }
 
 
-def failed_index() -> dict[str, Any]:
-    """Return the index that finds failed jobs. It is nearly always empty."""
+def failed_index(*, of_organizations: bool = True) -> dict[str, Any]:
+    """Return the index that finds failed jobs. It is nearly always empty.
+
+    Args:
+        of_organizations: whether the records belong to organizations.
+    """
+    owner = ["organization_id"] if of_organizations else []
     return {
-        "fields": ["organization_id", "trouble.failed_at"],
+        "fields": [*owner, "trouble.failed_at"],
         "name": "failed",
         "partialFilterExpression": {"trouble.failed_at": {"$type": "date"}},
     }

@@ -174,14 +174,15 @@ def _read(
     bodies = {row["_id"]: row["body"] for row in found}
     readings = {}
     for part in parts:
-        items = known.get((part.id, part.due)) or _parse(part.provider, bodies[part.id])
+        items = known.get((part.id, part.due)) or parse_stored_body(part.provider, bodies[part.id])
         readings[part] = reading = _read_part(part, items)
         if items and reading.next_item is not None:
             unfinished[part.id, part.due] = items
     return readings
 
 
-def _parse(provider: str, body: bytes) -> list[Any] | None:
+def parse_stored_body(provider: str, body: bytes) -> list[Any] | None:
+    """Return the items of a stored body, unchecked, or None if it has no items."""
     try:
         return parse_items(body)
     except Unusable:

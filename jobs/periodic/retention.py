@@ -18,5 +18,6 @@ def step() -> bool:
 
 def _drop_some() -> bool:
     keep = get_settings()
-    deliveries = retention.drop_deliveries(now() - timedelta(days=keep.keep_deliveries_days))
-    return bool(deliveries + retention.drop_events(now() - timedelta(days=keep.keep_events_days)))
+    oldest_post = now() - timedelta(days=keep.keep_deliveries_days)
+    posts = retention.drop_deliveries(oldest_post) + retention.drop_shared_posts(oldest_post)
+    return bool(posts + retention.drop_events(now() - timedelta(days=keep.keep_events_days)))

@@ -6,7 +6,7 @@ Tests know the IDs in the examples, and replace them with IDs of real records.
 from typing import Any
 
 from documents.providers.provider import EXAMPLE_EMAIL_ID, EXAMPLE_FUNDRAISER_ID
-from documents.providers.registry import PROVIDERS
+from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
 
 EXAMPLE_MAILING_ID = "674200000000000000000002"
 EXAMPLE_USER_ID = "674200000000000000000003"
@@ -78,4 +78,5 @@ EXAMPLE_RAW_BODIES: dict[str, Any] = {
         f"/v1/webhooks/{name}/{{organization_id}}": provider.example
         for name, provider in PROVIDERS.items()
     },
+    **{f"/v1/webhooks/{name}": PROVIDERS[name].example for name in EMAIL_PROVIDERS},
 }

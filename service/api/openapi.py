@@ -19,6 +19,7 @@ from service.api.openapi_parts import (
     SCHEMA_REF_TEMPLATE,
     SECURITY_SCHEMES,
     describe_problem,
+    describe_proof,
     describe_response,
 )
 from service.api.operation import NoQuery, Operation
@@ -89,7 +90,7 @@ def _operation(
     path: str, verb: str, declared: Operation, resource: object, schemas: dict[str, Any]
 ) -> dict[str, Any]:
     result: dict[str, Any] = {
-        "operationId": _operation_id(path, verb, declared),
+        "operationId": declared.name or _operation_id(path, verb, declared),
         "summary": declared.summary,
         "tags": [type(resource).__name__],
         "parameters": _parameters(path, verb, declared, schemas),
@@ -101,7 +102,7 @@ def _operation(
     if declared.signed_by:
         if declared.headers:
             result["security"] = [{declared.signed_by: []}]
-        result["description"] = "Requires no API key, because the provider proves each request."
+        result["description"] = describe_proof(path)
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result

@@ -132,3 +132,15 @@ def describe_problem(status: int) -> dict[str, Any]:
     more += ["WWW-Authenticate"] if status == 401 else []
     described = describe_response(status, {problems.PROBLEM_MEDIA_TYPE: {"schema": schema}}, *more)
     return described | {"description": PROBLEM_DESCRIPTIONS.get(status, described["description"])}
+
+
+def describe_proof(path: str) -> str:
+    """Return the description of a webhook's operation."""
+    described = "Requires no API key, because the provider proves each request."
+    if "{" in path:
+        return described
+    return (
+        f"{described} For one provider account of many organizations: each event goes to the "
+        "organization of the email that its `email_id` names. The operator sets the key with "
+        "`matchback webhook-key set --shared`."
+    )

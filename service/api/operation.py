@@ -52,6 +52,7 @@ class Operation:
     )  # required headers and their descriptions
     signed_by: str = ""  # provider whose signature replaces a key
     public: bool = False  # needs no key; limited per client address
+    name: str = ""  # ID in OpenAPI; made from the path by default
 
     def __call__(self, responder: Responder) -> Responder:
         """Check a request as declared, then call the responder with its body and query."""

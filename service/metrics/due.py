@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from documents.recount.background import find_last_result
-from documents.reports.health import USER_DUE_FIELD, WAITING_LABELS
+from documents.reports.health import SERVICE_WAITING_KINDS, USER_DUE_FIELD
 from documents.storage import export_outbox
 from documents.storage.due_groups import count_due, find_oldest
 from documents.storage.export_state import WarehouseState
@@ -47,7 +47,7 @@ class DueCollector(Collector):
 
 def _find_due() -> Iterator[tuple[str, int, datetime | None]]:
     """Yield each kind of due records with their number and the oldest due mark."""
-    for kind in WAITING_LABELS:
+    for kind in SERVICE_WAITING_KINDS:
         first = find_oldest(kind)
         yield kind, count_due(kind), first["due"] if first else None
     users, due = get_db().users, {USER_DUE_FIELD: DUE_FILTER["due"]}

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from pymongo.errors import PyMongoError
 
 from config.transient_errors import is_transient
-from documents.settling.failed_job import FAILED_FILTER, JOB_NAMES
+from documents.settling.failed_job import ALL_JOB_NAMES, FAILED_FILTER
 from service.metrics.due import DueCollector
 
 
@@ -41,6 +41,6 @@ def _failed() -> Metric:
     failed = GaugeMetricFamily(
         "matchback_failed_jobs", "Number of records that could not be processed", labels=["kind"]
     )
-    for kind in JOB_NAMES:
+    for kind in ALL_JOB_NAMES:
         failed.add_metric([kind], get_db()[kind].count_documents(FAILED_FILTER, hint="failed"))
     return failed

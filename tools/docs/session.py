@@ -20,6 +20,7 @@ READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
     "how-to/sendgrid.md",
+    "how-to/shared-account.md",
     "how-to/import-emails.md",
     "how-to/donation-form.md",
     "how-to/stripe.md",

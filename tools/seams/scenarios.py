@@ -14,9 +14,17 @@ from documents.recount.background import SteadyRecount
 from documents.storage.marks import DUE_FILTER
 from documents.tracking.relabelling import Relabelling
 from documents.tracking.rules import MachineClickRule
+from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from jobs import tasks
 from jobs.sweep import sweep_due_records
-from tools.testbed.cast import BOB, University, make_event, sign_webhook
+from tools.testbed.cast import (
+    BOB,
+    University,
+    create_university,
+    export_public_key,
+    make_event,
+    sign_webhook,
+)
 from tools.testbed.stripe_events import (
     make_charge_event,
     post_stripe_event,
@@ -125,6 +133,31 @@ def prepare_delivery(place: University, given: Given) -> None:
     row = get_db().deliveries.find_one()
     assert row
     given["delivery"] = str(row["_id"])
+
+
+def prepare_shared_webhook(place: University, given: Given) -> None:
+    """Prepare a post of the operator's account about two universities, and about no known email."""
+    WebhookKey.put(SHARED_ACCOUNTS_ID, "sendgrid", export_public_key(place.signing_key))
+    other = create_university("Charlie's University", place.api)
+    theirs = other.email(other.fundraiser())
+    prepare_webhook(place, given)
+    events = [*json.loads(given["body"]), *(make_event(who, "open", 1) for who in (theirs, ""))]
+    given["body"] = json.dumps(events)
+    given["headers"] = sign_webhook(place.signing_key, given["body"].encode())
+
+
+def post_shared_webhook(place: University, given: Given) -> None:
+    body, headers = given["body"].encode(), given["headers"]
+    answer = place.api.call("POST", "/v1/webhooks/sendgrid", body=body, headers=headers)
+    assert answer.status == 202
+
+
+def prepare_shared_post(place: University, given: Given) -> None:
+    prepare_shared_webhook(place, given)
+    post_shared_webhook(place, given)
+    row = get_db().shared_posts.find_one()
+    assert row
+    given["post"] = str(row["_id"])
 
 
 def prepare_tallied_clicks(place: University, given: Given) -> None:
@@ -342,6 +375,9 @@ def _requests() -> dict[str, Scenario]:
             1,
         ),
         "POST /v1/webhooks/stripe": Scenario(prepare_stripe_secret, post_stripe, True, 2500, 1),
+        "POST /v1/webhooks/sendgrid, shared": Scenario(
+            prepare_shared_webhook, post_shared_webhook, True, 0, 0, 4
+        ),
         "POST /v1/webhooks/sendgrid": Scenario(prepare_webhook, post_webhook, True, 0, 0, 4),
     }
 
@@ -375,6 +411,9 @@ def _jobs() -> dict[str, Scenario]:
         ),
         "tally_delivery": Scenario(
             prepare_delivery, _job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
+        ),
+        "route_shared_post": Scenario(
+            prepare_shared_post, _job(tasks.route_shared_post, "post"), False, 0, 0, 4
         ),
         "tally_delivery, stripe": Scenario(
             prepare_stripe_delivery, _job(tasks.tally_delivery, "delivery"), False, 2100, 1

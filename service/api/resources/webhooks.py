@@ -1,8 +1,10 @@
-"""Webhooks: one resource per provider of the registry.
+"""Webhooks: one resource per provider of the registry, and one per shared account.
 
 Requests need no API key, because the provider proves that they are authentic.
 """
 
+from collections.abc import Callable
+from functools import partial
 from urllib.parse import quote
 
 import falcon
@@ -10,10 +12,11 @@ import falcon
 from config.settings import get_settings
 from documents.errors import ProviderUnavailable
 from documents.providers.provider import Provider, WebhookRequest
-from documents.providers.registry import PROVIDERS
+from documents.providers.registry import EMAIL_PROVIDERS, PROVIDERS
+from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
-from documents.webhook_key import WebhookKey
+from documents.webhook_key import Signer, WebhookKey
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
@@ -49,14 +52,60 @@ def _resource(provider: Provider) -> object:
     return Webhook()
 
 
+def _shared_resource(provider: Provider) -> object:
+    """Return the resource at /v1/webhooks/{provider}, for an account of many organizations."""
+
+    class SharedWebhook:
+        @operation(
+            f"Receive {provider.sends} of many organizations",
+            name=f"create_shared_webhook_{provider.name}",
+            answers={202: Accepted},
+            problems=WEBHOOK_PROBLEM_STATUSES,
+            raw=provider.media_type,
+            signed_by=provider.name,
+            headers=dict(provider.headers),
+        )
+        def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+            _receive_shared(req, resp, provider.name)
+
+    SharedWebhook.__name__ = provider.tag
+    return SharedWebhook()
+
+
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    known = PROVIDERS[provider]
+    def find(request: WebhookRequest) -> Signer | None:
+        return WebhookKey.find_signer(organization_id, provider, request)
+
+    signer, body = _authenticate(req, PROVIDERS[provider], find)
+    with act_for(signer.organization_id):
+        accepted = WebhookDelivery.receive(
+            signer.organization_id, provider, body, by_test_key=signer.by_test_key
+        )
+    answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
+    find = partial(WebhookKey.find_shared_signer, provider)
+    signer, body = _authenticate(req, PROVIDERS[provider], find)
+    accepted = SharedPost.receive(provider, body, tokens_only=signer.tokens_only)
+    answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _authenticate(
+    req: falcon.Request, known: Provider, find: Callable[[WebhookRequest], Signer | None]
+) -> tuple[Signer, bytes]:
+    """Return the signer of a request, and its body.
+
+    Raises:
+        falcon.HTTPUnauthorized: no key proves the request.
+        falcon.HTTPServiceUnavailable: a server of the provider cannot be reached now.
+    """
     body = read_bytes(req, known.max_body_bytes)
     request = WebhookRequest(req.headers, body, _public_url(req))
     try:
-        signer = WebhookKey.find_signer(organization_id, provider, request)
+        signer = find(request)
         if signer and known.confirm:
             known.confirm(body)
     except ProviderUnavailable:
@@ -64,21 +113,17 @@ def _receive(
             description=f"{known.label} cannot be reached to check the request. Send it again.",
             retry_after=PROVIDER_RETRY_AFTER_SECONDS,
         ) from None
-    if signer is None and (challenge := known.find_challenge(request)):
+    if signer is not None:
+        return signer, body
+    if challenge := known.find_challenge(request):
         raise falcon.HTTPUnauthorized(
             description="Send the credentials of the webhook key.", challenges=[challenge]
         )
-    if signer is None:
-        count_anonymous_request(find_client_address(req))
-        # A missing organization, or one without keys, must look like a bad signature.
-        raise falcon.HTTPUnauthorized(
-            description="The request is not authentic. Check the webhook key."
-        )
-    with act_for(signer.organization_id):
-        accepted = WebhookDelivery.receive(
-            signer.organization_id, provider, body, by_test_key=signer.by_test_key
-        )
-    answer_model(resp, Accepted, {"accepted": accepted}, 202)
+    count_anonymous_request(find_client_address(req))
+    # A missing organization, or one without keys, must look like a bad signature.
+    raise falcon.HTTPUnauthorized(
+        description="The request is not authentic. Check the webhook key."
+    )
 
 
 def _public_url(req: falcon.Request) -> str:
@@ -88,3 +133,4 @@ def _public_url(req: falcon.Request) -> str:
 
 
 WEBHOOK_RESOURCES = {name: _resource(provider) for name, provider in PROVIDERS.items()}
+SHARED_WEBHOOK_RESOURCES = {name: _shared_resource(PROVIDERS[name]) for name in EMAIL_PROVIDERS}

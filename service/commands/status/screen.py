@@ -123,6 +123,8 @@ def _posts(service: ServiceHealth, at: datetime) -> str:
     ]
     refused = service.posts.refused_events
     told += [f"{refused} rejected events in recent webhooks"] if refused else []
+    if unrouted := service.posts.unrouted_items:
+        told.append(f"{unrouted} items of no known organization (`matchback unrouted list`)")
     return "; ".join(told) or "none yet"
 
 

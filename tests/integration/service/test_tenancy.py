@@ -13,6 +13,7 @@ from typing import Any
 import mongoengine
 import pytest
 from bson import ObjectId
+from cryptography.hazmat.primitives.asymmetric import ec
 from falcon import testing
 from mongoengine import get_db
 from pymongo.database import Database
@@ -20,7 +21,9 @@ from pymongo.database import Database
 from config import database
 from config.database import DatabaseClient
 from documents.email import Email
+from documents.providers.registry import EMAIL_PROVIDERS
 from documents.providers.sendgrid import SIGNATURE_HEADER
+from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from service.api.openapi import list_operations
 from service.api.operation import NoQuery, Operation
 from service.routes import API_ROUTES, DASHBOARD_ROUTES
@@ -31,6 +34,7 @@ from tools.testbed.cast import (
     ApiAnswer,
     University,
     create_university,
+    export_public_key,
     make_event,
     sign_webhook,
 )
@@ -309,6 +313,49 @@ def test_webhooks_of_other_organizations_behave_as_without_a_key(world: World) -
     assert world.charlie.deliver([reported]).status == 202
     settle_all()
     assert everything_of_alice(world) == before
+
+
+def test_no_organization_can_post_to_a_shared_account(world: World) -> None:
+    before, posted = everything_of_alice(world), 0
+    body = json.dumps([make_event(world.hers["emails"], "open", 1_700_000_000)]).encode()
+    for path, verb, declared in routes():
+        if not declared.signed_by or "{" in path:
+            continue
+        for place in (world.alice, world.charlie):
+            headers = sign_webhook(place.signing_key, body)
+            assert place.call(verb, path, body=body, headers=headers).status == 401
+        posted += 1
+    assert posted == len(EMAIL_PROVIDERS)
+    settle_all()
+    assert everything_of_alice(world) == before
+    assert world.look.shared_posts.find_one() is None
+
+
+def test_a_shared_account_writes_only_to_the_organization_of_each_email(world: World) -> None:
+    """Everything that names Alice's emails in one post with Charlie's reaches only her."""
+    account = ec.generate_private_key(ec.SECP256R1())
+    WebhookKey.put(SHARED_ACCOUNTS_ID, "sendgrid", export_public_key(account))
+    before = everything_of_alice(world)
+    his = make_event(world.his["emails"], "open", 1_700_000_000)
+    unknown = make_event(UNKNOWN_ID, "open", 1_700_000_000, category=world.hers["mailings"])
+    nameless = {**unknown, "email_id": "", "sg_message_id": f"message-{world.hers['emails']}"}
+    both = make_event(f"{world.hers['emails']} {world.his['emails']}", "open", 1_700_000_000)
+    post_shared(world, account, [his, unknown, nameless, both])
+    settle_all()
+    assert everything_of_alice(world) == before
+    assert world.look.shared_posts.find_one({}, {"items": 1, "_id": 0}) == {"items": 3}
+    post_shared(world, account, [his, make_event(world.hers["link_token"], "open", 1_700_000_000)])
+    settle_all()
+    after = everything_of_alice(world)
+    assert len(after["deliveries"]) == len(before["deliveries"]) + 1
+    texts = [bytes(row["body"]).decode() for row in after["deliveries"]]
+    assert not [text for text in texts if world.his["emails"] in text]
+
+
+def post_shared(world: World, account: ec.EllipticCurvePrivateKey, events: list[Any]) -> None:
+    body = json.dumps(events).encode()
+    path, headers = "/v1/webhooks/sendgrid", sign_webhook(account, body)
+    assert world.charlie.api.call("POST", path, body=body, headers=headers).status == 202
 
 
 def test_every_page_queries_only_own_records(world: World) -> None:

@@ -60,6 +60,8 @@ def test_a_guessing_address_is_limited_and_valid_keys_are_not(alice: University,
     assert alice.api.call("GET", "/openapi.json").status == 429
     unsigned = alice.api.call("POST", f"/v1/webhooks/sendgrid/{UNKNOWN_ID}", body=b"[]")
     assert unsigned.status == 429
+    shared = alice.api.call("POST", "/v1/webhooks/sendgrid", body=b"[]")
+    assert shared.status == 429
     alice.set_webhook_key()
     assert alice.deliver([]).status == 202
     assert alice.api.call("GET", "/healthz").status == 200  # a load balancer sends requests all day

@@ -14,6 +14,7 @@ JOBS = {
         "jobs.tasks.count_email",
         "jobs.tasks.count_mailing",
         "jobs.tasks.follow_user",
+        "jobs.tasks.route_shared_post",
         "jobs.tasks.tally_delivery",
         "jobs.tasks.update_email_donation",
     ],

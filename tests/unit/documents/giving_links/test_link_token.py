@@ -9,12 +9,14 @@ from documents.giving_links import link_token
 from documents.giving_links.link_token import (
     has_trap_token,
     list_tokens,
+    list_unproven_ids,
     make_token,
     make_trap_token,
     open_token,
     rotate_keys,
 )
 from documents.giving_links.references import resolve_reference
+from documents.giving_links.unowned_references import find_owners, list_candidate_ids
 from tools.testbed.cast import University
 
 HERE, THERE, EMAIL = ObjectId(), ObjectId(), ObjectId()
@@ -118,3 +120,39 @@ def test_a_trap_token_with_another_processs_new_key_is_accepted() -> None:
 def test_an_emails_response_contains_its_trap_token(alice: University) -> None:
     email = alice.get(f"/v1/emails/{alice.email(alice.fundraiser())}")
     assert has_trap_token(ObjectId(alice.id), ObjectId(email["id"]), email["trap_token"])
+
+
+def test_a_token_gives_its_id_without_its_organization_but_not_its_proof() -> None:
+    made = make_token(HERE, EMAIL)
+    assert list_unproven_ids(made) == [EMAIL]
+    assert open_token(THERE, made) is None
+    forged = ("B" if made[0] == "A" else "A") + made[1:]
+    assert list_unproven_ids(forged) != [EMAIL]
+    assert list_unproven_ids("garbage") == []
+
+
+def test_an_unproven_id_is_found_under_every_key() -> None:
+    before = make_token(HERE, EMAIL)
+    rotate_keys()
+    after = make_token(HERE, EMAIL)
+    assert before != after
+    assert EMAIL in list_unproven_ids(before)
+    assert EMAIL in list_unproven_ids(after)
+    assert len(list_unproven_ids(after)) == 2
+
+
+@given(st.binary(min_size=12, max_size=12), st.binary(min_size=12, max_size=12))
+def test_decryption_without_the_proof_is_the_one_of_aes_siv(email: bytes, place: bytes) -> None:
+    assert list_unproven_ids(make_token(ObjectId(place), ObjectId(email)))[0] == ObjectId(email)
+
+
+def test_a_reference_belongs_to_the_organization_that_proves_it() -> None:
+    token = make_token(HERE, EMAIL)
+    for text in (token, f"<{token}>", f"e={token}&x=1", str(EMAIL), f"email_id={EMAIL}."):
+        candidates = list_candidate_ids(text)
+        assert EMAIL in candidates
+        assert find_owners(text, candidates, {EMAIL: HERE}) == {HERE}
+        assert find_owners(text, candidates, {}) == set()
+    # A token of HERE decrypts to the ID, but the email belongs to THERE, who did not make it.
+    assert find_owners(token, list_candidate_ids(token), {EMAIL: THERE}) == set()
+    assert list_candidate_ids("") == list_candidate_ids(None) == list_candidate_ids("x") == []

@@ -1,0 +1,1 @@
+"""Shared accounts: one provider account that reports the events of many organizations."""
