@@ -15,10 +15,11 @@ from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
+from documents.values.pasted_key import clean_pasted_key
+from documents.webhook_rejections import RejectionReason
 
 MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
-INVISIBLE_CHARACTERS = "\u200b\u2060\ufeff"  # that copying from a page can add
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,6 @@ class OpenedKey:
     def test(self) -> bool:
         """Name of `is_test` in the API."""
         return self.is_test
-
-
-def _strip_white_space(key: str) -> str:
-    """Return a pasted key without spaces, newlines and invisible characters."""
-    return "".join(char for char in key if not char.isspace() and char not in INVISIBLE_CHARACTERS)
 
 
 _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
@@ -88,7 +84,7 @@ class WebhookKey(Record):
             Unacceptable: the text is not a key of this provider.
             UnsealableSecret: the key is a secret, and there is no master key.
         """
-        scheme, key = PROVIDERS[provider].scheme, _strip_white_space(key)
+        scheme, key = PROVIDERS[provider].scheme, clean_pasted_key(key)
         try:
             scheme.check(key)
         except Unusable as error:
@@ -128,6 +124,23 @@ class WebhookKey(Record):
     ) -> Signer | None:
         """Return the organization with this ID if one of its keys proves the request, or None.
 
+        Raises:
+            UnsealableSecret: as `prove`.
+        """
+        proved = cls.prove(organization_id, provider, request)
+        return proved if isinstance(proved, Signer) else None
+
+    @classmethod
+    def prove(
+        cls,
+        organization_id: ObjectId | str,
+        provider: str,
+        request: WebhookRequest,
+    ) -> Signer | RejectionReason:
+        """Return the organization with this ID if one of its keys proves the request, or a reason.
+
+        The reason is for the organization's staff. No client may see it.
+
         Processes cache keys, because POSTs come in bursts. A process may accept a key for 0.8 s
         after another process removed it. It never rejects a new key.
 
@@ -138,8 +151,12 @@ class WebhookKey(Record):
         if known is not None and (signer := known.signer(request)):
             return signer
         keys = cls.of(organization_id, provider)
-        if keys is None or not (signer := keys.signer(request)):
-            return None
+        if keys is None:
+            return "no_key"
+        if not (signer := keys.signer(request)):
+            headers = PROVIDERS[provider].headers
+            is_unsigned = headers and not any(name.upper() in request.headers for name in headers)
+            return "unsigned" if is_unsigned else "wrong_signature"
         _known.put((str(organization_id), provider), keys)
         return signer
 

@@ -48,6 +48,7 @@ from documents.tracking.relabelling import Relabelling
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
+from documents.webhook_rejections import WebhookRejections
 
 DOCUMENT_CLASSES = (
     Organization,
@@ -57,6 +58,7 @@ DOCUMENT_CLASSES = (
     StaffSession,
     SignInLink,
     WebhookKey,
+    WebhookRejections,
     User,
     UserIndex,
     Fundraiser,

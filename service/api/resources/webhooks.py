@@ -12,7 +12,8 @@ from documents.providers.provider import Provider, WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
-from documents.webhook_key import WebhookKey
+from documents.webhook_key import Signer, WebhookKey
+from service.middleware.content_coding import decode_body
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
@@ -20,13 +21,22 @@ from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
-WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
+WEBHOOK_PROBLEM_STATUSES = (401, 413, 415, 429, 503)
 
 
 class Accepted(ResponseModel):
     """The number of stored events. Workers count them within moments."""
 
     accepted: int
+
+
+class UrlCheck(ResponseModel):
+    """The provider of the URL. The response is the same for each organization, even a missing one.
+
+    Mandrill sends HEAD before it accepts a URL, and Mailchimp sends GET.
+    """
+
+    provider: str
 
 
 def _resource(provider: Provider) -> object:
@@ -44,6 +54,15 @@ def _resource(provider: Provider) -> object:
         def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
             _receive(req, resp, organization_id, provider.name)
 
+        @operation(
+            "Check that the webhook URL exists",
+            answers={200: UrlCheck},
+            public=True,
+            ignores_query=True,
+        )
+        def on_get(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
+            answer_model(resp, UrlCheck, {"provider": provider.name})
+
     Webhook.__name__ = provider.tag  # the API reference shows this name
     return Webhook()
 
@@ -51,10 +70,11 @@ def _resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = read_bytes(req, MAX_WEBHOOK_BYTES)
+    body = decode_body(req, read_bytes(req, MAX_WEBHOOK_BYTES), MAX_WEBHOOK_BYTES)
     request = WebhookRequest(req.headers, body, _public_url(req))
-    signer = WebhookKey.find_signer(organization_id, provider, request)
-    if signer is None:
+    signer = WebhookKey.prove(organization_id, provider, request)
+    if not isinstance(signer, Signer):
+        req.context.rejection = signer
         count_anonymous_request(find_client_address(req))
         # A missing organization, or one without keys, must look like a bad signature.
         raise falcon.HTTPUnauthorized(
