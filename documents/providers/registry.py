@@ -1,11 +1,14 @@
 """All webhook providers. A new provider needs its own file and a line here."""
 
-from documents.providers import payments, sendgrid, stripe
+from documents.providers import mailgun, payments, postmark, resend, sendgrid, stripe
 
 PROVIDERS = {
     module.PROVIDER.name: module.PROVIDER
     for module in (
         sendgrid,
+        mailgun,
+        postmark,
+        resend,
         stripe,
         payments,
     )

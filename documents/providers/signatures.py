@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from documents.errors import Unusable
 from documents.providers.provider import WebhookRequest
@@ -22,7 +23,8 @@ def is_signed_by_standard(secret: str, request: WebhookRequest) -> bool:
     named = {name: request.headers.get(name.upper(), "") for name in STANDARD_HEADER_TEXTS}
     try:
         Webhook(secret).verify(request.body, named, json_parse=False)
-    except (WebhookVerificationError, ValueError, TypeError):
+    except (WebhookVerificationError, EmptyWebhookSecretError, ValueError, TypeError):
+        # ValueError and TypeError: a header is not ASCII or not base64, or the body is not UTF-8
         return False
     return True
 

@@ -10,7 +10,7 @@ from service.routes import API_ROUTES
 
 
 def test_provider_names_match_stored_data_and_urls() -> None:
-    assert list(PROVIDERS) == ["sendgrid", "stripe", "payments"]
+    assert list(PROVIDERS) == ["sendgrid", "mailgun", "postmark", "resend", "stripe", "payments"]
     assert PAYMENT_PROVIDERS == ["stripe", "payments"]
 
 
