@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ObjectIdField, StringField, get_db
 from mongoengine.connection import ConnectionFailure
-from pymongo import UpdateOne, WriteConcern
+from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from config.background import BackgroundThread
@@ -124,11 +124,8 @@ class RejectionNotes:
         missing = _find_missing({organization_id for organization_id, _ in unproven})
         kept = {key: notes for key, notes in pending.items() if key[0] not in missing}
         if kept:
-            # A note is no promise, so it needs no majority.
-            collection = get_db().get_collection(
-                WebhookRejections._get_collection_name(), write_concern=WriteConcern(w=1)
-            )
-            collection.bulk_write([_build_update(*one) for one in kept.items()], ordered=False)
+            updates = [_build_update(*one) for one in kept.items()]
+            get_db().webhook_rejections.bulk_write(updates, ordered=False)
 
     def forget(self) -> None:
         """Drop the notes."""

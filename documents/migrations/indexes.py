@@ -101,6 +101,7 @@ INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
 RETIRED_INDEXES: dict[str, tuple[str, ...]] = {
+    "deliveries": ("organization_id_1__id_1",),
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
     "payments": ("organization_id_1",),

@@ -9,9 +9,9 @@ import falcon
 
 from config.observability import context
 from config.settings import Settings
-from service.middleware.content_coding import GZIP_CODINGS, read_coding
 from service.metrics.process import count_request
 from service.middleware.api_key import NoKeysInUrls
+from service.middleware.content_coding import GZIP_CODINGS, read_coding
 from service.middleware.webhooks import WebhookRequests, is_webhook
 
 ETAG_BYTES = 16

@@ -3,13 +3,14 @@
 import re
 
 import falcon
+from bson import ObjectId
 
 from documents.providers.registry import PROVIDERS
 from documents.webhook_rejections import RejectionReason, rejection_notes
 from service.metrics.process import WEBHOOK_REJECTIONS
 
 WEBHOOK_PREFIX = "/v1/webhooks/"
-WEBHOOK_PATH_PATTERN = re.compile(r"/v1/webhooks/([a-z]+)(?:/([0-9A-Fa-f]{24}))?", re.ASCII)
+WEBHOOK_PATH_PATTERN = re.compile(r"/v1/webhooks/([^/]+)(?:/([^/]+))?")
 REPEATED_SLASHES_PATTERN = re.compile("/{2,}")
 REASONS_BY_STATUS: dict[int, RejectionReason] = {
     400: "unreadable_body",
@@ -49,5 +50,5 @@ def _note_rejection(req: falcon.Request, resp: falcon.Response) -> None:
     if reason is None or found is None or found[1] not in PROVIDERS:
         return
     WEBHOOK_REJECTIONS.labels(found[1], reason).inc()
-    if found[2]:
+    if found[2] and ObjectId.is_valid(found[2]):
         rejection_notes.note(found[2], found[1], reason)

@@ -13,11 +13,11 @@ from documents.providers.registry import PROVIDERS
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import Signer, WebhookKey
-from service.middleware.content_coding import decode_body
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
 from service.middleware.client_address import find_client_address
+from service.middleware.content_coding import decode_body
 from service.middleware.rate_limit import count_anonymous_request
 
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
