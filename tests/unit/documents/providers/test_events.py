@@ -1,4 +1,4 @@
-"""Normalised events: Bob's provider is unknown to Matchback, so Alice's program sends its events."""
+"""Normalised events: Alice's own program sends the events of Bob's email."""
 
 import base64
 import json
@@ -16,7 +16,6 @@ from documents.providers.provider import WebhookRequest, count_body_items, parse
 from documents.providers.report import BLOCKED, EVENT_TYPES
 from tests.unit.documents.providers.odd_values import (
     ODD_VALUES,
-    ORGANIZATION,
     check_odd_requests,
     read_odd,
     read_one,
