@@ -214,10 +214,10 @@ def test_a_url_with_a_query_is_signed_with_it() -> None:
 def test_mandrill_signs_the_user_and_password_of_its_url() -> None:
     request = sign(encode_form([CLICK]), url=URL.replace("://", "://proxy:pass@"))
     basic = {"AUTHORIZATION": "Basic " + base64.b64encode(b"proxy:pass").decode()}
-    assert PROVIDER.scheme.is_authentic(KEY, request._replace(headers=basic | request.headers))
+    assert PROVIDER.scheme.is_authentic(KEY, request._replace(headers={**basic, **request.headers}))
     assert not PROVIDER.scheme.is_authentic(KEY, request)
     plain = sign(encode_form([CLICK]))
-    assert PROVIDER.scheme.is_authentic(KEY, plain._replace(headers=basic | plain.headers))
+    assert PROVIDER.scheme.is_authentic(KEY, plain._replace(headers={**basic, **plain.headers}))
 
 
 def test_the_check_of_a_new_url_is_authentic_only_without_events() -> None:
