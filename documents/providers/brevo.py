@@ -2,9 +2,11 @@
 
 Brevo signs nothing. Each request carries Basic credentials, a bearer token or a header.
 
-Sources: Brevo's guides "Transactional webhooks", "Marketing webhooks", "Batched webhooks" and
-"Secure webhook calls", its help article "What is a bounce?", and payloads that django-anymail
-observed (issues 344 and 385).
+Sources:
+
+- Brevo's guides "Transactional webhooks", "Marketing webhooks", "Batched webhooks" and "Secure
+  webhook calls", and its help article "What is a bounce?"
+- the payloads that users of django-anymail observed (its issues 344 and 385)
 
 | event | stored | reason |
 | --- | --- | --- |

@@ -8,10 +8,10 @@ A sender maps its own types to these:
 | type | meaning |
 | --- | --- |
 | `processed` | the provider accepted the message |
-| `deferred` | the receiver refused the message for now, and the provider will try again |
+| `deferred` | the receiver rejected the message for now, and the provider will retry |
 | `delivered` | the receiver accepted the message |
 | `bounced` | the address does not work |
-| `blocked` | the receiver refused this message, and the address may work |
+| `blocked` | the receiver rejected this message, but the address may work |
 | `dropped` | the provider did not send the message |
 """
 

@@ -1,8 +1,9 @@
 """Mandrill (Mailchimp Transactional): its signed form and its events. Pure.
 
-Sources: Mailchimp Transactional's guide "Track and Respond to Email Activity with Webhooks", its
-reference "Webhooks", and its help articles "About Bounces" and "Why can't my webhook or inbound
-route URL be verified".
+Sources, all by Mailchimp Transactional:
+
+- the guide "Track and Respond to Email Activity with Webhooks" and the reference "Webhooks"
+- the help articles "About Bounces" and "Why can't my webhook or inbound route URL be verified"
 
 | event | stored | reason |
 | --- | --- | --- |
@@ -37,7 +38,7 @@ SIGNATURE_HEADER = "X-Mandrill-Signature"
 EVENTS_FIELD = b"mandrill_events"
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_FIELDS = 10  # Mandrill sends one
-# Mandrill checks a new URL with no events, signed by this key, which everybody knows.
+# Mandrill checks a new URL with no events, signed by this public key.
 CHECK_KEY = "test-webhook"
 NO_EVENTS = b"[]"
 WEBHOOK_KEY_PATTERN = re.compile(r"[\x21-\x7e]{16,255}")

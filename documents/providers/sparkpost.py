@@ -9,7 +9,7 @@ Sources: SparkPost's API reference ("Webhooks" and its event documentation), and
 | --- | --- | --- |
 | 10, 30 | hard | bounce: the address does not work |
 | 1, 20 to 24, 40, 70 | undetermined, soft | block: SparkPost gave up; the address may work |
-| 50 to 54 | block | block: the receiver refused this message |
+| 50 to 54 | block | block: the receiver rejected this message |
 | 25 | admin | dropped: SparkPost's policy stopped the message |
 | 90 | hard | unsubscribe: the recipient's answer asks for it |
 | 60, 80, 100 | soft, admin | unknown: an automatic answer, after the receiver took the message |
@@ -174,9 +174,9 @@ PROVIDER = Provider(
     headers={**CREDENTIAL_HEADERS, TOKEN_HEADER: "The secret, from older webhooks."},
     scheme=AuthenticityScheme("secret", check_credential, is_authentic),
     setup=(
-        "Paste a secret of your own here, as user:password. In SparkPost, open Webhooks > Create, "
-        "enter the URL, choose Basic authentication with the same user and password, and select "
-        "all message and engagement events, but only one of Open and Initial Open. "
+        "Paste a secret of your own here, as user:password. In SparkPost, create a webhook with "
+        "the URL, and with Basic authentication by the same user and password. "
+        "Select all events of messages, but only one of Open and Initial Open. "
         "Send each message with the metadata email_id and mailing."
     ),
     read_events=read_events,
