@@ -29,7 +29,7 @@ import orjson
 
 from documents.errors import Unusable
 from documents.providers.credentials import CREDENTIAL_HEADERS, CREDENTIAL_SCHEME
-from documents.providers.provider import Provider
+from documents.providers.provider import EXAMPLE_EMAIL_ID, Provider
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -167,6 +167,15 @@ PROVIDER = Provider(
     kind="emails",
     headers=CREDENTIAL_HEADERS,
     scheme=CREDENTIAL_SCHEME,
+    example={
+        "event": "click",
+        "email": "bob@example.edu",
+        "message-id": "<202604020900.1735069@smtp-relay.example.edu>",
+        "ts_epoch": 1_775_120_400_000,
+        "X-Mailin-custom": f'{{"email_id": "{EXAMPLE_EMAIL_ID}"}}',
+        "tags": ["spring"],
+        "link": "https://giving.example.edu/spring",
+    },
     setup=(
         "Paste a secret of your own here. In Brevo, open Transactional > Settings > Webhook, add "
         "the URL with the secret as token authentication, and select all events. "

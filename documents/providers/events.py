@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any
 
 from documents.errors import Unusable
-from documents.providers.provider import AuthenticityScheme, Provider, WebhookRequest
+from documents.providers.provider import EXAMPLE_EMAIL_ID, AuthenticityScheme, Provider
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -32,7 +32,7 @@ from documents.providers.report import (
     read_texts,
 )
 from documents.providers.signatures import (
-    STANDARD_HEADERS,
+    STANDARD_HEADER_TEXTS,
     check_standard_secret,
     is_signed_by_standard,
 )
@@ -59,11 +59,6 @@ MAX_ADDRESS_FIELD_LENGTH = 254
 _RFC_3339_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
-
-
-def is_signed(secret: str, request: WebhookRequest) -> bool:
-    """Return whether the secret signed the request at most 5 minutes ago."""
-    return is_signed_by_standard(secret, request.headers, request.body)
 
 
 def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
@@ -154,18 +149,23 @@ PROVIDER = Provider(
     tag="EventsWebhook",
     sends="normalised events from any sender",
     kind="emails",
-    headers=dict(
-        zip(
-            STANDARD_HEADERS,
-            (
-                "ID of the message; part of the signed text.",
-                "Unix seconds, within 5 minutes; part of the signed text.",
-                "`v1,` and an HMAC-SHA256 in base64, as in Standard Webhooks.",
-            ),
-            strict=True,
-        )
-    ),
-    scheme=AuthenticityScheme("secret", check_standard_secret, is_signed),
+    headers=STANDARD_HEADER_TEXTS,
+    scheme=AuthenticityScheme("secret", check_standard_secret, is_signed_by_standard),
+    example=[
+        {
+            "type": "clicked",
+            "at": "2026-04-02T09:00:00Z",
+            "email_id": EXAMPLE_EMAIL_ID,
+            "event_id": "click-1042",
+            "message_id": "message-17",
+            "address": "bob@example.edu",
+            "mailing": "Spring Appeal",
+            "url": "https://giving.example.edu/spring",
+            "user_agent": "Mozilla/5.0 (Macintosh)",
+            "ip": "192.0.2.1",
+            "machine": False,
+        }
+    ],
     setup=(
         "Create a secret of 24 to 64 bytes, and paste it here in base64 after whsec_. "
         "Your own program sends each event as JSON, and signs it as Standard Webhooks describes. "

@@ -57,7 +57,6 @@ MANDRILL_TYPES = {
 }
 # Changes of Mandrill's own lists, and received emails
 UNCOUNTED_TYPES = frozenset("allowlist denylist whitelist blacklist inbound".split())
-MACHINE_AGENT_TYPE = "Robot"  # `type` of a parsed user agent
 
 
 def check_webhook_key(text: str) -> None:
@@ -87,12 +86,14 @@ def _is_signed_for(
     key: str, url: str, fields: list[tuple[bytes, bytes]], request: WebhookRequest
 ) -> bool:
     """Return whether the key signed the URL, and then the name and value of each field by name."""
-    signed = hmac.new(_encode(key), _encode(url), hashlib.sha1)
+    signed = hmac.new(key.encode(), url.encode("utf-8", "surrogatepass"), hashlib.sha1)
     for name, value in sorted(fields):
         signed.update(name)
         signed.update(value)
     sent = request.headers.get(SIGNATURE_HEADER.upper(), "")
-    return hmac.compare_digest(base64.b64encode(signed.digest()), _encode(sent))
+    return hmac.compare_digest(
+        base64.b64encode(signed.digest()), sent.encode("utf-8", "surrogatepass")
+    )
 
 
 def _add_credentials(request: WebhookRequest) -> str:
@@ -106,10 +107,6 @@ def _add_credentials(request: WebhookRequest) -> str:
     except (binascii.Error, ValueError):
         return request.url
     return f"{protocol}://{credentials}@{rest}"
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def unwrap(body: bytes) -> bytes:
@@ -170,7 +167,7 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         user_agent=read_text(item, "user_agent"),
         ip=read_text(item, "ip"),
         bounce_type=BLOCKED if type_ == "soft_bounce" else read_text(message, "bounce_description"),
-        machine=read_object(item.get("user_agent_parsed")).get("type") == MACHINE_AGENT_TYPE,
+        machine=read_object(item.get("user_agent_parsed")).get("type") == "Robot",
     )
     return (report,)
 
@@ -188,6 +185,8 @@ PROVIDER = Provider(
     kind="emails",
     headers={SIGNATURE_HEADER: "HMAC-SHA1 of the URL and the form fields by name, in base64."},
     scheme=AuthenticityScheme("webhook_key", check_webhook_key, is_signed),
+    example="mandrill_events=%5B%7B%22event%22%3A%22click%22%2C%22ts%22%3A1775120400%2C%22_id%22"
+    "%3A%227761629fa6a1%22%2C%22msg%22%3A%7B%22email%22%3A%22bob%40example.edu%22%7D%7D%5D",
     setup=(
         "In Mandrill, open Settings > Webhooks, add the URL exactly as shown here, and select all "
         "message events; then paste the webhook's key here. "

@@ -26,7 +26,12 @@ from documents.providers.credentials import (
     check_credential,
     is_credential_sent,
 )
-from documents.providers.provider import AuthenticityScheme, Provider, WebhookRequest
+from documents.providers.provider import (
+    EXAMPLE_EMAIL_ID,
+    AuthenticityScheme,
+    Provider,
+    WebhookRequest,
+)
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -62,7 +67,6 @@ SPARKPOST_TYPES = {
     "link_unsubscribe": "unsubscribe",
 }
 ENGAGEMENT_TYPES = frozenset(("open", "click"))  # stored types with the recipient's IP address
-BOUNCE_TYPES = frozenset(("bounce", "out_of_band"))
 HARD_BOUNCE_CLASSES = frozenset(("10", "30"))
 # Class: stored type, for classes that are no bounces
 OTHER_CLASSES = {
@@ -79,12 +83,8 @@ UNCOUNTED_CLASSES = frozenset(("relay_event", "relay_message", "ab_test_event", 
 def is_authentic(credential: str, request: WebhookRequest) -> bool:
     """Return whether the request carries the credential, also in SparkPost's own header."""
     sent = request.headers.get(TOKEN_HEADER.upper(), "").strip()
-    is_token = hmac.compare_digest(_encode(credential), _encode(sent)) and bool(credential)
-    return is_credential_sent(credential, request) or is_token
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+    is_token = hmac.compare_digest(credential.encode(), sent.encode("utf-8", "surrogatepass"))
+    return is_credential_sent(credential, request) or (is_token and bool(credential))
 
 
 def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
@@ -133,7 +133,7 @@ def _read_event(organization: bytes, event: Any) -> EventReport:
 
 def _classify(type_: str, event: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the stored type, and the kind of bounce."""
-    if type_ not in BOUNCE_TYPES:
+    if type_ not in ("bounce", "out_of_band"):
         return SPARKPOST_TYPES.get(type_) or name_unknown_type(SPARKPOST_PROVIDER, type_), None
     class_ = _read_bounce_class(event.get("bounce_class"))
     if class_ in OTHER_CLASSES:
@@ -173,6 +173,21 @@ PROVIDER = Provider(
     kind="emails",
     headers={**CREDENTIAL_HEADERS, TOKEN_HEADER: "The secret, from older webhooks."},
     scheme=AuthenticityScheme("secret", check_credential, is_authentic),
+    example=[
+        {
+            "msys": {
+                "track_event": {
+                    "type": "click",
+                    "event_id": "92356927693813856",
+                    "message_id": "000443ee14578172be22",
+                    "rcpt_meta": {"email_id": EXAMPLE_EMAIL_ID},
+                    "rcpt_to": "bob@example.edu",
+                    "target_link_url": "https://giving.example.edu/spring",
+                    "timestamp": "1775120400",
+                }
+            }
+        }
+    ],
     setup=(
         "Paste a secret of your own here, as user:password. In SparkPost, create a webhook with "
         "the URL, and with Basic authentication by the same user and password. "
