@@ -177,9 +177,9 @@ PROVIDER = Provider(
         "link": "https://giving.example.edu/spring",
     },
     setup=(
-        "Paste a secret of your own here. In Brevo, open Transactional > Settings > Webhook, add "
-        "the URL with the secret as token authentication, and select all events. "
-        'Send each message with the header X-Mailin-custom: {"email_id": "…", "mailing": "…"}.'
+        "Enter a secret of at least 16 characters here. In Brevo, open Transactional, Settings, "
+        "Webhook. Enter the URL and the secret as its token, and select all events. Send each "
+        "message with the header X-Mailin-custom, which holds JSON with email_id and mailing."
     ),
     read_events=read_events,
 )

@@ -167,9 +167,8 @@ PROVIDER = Provider(
         }
     ],
     setup=(
-        "Create a secret of 24 to 64 bytes, and paste it here in base64 after whsec_. "
-        "Your own program sends each event as JSON, and signs it as Standard Webhooks describes. "
-        "Set email_id and mailing in each event."
+        "Create a secret of 24 to 64 random bytes in base64 with the prefix whsec_. Enter it here "
+        "and in the program that sends the events. Set email_id and mailing in each event."
     ),
     read_events=read_events,
 )

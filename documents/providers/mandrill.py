@@ -188,9 +188,9 @@ PROVIDER = Provider(
     example="mandrill_events=%5B%7B%22event%22%3A%22click%22%2C%22ts%22%3A1775120400%2C%22_id%22"
     "%3A%227761629fa6a1%22%2C%22msg%22%3A%7B%22email%22%3A%22bob%40example.edu%22%7D%7D%5D",
     setup=(
-        "In Mandrill, open Settings > Webhooks, add the URL exactly as shown here, and select all "
-        "message events; then paste the webhook's key here. "
-        "Send each message with the metadata email_id and mailing."
+        "In Mandrill, open Settings, Webhooks. Enter the URL exactly as it is here, and select all "
+        "events. Copy the webhook's key to this page. Send each message with the metadata "
+        "email_id and mailing."
     ),
     media_type=FORM_MEDIA_TYPE,
     unwrap=unwrap,

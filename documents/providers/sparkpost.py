@@ -189,10 +189,9 @@ PROVIDER = Provider(
         }
     ],
     setup=(
-        "Paste a secret of your own here, as user:password. In SparkPost, create a webhook with "
-        "the URL, and with Basic authentication by the same user and password. "
-        "Select all events of messages, but only one of Open and Initial Open. "
-        "Send each message with the metadata email_id and mailing."
+        "Enter user:password here, with a password of at least 16 characters. In SparkPost, "
+        "create a webhook with the URL and this user and password. Select all events, but only "
+        "one of Open and Initial Open. Send each message with the metadata email_id and mailing."
     ),
     read_events=read_events,
 )
