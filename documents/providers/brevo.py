@@ -121,7 +121,7 @@ def _read_time(item: Mapping[str, Any]) -> datetime:
 
 def _read_custom(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the custom values: JSON, or `name:value|name:value`, or only an email's reference."""
-    text = item.get("X-Mailin-custom")
+    text = item.get("X-Mailin-custom") or item.get("X-Mailin-Custom")
     if isinstance(text, Mapping):
         return text
     if not isinstance(text, str) or len(text) > MAX_CUSTOM_LENGTH:

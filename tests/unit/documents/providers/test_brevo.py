@@ -165,6 +165,11 @@ def test_custom_values_have_several_forms(
     assert (report.email_ref, report.category) == (email_ref, mailing)
 
 
+def test_the_custom_header_may_have_another_case() -> None:
+    event = {**CLICK, "X-Mailin-custom": None, "X-Mailin-Custom": EMAIL_ID}
+    assert read_one(PROVIDER, event).email_ref == EMAIL_ID
+
+
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
