@@ -184,7 +184,7 @@ PROVIDER = Provider(
     sends="Mandrill events",
     kind="emails",
     headers={SIGNATURE_HEADER: "HMAC-SHA1 of the URL and the form fields by name, in base64."},
-    scheme=AuthenticityScheme("webhook_key", check_webhook_key, is_signed),
+    scheme=AuthenticityScheme("secret", check_webhook_key, is_signed),
     example="mandrill_events=%5B%7B%22event%22%3A%22click%22%2C%22ts%22%3A1775120400%2C%22_id%22"
     "%3A%227761629fa6a1%22%2C%22msg%22%3A%7B%22email%22%3A%22bob%40example.edu%22%7D%7D%5D",
     setup=(
