@@ -29,7 +29,9 @@ NOT_RUN = {
     "how-to/deploy.md": ["make dist", "python3 -m venv …", "mb() …", "docker build …"],
 }
 ELSEWHERE = {
+    "how-to/add-a-provider.md": ("python", "tests/unit/docs/test_provider_pages.py"),
     "how-to/backup.md": ("sh", "tests/integration/docs/test_backup.py"),
+    "how-to/providers/events.md": ("python", "tests/unit/docs/test_provider_pages.py"),
     "how-to/python-client.md": ("python", "tests/system/test_readme.py"),
     "explanation/engine.md": ("python", "tests/system/test_engine_for_others.py"),
     "how-to/warehouse.md": ("sql", "tests/integration/jobs/warehouse/test_docs.py"),
