@@ -41,7 +41,7 @@ def signature(path: str, body: bytes, alice: University) -> dict[str, str]:
     if "stripe" in path:
         code = stripe.WebhookSignature._compute_signature(f"{at}.{body.decode()}", SECRET)
         return {"Stripe-Signature": f"t={at},v1={code}"}
-    if "brevo" in path or "sparkpost" in path:
+    if any(name in path for name in ("brevo", "sparkpost", "postmark")):
         return {"Authorization": f"Bearer {SECRET}"}
     if "mandrill" in path:
         return sign_form(path.replace("{organization_id}", alice.id), body)
