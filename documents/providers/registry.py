@@ -1,6 +1,17 @@
 """All webhook providers. A new provider needs its own file and a line here."""
 
-from documents.providers import mailgun, payments, postmark, resend, sendgrid, stripe
+from documents.providers import (
+    brevo,
+    events,
+    mailgun,
+    mandrill,
+    payments,
+    postmark,
+    resend,
+    sendgrid,
+    sparkpost,
+    stripe,
+)
 
 PROVIDERS = {
     module.PROVIDER.name: module.PROVIDER
@@ -9,6 +20,10 @@ PROVIDERS = {
         mailgun,
         postmark,
         resend,
+        brevo,
+        sparkpost,
+        mandrill,
+        events,
         stripe,
         payments,
     )
