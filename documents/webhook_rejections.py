@@ -15,13 +15,13 @@ from typing import Any, Literal, get_args
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ObjectIdField, StringField, get_db
 from mongoengine.connection import ConnectionFailure
-from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from config.background import BackgroundThread
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
+from matchback.engine import Update
 
 log = logging.getLogger(__name__)
 
@@ -122,10 +122,10 @@ class RejectionNotes:
             pending, self._pending = self._pending, {}
             unproven, self._unproven = self._unproven, set()
         missing = _find_missing({organization_id for organization_id, _ in unproven})
-        kept = {key: notes for key, notes in pending.items() if key[0] not in missing}
-        if kept:
-            updates = [_build_update(*one) for one in kept.items()]
-            get_db().webhook_rejections.bulk_write(updates, ordered=False)
+        for (organization_id, provider), notes in pending.items():
+            if organization_id not in missing:
+                of = {"organization_id": organization_id, "provider": provider}
+                get_db().webhook_rejections.update_one(of, _build_update(notes), upsert=True)
 
     def forget(self) -> None:
         """Drop the notes."""
@@ -154,16 +154,13 @@ def _find_missing(ids: Iterable[ObjectId]) -> set[ObjectId]:
     return asked - {row["_id"] for row in found}
 
 
-def _build_update(key: NoteKey, notes: dict[RejectionReason, RejectionNote]) -> UpdateOne:
-    organization_id, provider = key
-    update: dict[str, dict[str, Any]] = {"$inc": {}, "$min": {}, "$max": {}}
+def _build_update(notes: dict[RejectionReason, RejectionNote]) -> dict[str, Any]:
+    update = Update().maximum({"updated_at": max(note.last_at for note in notes.values())})
     for reason, note in notes.items():
-        update["$inc"][f"reasons.{reason}.count"] = note.count
-        update["$min"][f"reasons.{reason}.first_at"] = note.first_at
-        update["$max"][f"reasons.{reason}.last_at"] = note.last_at
-    update["$max"]["updated_at"] = max(note.last_at for note in notes.values())
-    query = {"organization_id": organization_id, "provider": provider}
-    return UpdateOne(query, update, upsert=True)
+        update.increment({f"reasons.{reason}.count": note.count})
+        update.minimum({f"reasons.{reason}.first_at": note.first_at})
+        update.maximum({f"reasons.{reason}.last_at": note.last_at})
+    return update.operators
 
 
 rejection_notes = RejectionNotes()

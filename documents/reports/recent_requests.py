@@ -3,6 +3,7 @@
 Stored deliveries show what was received. Notes of rejected requests show why nothing arrived.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -163,10 +164,8 @@ def _first_items(body: bytes) -> Iterator[Any]:
     """Yield the first items. Read only the beginning of a large array."""
     text = body[:MAX_READ_BYTES].decode("utf-8", "replace").strip()
     if not text.startswith("["):
-        try:
+        with contextlib.suppress(Unusable):
             yield from parse_items(body)[:1]
-        except Unusable:
-            pass
         return
     place = 1
     for _ in range(MAX_READ_ITEMS):

@@ -28,7 +28,7 @@ def ready(alice: University, provider: str) -> str:
 
 
 @every_provider
-@pytest.mark.parametrize("change", ["{}", "{}/", "{}//", "{}?", "{}/?a=1", "/{}", "{}?a=%ff&a=1"])
+@pytest.mark.parametrize("change", ["{}", "{}/", "{}//", "{}/?a=1", "/{}", "{}?a=%ff&a=1"])
 def test_slashes_and_queries_change_nothing(alice: University, provider: str, change: str) -> None:
     path = change.format(ready(alice, provider))
     answer = post_signed(alice, provider, BODY, path)

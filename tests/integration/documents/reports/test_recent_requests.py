@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 
 import pytest
 from bson import ObjectId
@@ -20,11 +19,11 @@ from documents.webhook_rejections import (
     RejectionNotes,
     RejectionReason,
     WebhookRejections,
-    rejection_notes,
 )
 from jobs.sweep import sweep_due_records
 from service.api.resources.webhooks import MAX_WEBHOOK_BYTES
 from service.metrics.process import WEBHOOK_REJECTIONS
+from service.middleware import webhooks
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university, make_event
 from tools.testbed.provider_requests import post_signed, set_provider_key, sign_post
 from tools.testbed.stack import wait_until
@@ -44,11 +43,12 @@ def charlie(real_client: testing.TestClient) -> University:
 
 
 @pytest.fixture
-def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[RejectionNotes]:
-    """Return this process's notes, which the test stores itself."""
-    monkeypatch.setattr(rejection_notes._writing, "ensure_started", lambda: None)
-    yield rejection_notes
-    rejection_notes.forget()
+def notes(monkeypatch: pytest.MonkeyPatch) -> RejectionNotes:
+    """Return notes that the test stores itself, without a thread."""
+    notes = RejectionNotes()
+    monkeypatch.setattr(notes._writing, "ensure_started", lambda: None)
+    monkeypatch.setattr(webhooks, "rejection_notes", notes)
+    return notes
 
 
 def received(place: University, provider: str = "sendgrid") -> list[ReceivedRequest]:
@@ -57,7 +57,7 @@ def received(place: University, provider: str = "sendgrid") -> list[ReceivedRequ
 
 
 def rejected(place: University, provider: str = "sendgrid") -> dict[RejectionReason, int]:
-    rejection_notes.flush()
+    webhooks.rejection_notes.flush()
     recent = list_recent_requests(ObjectId(place.id), provider)
     return {one.reason: one.count for one in recent if isinstance(one, RejectedRequests)}
 
