@@ -116,6 +116,11 @@ class WebhookKey(Record):
         return keys
 
     @classmethod
+    def list_providers(cls, organization_id: ObjectId) -> set[str]:
+        """Return the providers of which the organization has keys."""
+        return set(cls.objects(organization_id=organization_id).distinct("provider"))
+
+    @classmethod
     def find_signer(
         cls,
         organization_id: ObjectId | str,

@@ -5,6 +5,7 @@ from typing import Any
 
 from documents.payments.reasons import MissingGiftReason
 from documents.values.money import count_decimals
+from documents.webhook_rejections import RejectionReason
 from service.dashboard.presentation.language import Marked, marked
 
 NOT_MATCHED = marked("Not matched yet")
@@ -54,6 +55,21 @@ EVENT_LABELS = {
     "resubscribe": marked("Subscribed again"),
     "group_unsubscribe": marked("Unsubscribed from a group"),
     "group_resubscribe": marked("Resubscribed to a group"),
+}
+REQUEST_TYPE_LABELS = EVENT_LABELS | {"test": marked("Test event")}
+REPORT_LABELS = {"emails": marked("Emails"), "payments": marked("Payments")}
+REJECTION_LABELS: dict[RejectionReason, Marked] = {
+    "no_key": marked("No key was set. Set the key on this page."),
+    "unsigned": marked("The signature or password was missing. Switch it on at the provider."),
+    "wrong_signature": marked(
+        "The signature or password did not match the key, or the request was too old. "
+        "Copy the key again from the provider."
+    ),
+    "too_large": marked("The request was larger than 2 MB. Send fewer events at once."),
+    "too_slow": marked("The request arrived too slowly. Check the network and the proxy."),
+    "unreadable_body": marked("The request ended early. Check the network and the proxy."),
+    "damaged_compression": marked("The compressed request was damaged. Check the proxy."),
+    "unknown_compression": marked("The compression is not gzip. Switch it off at the provider."),
 }
 PAYMENT_REASON_LABELS: dict[MissingGiftReason, Marked] = {
     "no_fundraiser": marked("The payment names no fundraiser."),

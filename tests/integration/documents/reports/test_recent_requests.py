@@ -57,7 +57,7 @@ def received(place: University, provider: str = "sendgrid") -> list[ReceivedRequ
 
 
 def rejected(place: University, provider: str = "sendgrid") -> dict[RejectionReason, int]:
-    webhooks.rejection_notes.flush()
+    vars(webhooks)["rejection_notes"].flush()
     recent = list_recent_requests(ObjectId(place.id), provider)
     return {one.reason: one.count for one in recent if isinstance(one, RejectedRequests)}
 
