@@ -57,7 +57,6 @@ EVENT_LABELS = {
     "group_resubscribe": marked("Resubscribed to a group"),
 }
 REQUEST_TYPE_LABELS = EVENT_LABELS | {"test": marked("Test event")}
-REPORT_LABELS = {"emails": marked("Emails"), "payments": marked("Payments")}
 REJECTION_LABELS: dict[RejectionReason, Marked] = {
     "no_key": marked("No key was set. Set the key on this page."),
     "unsigned": marked("The signature or password was missing. Switch it on at the provider."),
