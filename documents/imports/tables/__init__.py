@@ -1,0 +1,1 @@
+"""Tables as people have them: CSV, Excel and NDJSON files, read in bounded memory."""
