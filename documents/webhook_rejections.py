@@ -85,6 +85,7 @@ class RejectionNotes:
         self._pending: dict[NoteKey, dict[RejectionReason, RejectionNote]] = {}
         self._unproven: set[NoteKey] = set()
         self._guard = threading.Lock()
+        self._storing = threading.Lock()
         self._wanted = threading.Event()
         self._writing = BackgroundThread("webhook rejections", self._keep_writing)
 
@@ -113,11 +114,15 @@ class RejectionNotes:
         return True
 
     def flush(self) -> None:
-        """Store the notes of organizations that exist.
+        """Store the notes of organizations that exist. Wait for another thread that stores some.
 
         Raises:
             PyMongoError: MongoDB is unavailable. The notes are lost.
         """
+        with self._storing:
+            self._store()
+
+    def _store(self) -> None:
         with self._guard:
             pending, self._pending = self._pending, {}
             unproven, self._unproven = self._unproven, set()
