@@ -101,7 +101,10 @@ def _operation(
     if declared.signed_by:
         if declared.headers:
             result["security"] = [{declared.signed_by: []}]
-        result["description"] = "Requires no API key, because the provider proves each request."
+        result["description"] = (
+            "Requires no API key, because the provider proves each request. The body may have "
+            "`Content-Encoding: gzip`. A query and superfluous slashes change nothing."
+        )
     if content := _content(path, declared):
         result["requestBody"] = {"required": True, "content": content}
     return result
