@@ -34,3 +34,10 @@ class Unusable(Exception):
     The message is the reason and contains none of the input. Code that stores a rejection catches
     only this class. Any other error is a bug, which is raised, logged and retried.
     """
+
+
+class ProviderUnavailable(Exception):
+    """A provider's server, which Matchback must ask, does not answer now.
+
+    The request can be authentic. The service answers 503, so that the provider sends it again.
+    """

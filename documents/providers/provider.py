@@ -35,14 +35,17 @@ class AuthenticityScheme:
         check: function that raises Unusable, with the reason, if a text is not a key. The text
             has no white space.
         is_authentic: function that returns whether the holder of a key sent the request. It
-            compares in constant time and raises no error, whatever the request contains.
+            compares in constant time. Whatever the request contains, it raises one error only:
+            ProviderUnavailable if it needs a server of the provider that does not answer now.
         is_secret: whether the key must stay secret, so that it is stored sealed.
+        example: a key for the API reference; empty if a usual secret is a key.
     """
 
     field: str
     check: Callable[[str], object]
     is_authentic: Callable[[str, WebhookRequest], bool]
     is_secret: bool = True
+    example: str = ""
 
 
 def keep_body(body: bytes) -> bytes:
@@ -53,6 +56,10 @@ def keep_body(body: bytes) -> bytes:
 def read_no_events(organization: bytes, item: Any) -> Sequence[EventReport]:
     """Return no events, because the provider reports payments."""
     return ()
+
+
+def send_no_challenge(request: WebhookRequest) -> None:
+    """Return no challenge, because the provider sends its proof with each request."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,13 @@ class Provider:
         example: a request's body for the API reference, as JSON or as text.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
+        find_challenge: function that returns the value of `WWW-Authenticate` for a 401, if the
+            provider sends its credentials only after a challenge. It returns None for every other
+            request. A challenged request does not count against the client's rate limit, because
+            the provider sends each message in this way.
+        confirm: function that confirms a subscription at the provider, if the body asks for it.
+            Matchback calls it with the body of an authentic request.
+            Raises ProviderUnavailable if the provider does not confirm now.
         unwrap: function that returns the JSON of a body: one item, or an array of items. It
             removes a form or an envelope. Matchback stores this JSON.
             Raises Unusable if the body has no such JSON; Matchback then stores the raw body.
@@ -91,6 +105,8 @@ class Provider:
     example: Any
     setup: str = ""
     media_type: str = JSON_MEDIA_TYPE
+    find_challenge: Callable[[WebhookRequest], str | None] = send_no_challenge
+    confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body
     read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events
     sign_test: Callable[[str], WebhookRequest] | None = None

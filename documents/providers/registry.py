@@ -9,6 +9,7 @@ from documents.providers import (
     postmark,
     resend,
     sendgrid,
+    ses,
     sparkpost,
     stripe,
 )
@@ -17,6 +18,7 @@ PROVIDERS = {
     module.PROVIDER.name: module.PROVIDER
     for module in (
         sendgrid,
+        ses,
         mailgun,
         postmark,
         resend,

@@ -60,6 +60,12 @@ EXAMPLE_BODIES: dict[str, Any] = {
         "expires_at": "2030-01-01T00:00:00Z",
     },
 }
+# Examples by path, for keys that are no usual secrets.
+EXAMPLE_KEY_BODIES = {
+    f"/v1/webhook-keys/{name}": {"secret": provider.scheme.example}
+    for name, provider in PROVIDERS.items()
+    if provider.scheme.example
+}
 # Examples by path, for bodies that the responder reads itself.
 EXAMPLE_RAW_BODIES: dict[str, Any] = {
     "/v1/emails/import": (

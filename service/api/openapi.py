@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from service.api.examples import EXAMPLE_BODIES, EXAMPLE_RAW_BODIES
+from service.api.examples import EXAMPLE_BODIES, EXAMPLE_KEY_BODIES, EXAMPLE_RAW_BODIES
 from service.api.fields import ID_SCHEMA, ListQuery
 from service.api.openapi_parts import (
     API_DESCRIPTION,
@@ -125,7 +125,8 @@ def _content(path: str, declared: Operation) -> dict[str, Any]:
     if declared.body:
         name = declared.body.__name__
         schema = {"$ref": SCHEMA_REF_TEMPLATE.format(model=name)}
-        return {"application/json": {"schema": schema, "example": EXAMPLE_BODIES[name]}}
+        example = EXAMPLE_KEY_BODIES.get(path, EXAMPLE_BODIES[name])
+        return {"application/json": {"schema": schema, "example": example}}
     if declared.raw:
         return {declared.raw: {"schema": {}, "example": EXAMPLE_RAW_BODIES[path]}}
     return {}

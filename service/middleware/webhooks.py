@@ -45,7 +45,7 @@ class WebhookRequests:
 
 
 def _note_rejection(req: falcon.Request, resp: falcon.Response) -> None:
-    reason = getattr(req.context, "rejection", None) or REASONS_BY_STATUS.get(resp.status_code)
+    reason = getattr(req.context, "rejection", REASONS_BY_STATUS.get(resp.status_code))
     found = WEBHOOK_PATH_PATTERN.fullmatch(req.path)
     if reason is None or found is None or found[1] not in PROVIDERS:
         return

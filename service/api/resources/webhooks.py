@@ -3,16 +3,19 @@
 Requests need no API key, because the provider proves that they are authentic.
 """
 
+from typing import NoReturn
 from urllib.parse import quote
 
 import falcon
 
 from config.settings import get_settings
+from documents.errors import ProviderUnavailable
 from documents.providers.provider import Provider, WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import Signer, WebhookKey
+from documents.webhook_rejections import RejectionReason
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
@@ -21,6 +24,7 @@ from service.middleware.content_coding import decode_body
 from service.middleware.rate_limit import count_anonymous_request
 
 MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
+PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 415, 429, 503)
 
 
@@ -72,19 +76,40 @@ def _receive(
 ) -> None:
     body = decode_body(req, read_bytes(req, MAX_WEBHOOK_BYTES), MAX_WEBHOOK_BYTES)
     request = WebhookRequest(req.headers, body, _public_url(req))
-    signer = WebhookKey.prove(organization_id, provider, request)
+    known = PROVIDERS[provider]
+    try:
+        signer = WebhookKey.prove(organization_id, provider, request)
+        if isinstance(signer, Signer) and known.confirm:
+            known.confirm(body)
+    except ProviderUnavailable:
+        raise falcon.HTTPServiceUnavailable(
+            description=f"{known.label} cannot be reached to check the request. Send it again.",
+            retry_after=PROVIDER_RETRY_AFTER_SECONDS,
+        ) from None
     if not isinstance(signer, Signer):
-        req.context.rejection = signer
-        count_anonymous_request(find_client_address(req))
-        # A missing organization, or one without keys, must look like a bad signature.
-        raise falcon.HTTPUnauthorized(
-            description="The request is not authentic. Check the webhook key."
-        )
+        _reject(req, known, request, signer)
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key
         )
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _reject(
+    req: falcon.Request, provider: Provider, request: WebhookRequest, reason: RejectionReason
+) -> NoReturn:
+    """Reject a request. Only the organization's staff see the reason."""
+    if challenge := provider.find_challenge(request):
+        req.context.rejection = None  # the provider expects the challenge, and repeats the request
+        raise falcon.HTTPUnauthorized(
+            description="Send the credentials of the webhook key.", challenges=[challenge]
+        )
+    req.context.rejection = reason
+    count_anonymous_request(find_client_address(req))
+    # A missing organization, or one without keys, must look like a bad signature.
+    raise falcon.HTTPUnauthorized(
+        description="The request is not authentic. Check the webhook key."
+    )
 
 
 def _public_url(req: falcon.Request) -> str:

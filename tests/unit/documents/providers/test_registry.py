@@ -4,14 +4,15 @@ import pytest
 
 from documents.errors import Unusable
 from documents.providers.provider import count_body_items, parse_items
-from documents.providers.registry import PAYMENT_PROVIDERS, PROVIDERS
+from documents.providers.registry import EMAIL_PROVIDERS, PAYMENT_PROVIDERS, PROVIDERS
 from service.api.openapi_parts import SECURITY_SCHEMES
 from service.routes import API_ROUTES
 
 
 def test_provider_names_match_stored_data_and_urls() -> None:
-    emails = "sendgrid mailgun postmark resend brevo sparkpost mandrill events".split()
-    assert list(PROVIDERS) == [*emails, "stripe", "payments"]
+    emails = "sendgrid ses mailgun postmark resend brevo sparkpost mandrill events".split()
+    assert [*EMAIL_PROVIDERS, *PAYMENT_PROVIDERS] == list(PROVIDERS)
+    assert emails == EMAIL_PROVIDERS
     assert PAYMENT_PROVIDERS == ["stripe", "payments"]
 
 
