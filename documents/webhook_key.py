@@ -117,7 +117,7 @@ class WebhookKey(Record):
 
     @classmethod
     def list_providers(cls, organization_id: ObjectId) -> set[str]:
-        """Return the providers of which the organization has keys."""
+        """Return the names of the providers for which the organization has keys."""
         return set(cls.objects(organization_id=organization_id).distinct("provider"))
 
     @classmethod

@@ -18,6 +18,7 @@ from mongoengine.connection import ConnectionFailure
 from pymongo.errors import PyMongoError
 
 from config.background import BackgroundThread
+from config.observability.outage import Outage
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
@@ -87,6 +88,7 @@ class RejectionNotes:
         self._guard = threading.Lock()
         self._storing = threading.Lock()
         self._wanted = threading.Event()
+        self._outage = Outage(log.warning, log.info)
         self._writing = BackgroundThread("webhook rejections", self._keep_writing)
 
     def note(self, organization_id: str, provider: str, reason: RejectionReason) -> None:
@@ -143,8 +145,9 @@ class RejectionNotes:
             self._wanted.clear()
             try:
                 self.flush()
+                self._outage.end("notes of rejected webhook requests are stored again")
             except (PyMongoError, ConnectionFailure):
-                log.warning("notes of rejected webhook requests were lost: MongoDB is unavailable")
+                self._outage.begin("notes of rejected webhook requests are lost: MongoDB fails")
             except Exception:
                 log.exception("notes of rejected webhook requests were lost")
             time.sleep(NOTE_INTERVAL_SECONDS)

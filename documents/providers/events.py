@@ -73,7 +73,7 @@ _RFC_3339_PATTERN = re.compile(
 
 
 def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
-    """Read one event. A test is no event.
+    """Read one event. A test has no event.
 
     Raises:
         Unusable: the item is not a valid event. The message names the field and the reason.
