@@ -24,7 +24,7 @@ USUAL_TIE = "email_id"
 REPORT_KEY_BYTES = 12
 REPORT_KEY_PREFIX = b"sg_event_id"  # part of stored keys, from when SendGrid was the only provider
 # Facts that find the email of an event. An event with an email does not need them.
-FINDING_FIELDS = ("address", "message_id", "sg_message_id", "category")
+FINDING_FIELDS = ("address", "message_id", "sg_message_id", "category", "names_email")
 RARE_FACTS = ("address", "message_id", "url", "bounce_type", "group", "machine")
 NO_LINK_POSITION = "none"
 UNMATCHED_FILTER = {"unmatched": {"$type": "string"}}
@@ -65,6 +65,8 @@ class Event(Document):
     address = StringField()
     message_id = StringField()
     category = ListField(StringField())
+    # only on bounces: the provider reported an `email_id`, which names no email of the organization
+    names_email = BooleanField()
     unmatched = StringField()
     mailing_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
@@ -136,6 +138,8 @@ def to_event_row(
             row[name] = value
     if report.category:
         row["category"] = list(report.category)
+    if report.type == "bounce" and report.email_ref:
+        row["names_email"] = True
     event: EventRow = row
     return event
 

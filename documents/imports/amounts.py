@@ -42,7 +42,7 @@ AMBIGUOUS = "The amount is ambiguous. Choose whether a comma or a point separate
 
 @dataclass
 class DecimalVote:
-    """What the amounts of a file prove about their decimal separator."""
+    """Evidence of the decimal separator, from all amounts of a file."""
 
     comma: bool = False
     point: bool = False

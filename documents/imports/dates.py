@@ -35,7 +35,7 @@ _YEAR_FIRST = re.compile(
 
 @dataclass
 class DateOrderVote:
-    """What the dates of a file prove about their order."""
+    """Evidence of the order of day and month, from all dates of a file."""
 
     day: bool = False
     month: bool = False

@@ -38,7 +38,7 @@ class RowError(Exception):
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a person chose for an import.
+    """Choices of a person for an import.
 
     Attributes:
         columns: the field of a column, or an empty text to ignore the column.
@@ -61,7 +61,7 @@ class ImportOptions:
 
 @dataclass
 class Survey:
-    """What all rows of a file prove together, from a first pass over them.
+    """Evidence from all rows of a file, from a first pass over them.
 
     Attributes:
         rows: number of rows that are not blank.
@@ -193,7 +193,7 @@ def _to_decimal(value: Cell) -> Decimal:
 def _choose_fields(
     kind: RecordKind, columns: Sequence[str], chosen: Mapping[str, str]
 ) -> dict[str, str | None]:
-    """Return the field of each column: as a person chose, else as the column's name says.
+    """Return the field of each column, by a person's choice or by the column's name.
 
     Raises:
         Unusable: a choice names an unknown column or field, or two columns have one field.
@@ -217,4 +217,4 @@ def _choose_fields(
 def _check_required(kind: RecordKind, known: set[str]) -> None:
     for names in REQUIRED[kind]:
         if known.isdisjoint(names.split(" or ")):
-            raise Unusable(f"The file has no column for {names}. Say which column it is")
+            raise Unusable(f"The file has no column for {names}. Choose the column")

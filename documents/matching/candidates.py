@@ -143,6 +143,9 @@ def to_candidate(row: EmailRow) -> Candidate:
         sent_at=row.get("sent_at"),
         first_opened_at=row.get("first_opened_at"),
         first_clicked_at=row.get("first_clicked_at"),
+        delivered_at=row.get("delivered_at"),
+        bounced_at=row.get("bounced_at"),
+        dropped_at=row.get("dropped_at"),
         fundraiser_id=row["fundraiser_id"],
         user_id=row["user_id"],
     )

@@ -1,11 +1,11 @@
 """Late touches: emails that were sent, opened or clicked before a gift, but reported after it.
 
-A late touch can change the match of the user's later open gifts, so workers decide them again. The
-transaction that stores the touch marks up to 100 gifts itself (see rematch.py). For more gifts it
-inserts one note, because marking them would take too long. The sweep then marks the gifts of the
-note. The sweep needs no transaction, because marking a gift twice has no effect. A note waits up to
-10 seconds for events that are not counted yet. So a gift is decided again only once if its donor
-opens several emails.
+A late touch can change the match of the user's later open gifts, so workers decide them again. A
+late bounce can as well, because the email no longer counts as sent. The transaction that stores the
+touch marks up to 100 gifts itself (see rematch.py). For more gifts it inserts one note, because
+marking them would take too long. The sweep then marks the gifts of the note. The sweep needs no
+transaction, because marking a gift twice has no effect. A note waits up to 10 seconds for events
+that are not counted yet. So a gift is decided again only once if its donor opens several emails.
 """
 
 from collections import defaultdict
@@ -19,6 +19,7 @@ from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_
 
 from documents.concurrency.lease import hold_lease
 from documents.match import has_all_matches
+from documents.matching.changed_touches import find_affected_since
 from documents.matching.rematch import (
     MARKED_GIFTS_PER_BATCH,
     OPEN_GIFTS_FILTER,
@@ -43,7 +44,6 @@ MAX_DIRECTLY_MARKED_GIFTS = 100
 MAX_NOTE_WAIT = timedelta(seconds=10)
 NOTES_PER_BATCH = 10
 MAILBOXES_PER_QUERY = 1000
-TOUCH_TIME_FIELDS = ("sent_at", "first_opened_at", "first_clicked_at")
 LATE_GIFT_FIELDS = {"fundraiser_id": 1, "donor_mailbox": 1, "donated_at": 1}
 
 EmailRecipient = tuple[ObjectId, ObjectId]  # an email's fundraiser and user
@@ -76,21 +76,9 @@ def mark_gifts_of_touched(tx: Tx, changes: Changes) -> None:
     touched: list[tuple[Any, datetime]] = []
     for email in changes.targets.get("emails", ()):
         update = changes.update_of("emails", email["_id"]).operators
-        moved = [at for name in TOUCH_TIME_FIELDS if (at := _moved(email.get(name), update, name))]
-        if moved:
-            touched.append((email, min(moved)))
+        if since := find_affected_since(email, update):
+            touched.append((email, since))
     _look_again(tx, touched)
-
-
-def _moved(was: datetime | None, update: Mapping[str, Any], name: str) -> datetime | None:
-    """Return the earliest time that the update of a touch affects, or None if there is none."""
-    first = update.get("$min", {}).get(name)
-    if first is not None:
-        return first if was is None or first < was else None
-    if name in update.get("$set", {}):
-        new = update["$set"][name]
-        return None if new == was else min(filter(None, (new, was)))
-    return was if name in update.get("$unset", {}) else None
 
 
 def _look_again(tx: Tx, touched: Iterable[tuple[EmailRow, datetime]]) -> None:

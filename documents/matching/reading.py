@@ -28,6 +28,7 @@ EMAIL_FIELDS = dict.fromkeys(
     (
         *("fundraiser_id", "mailing_id", "user_id"),
         *("sent_at", "first_opened_at", "first_clicked_at"),
+        *("delivered_at", "bounced_at", "dropped_at"),
     ),
     1,
 )

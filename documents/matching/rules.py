@@ -14,7 +14,7 @@ The rules, in order:
 3. `link_token`, `email_id`: the gift names an email of its fundraiser (`link`).
 4. `other_fundraiser`: the gift names another fundraiser's email, and the policy allows it (`link`).
 5. `donor_address`: the fundraiser sent an email to the donor within the window before the gift
-   (`address`).
+   (`address`). An email that did not arrive does not count as sent.
 6. `none`: no other rule applies (`none`).
 """
 
@@ -32,6 +32,7 @@ MatchKind = Literal["link", "address", "pinned", "none"]
 MatchRule = Literal[
     "pin", "recurring", "link_token", "email_id", "other_fundraiser", "donor_address", "none"
 ]
+DeliveryFailure = Literal["bounced", "dropped"]
 MAX_NAMED_CANDIDATES = 10  # per decision, because the reasons repeat after that
 
 
@@ -45,7 +46,10 @@ class MatchedGift:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An email that a gift can match. Opens and clicks by machines do not count."""
+    """An email that a gift can match. Opens and clicks by machines do not count.
+
+    A block is a bounce here, because a blocked email did not arrive either.
+    """
 
     id: ObjectId
     fundraiser_id: ObjectId
@@ -54,6 +58,9 @@ class Candidate:
     sent_at: datetime | None
     first_opened_at: datetime | None = None
     first_clicked_at: datetime | None = None
+    delivered_at: datetime | None = None
+    bounced_at: datetime | None = None
+    dropped_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def _by_address(
         if reason is None and touch is not None:
             fitting.append((email, touch))
         else:
-            lost.append((email.id, reason or f"not {' nor '.join(policy.prefer)}"))
+            lost.append((email.id, reason or _why_untouched(email, policy)))
     if not fitting:
         return Decision("none", "none", considered=tuple(lost[:MAX_NAMED_CANDIDATES]))
     fitting.sort(key=lambda pair: _rank(pair, policy))
@@ -154,6 +161,25 @@ def _by_address(
     return Decision(
         "address", "donor_address", best, touch, tuple((why + lost)[:MAX_NAMED_CANDIDATES])
     )
+
+
+def find_delivery_failure(email: Candidate) -> DeliveryFailure | None:
+    """Return why an email did not arrive, or None if it arrived or may have arrived.
+
+    A person's open or click shows that the email arrived. A bounce overrides an earlier delivery,
+    because a server can accept an email and return it later. A delivery overrides an earlier
+    bounce, and any drop, because they concern an attempt that failed before.
+    """
+    if email.first_opened_at or email.first_clicked_at:
+        return None
+    delivered_at, bounced_at = email.delivered_at, email.bounced_at
+    if bounced_at is not None and (delivered_at is None or delivered_at <= bounced_at):
+        return "bounced"
+    return "dropped" if email.dropped_at is not None and delivered_at is None else None
+
+
+def _why_untouched(email: Candidate, policy: MatchPolicy) -> str:
+    return find_delivery_failure(email) or f"not {' nor '.join(policy.prefer)}"
 
 
 def _why_lost(best: TouchKind, touch: TouchKind, policy: MatchPolicy) -> str:
@@ -176,13 +202,21 @@ def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str |
 
 
 def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKind | None:
-    """Return the policy's most preferred touch before the gift, or None."""
+    """Return the policy's most preferred touch before the gift, or None.
+
+    An email that did not arrive does not count as sent. The time of its bounce does not matter,
+    because the donor had not received the email before the gift either.
+    """
 
     def happened(at: datetime | None) -> bool:
         return at is not None and at <= gift.donated_at
 
     clicked = happened(email.first_clicked_at)
-    did = {"clicked": clicked, "opened": clicked or happened(email.first_opened_at), "sent": True}
+    did = {
+        "clicked": clicked,
+        "opened": clicked or happened(email.first_opened_at),
+        "sent": find_delivery_failure(email) is None,
+    }
     return next((touch for touch in policy.prefer if did[touch]), None)
 
 

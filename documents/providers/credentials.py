@@ -30,7 +30,7 @@ def check_credential(text: str) -> None:
 
     Raises:
         Unusable: the text has spaces, control characters or non-ASCII characters, or is too short
-            or too long. A user name adds nothing to the length, because it is no secret.
+            or too long. A user name adds nothing to the length, because it is not secret.
     """
     if not _VISIBLE_TEXT.fullmatch(text):
         raise Unusable("Must consist of visible ASCII characters without spaces")

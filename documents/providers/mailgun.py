@@ -106,7 +106,7 @@ def _read_variables(value: Any) -> Mapping[str, Any]:
 
 
 def _decode_json(value: Any) -> Any:
-    """Return the content of a JSON text, array or object in a text; else the value."""
+    """Return the content of a JSON text, array or object in a text. Otherwise, return the value."""
     if not isinstance(value, str) or not value.lstrip().startswith(('"', "[", "{")):
         return value
     try:

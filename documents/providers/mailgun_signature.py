@@ -26,7 +26,7 @@ def check_signing_key(text: str) -> None:
     """Check that the text can be Mailgun's HTTP webhook signing key.
 
     Raises:
-        Unusable: the text is no such key.
+        Unusable: the text is not such a key.
     """
     if not KEY_PATTERN.fullmatch(text):
         raise Unusable("Must be Mailgun's HTTP webhook signing key, of 8 to 255 characters")

@@ -21,7 +21,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from documents.errors import Unusable
-from documents.providers.provider import AuthenticityScheme, Provider, WebhookRequest
+from documents.providers.provider import (
+    MAX_BATCH_BYTES,
+    AuthenticityScheme,
+    Provider,
+    WebhookRequest,
+)
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -41,7 +46,7 @@ MAX_FORM_FIELDS = 10  # Mandrill sends one
 # Mandrill checks a new URL with no events, signed by this public key.
 CHECK_KEY = "test-webhook"
 NO_EVENTS = b"[]"
-WEBHOOK_KEY_PATTERN = re.compile(r"[\x21-\x7e]{16,255}")
+WEBHOOK_KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 
 MANDRILL_TYPES = {
     "send": "processed",
@@ -68,7 +73,7 @@ def check_webhook_key(text: str) -> None:
     if text == CHECK_KEY:
         raise Unusable("Must be the key of your webhook; test-webhook is public")
     if not WEBHOOK_KEY_PATTERN.fullmatch(text):
-        raise Unusable("Must be a webhook key of 16 to 255 visible ASCII characters")
+        raise Unusable("Must be a webhook key of 8 to 255 visible ASCII characters")
 
 
 def is_signed(key: str, request: WebhookRequest) -> bool:
@@ -194,5 +199,6 @@ PROVIDER = Provider(
     ),
     media_type=FORM_MEDIA_TYPE,
     unwrap=unwrap,
+    max_body_bytes=MAX_BATCH_BYTES,
     read_events=read_events,
 )

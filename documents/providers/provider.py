@@ -8,6 +8,8 @@ from documents.providers.report import EventReport
 from documents.values.json_items import count_items, read_items
 
 JSON_MEDIA_TYPE = "application/json"
+MAX_POST_BYTES = 2 * 1024 * 1024
+MAX_BATCH_BYTES = 10 * 1024 * 1024  # for providers whose batches have up to 1,000 events or more
 EXAMPLE_EMAIL_ID = "674200000000000000000004"
 EXAMPLE_FUNDRAISER_ID = "674200000000000000000001"
 
@@ -77,6 +79,7 @@ class Provider:
         example: a request's body for the API reference, as JSON or as text.
         setup: what to enter where at the provider, for the settings page.
         media_type: media type of its requests, for the API reference.
+        max_body_bytes: maximum size of a request's body. MongoDB stores up to 16 MB in a record.
         find_challenge: function that returns the value of `WWW-Authenticate` for a 401, if the
             provider sends its credentials only after a challenge. It returns None for every other
             request. A challenged request does not count against the client's rate limit, because
@@ -105,6 +108,7 @@ class Provider:
     example: Any
     setup: str = ""
     media_type: str = JSON_MEDIA_TYPE
+    max_body_bytes: int = MAX_POST_BYTES
     find_challenge: Callable[[WebhookRequest], str | None] = send_no_challenge
     confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body

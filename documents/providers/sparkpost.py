@@ -28,6 +28,7 @@ from documents.providers.credentials import (
 )
 from documents.providers.provider import (
     EXAMPLE_EMAIL_ID,
+    MAX_BATCH_BYTES,
     AuthenticityScheme,
     Provider,
     WebhookRequest,
@@ -193,5 +194,6 @@ PROVIDER = Provider(
         "create a webhook with the URL and this user and password. Select all events, but only "
         "one of Open and Initial Open. Send each message with the metadata email_id and mailing."
     ),
+    max_body_bytes=MAX_BATCH_BYTES,
     read_events=read_events,
 )

@@ -29,6 +29,7 @@ class EventRow(TypedDict):
     address: NotRequired[str]
     message_id: NotRequired[str]
     category: NotRequired[list[str]]
+    names_email: NotRequired[bool]
     unmatched: NotRequired[str]
     mailing_id: NotRequired[ObjectId]
     fundraiser_id: NotRequired[ObjectId]

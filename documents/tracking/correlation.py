@@ -2,6 +2,7 @@
 
 The event's `email_id` decides first. If it is missing or wrong, the provider's message ID decides,
 if an earlier event tied that message. Otherwise, the address and the mailing in a category decide.
+A bounce that names only an address belongs to the only recent email; see `recent_emails.py`.
 """
 
 from collections import defaultdict
@@ -19,9 +20,10 @@ from documents.rows.event import EventRow
 from documents.rows.fundraiser import MailingRow
 from documents.rows.user import UserRow
 from documents.storage.marks import build_text_condition
+from documents.tracking.recent_emails import RecentEmails, names_only_address
 from matchback.engine import Tx
 
-CorrelationMethod = str  # "email_id", "message" or "address"
+CorrelationMethod = str  # "email_id", "message", "address" or "only_recent_email"
 
 
 def choose_email(
@@ -29,6 +31,7 @@ def choose_email(
     named: ObjectId | None,
     by_message: ObjectId | None,
     addressed: Sequence[EmailRow],
+    only_recent: ObjectId | None = None,
 ) -> tuple[ObjectId, CorrelationMethod] | None:
     """Choose the email that an event belongs to. Return it with the method, or None.
 
@@ -37,6 +40,7 @@ def choose_email(
         named: email in the event's `email_id`, if the organization has it.
         by_message: email that an earlier event tied to the same message.
         addressed: emails to the event's address, of the mailings in its categories.
+        only_recent: the only recent email, if the event is a bounce that names only an address.
     """
     if named is not None:
         return named, "email_id"
@@ -44,6 +48,8 @@ def choose_email(
         return by_message, "message"
     if addressed:
         return max(addressed, key=lambda email: _nearness(event, email))["_id"], "address"
+    if only_recent is not None:
+        return only_recent, "only_recent_email"
     return None
 
 
@@ -77,6 +83,7 @@ class Correlation:
         self._users: PeopleByAddress[ObjectId] = PeopleByAddress(())
         self._mailings: dict[str, list[MailingRow]] = {}
         self._emails: defaultdict[tuple[ObjectId, ObjectId], list[EmailRow]] = defaultdict(list)
+        self._recent = RecentEmails(tx, organization_id)
 
     def read_candidates(self, events: Sequence[EventRow]) -> None:
         """Read the data that can tie these events, which have no valid `email_id`."""
@@ -89,6 +96,7 @@ class Correlation:
         self._look_up_mailings({name for event in events for name in event.get("category", ())})
         if self._mailings:
             self._look_up_emails({event.get("address", "") for event in events})
+        self._recent.read([event for event in events if self._is_bare_bounce(event)])
 
     def _look_up_mailings(self, categories: set[str]) -> None:
         ids = [ObjectId(name) for name in categories if ObjectId.is_valid(name) and len(name) == 24]
@@ -127,7 +135,12 @@ class Correlation:
             for email in (self._emails[user_id, mailing["_id"]] if user_id else ())
         ]
         told = (self._messages.get(key) for key in list_message_keys(event))
-        return choose_email(event, None, next(filter(None, told), None), addressed)
+        only_recent = self._recent.of(event) if self._is_bare_bounce(event) else None
+        return choose_email(event, None, next(filter(None, told), None), addressed, only_recent)
+
+    def _is_bare_bounce(self, event: EventRow) -> bool:
+        """Return whether the event is a bounce that names an address, and no known mailing."""
+        return names_only_address(event) and not self._mailings_of(event)
 
     def mailing_of(self, event: EventRow) -> MailingRow | None:
         """Return the mailing that the event's category names.

@@ -178,7 +178,9 @@ class TallyBatch:
             self.tx, self.organization_id, {event.get("address", "") for event in learned.values()}
         )
         messages = {key: event["email_id"] for key, event in learned.items()}
-        return unmatched.match_unmatched_events(self.tx, self.organization_id, stored, messages)
+        tied = unmatched.match_unmatched_events(self.tx, self.organization_id, stored, messages)
+        unmatched.check_bounces_later(self.tx, stored)
+        return tied
 
     def _find(self, row: type[T], query: Any, fields: dict[str, int] | None = None) -> list[T]:
         """Return rows of the organization, by a query or by their IDs."""

@@ -23,6 +23,7 @@ from documents.rows.user import UserRow
 from documents.storage.export_outbox import note_writes
 from documents.storage.marks import DUE_FILTER, build_text_condition
 from documents.tracking.correlation import Correlation
+from documents.tracking.recent_emails import names_only_address
 from documents.values.address import to_canonical
 from documents.values.time import now
 from matchback.engine import Changes, Tx, add
@@ -64,21 +65,22 @@ def find_events_to_addresses(
 def match_to_due_emails(tx: Tx, emails: Sequence[EmailRow]) -> tuple[list[EventRow], set[ObjectId]]:
     """Tie events to emails that were recorded after the events.
 
+    A deletion can also tie an event, because the only other recent email may remain.
+
     Return the tied events, and the emails that may have more events than one transaction ties.
     These emails stay due, so that the next batch continues.
     """
-    live = [email for email in emails if not email.get("deleted_at")]
-    if not live:
+    if not emails:
         return [], set()
-    organization_id = live[0]["organization_id"]
-    user_ids = list({email["user_id"] for email in live})
+    organization_id = emails[0]["organization_id"]
+    user_ids = list({email["user_id"] for email in emails})
     wanted = {"_id": {"$in": user_ids}, "deleted_at": None}
     users = collection(tx.database, UserRow).find(wanted, {"email": 1}, session=tx.session)
     addresses = {user["email"] for user in users}
     found = find_events_to_addresses(tx, organization_id, addresses)
     tied = match_unmatched_events(tx, organization_id, found)
     has_more = bool(tied) and len(found) == TIED_EVENTS_PER_BATCH
-    return tied, {email["_id"] for email in live} if has_more else set()
+    return tied, {email["_id"] for email in emails} if has_more else set()
 
 
 def match_unmatched_events(
@@ -106,6 +108,18 @@ def match_unmatched_events(
                 event.pop(name, None)
             tied.append(event)
     return tied
+
+
+def check_bounces_later(tx: Tx, events: Sequence[EventRow]) -> None:
+    """Make bounces due that name only an address and are still unmatched.
+
+    The caller's transaction may change the times of emails, which decide these bounces.
+    """
+    ids = [one["_id"] for one in events if "email_id" not in one and names_only_address(one)]
+    if ids:
+        tx.database.events.update_many(
+            {"_id": {"$in": ids}}, {"$set": {"due": now()}}, session=tx.session
+        )
 
 
 def write_matched_events(tx: Tx, tied: Sequence[EventRow]) -> None:

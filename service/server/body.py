@@ -12,8 +12,7 @@ from config.settings import get_settings
 from service.metrics.process import SLOW_CLIENTS
 from service.server.asgi import Receive
 
-# The largest body that is read at once: a webhook of 2 MiB.
-MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024  # except for webhooks of providers with larger batches
 # Memory for bodies that arrive or wait for a thread, per process. Beyond it, drop the oldest body.
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 # A client reads the response to a rejected body only after it has sent this much.
@@ -38,13 +37,15 @@ class Body:
     """A request's body, as the event loop receives it.
 
     length: bytes; None if chunked.
+    limit: maximum number of bytes of a body that is read at once.
     size: bytes received.
     is_whole: True if the event loop has received all of it.
     """
 
-    def __init__(self, receive: Receive, length: int | None) -> None:
+    def __init__(self, receive: Receive, length: int | None, limit: int = MAX_BODY_BYTES) -> None:
         self._receive = receive
         self.length = length
+        self.limit = limit
         self.is_whole = length == 0
         self.size = 0
 
@@ -94,8 +95,8 @@ class Bodies:
             async with asyncio.timeout(get_settings().request_seconds) as timeout:
                 self._arriving[body] = timeout
                 while not body.is_whole:
-                    if max(body.length or 0, body.size) > MAX_BODY_BYTES:
-                        reason = f"Request body too large. Send at most {MAX_BODY_BYTES} bytes."
+                    if max(body.length or 0, body.size) > body.limit:
+                        reason = f"Request body too large. Send at most {body.limit} bytes."
                         raise falcon.HTTPContentTooLarge(description=reason)
                     piece = await body.next()
                     data += piece

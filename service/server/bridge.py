@@ -50,7 +50,8 @@ class Bridge:
         state, application, held = scope["state"], self._requests, b""
         refusal = head.check_head(scope)
         # An unknown length closes the connection after the response.
-        body = Body(receive, head.read_body_length(scope) if refusal is None else None)
+        length = head.read_body_length(scope) if refusal is None else None
+        body = Body(receive, length, head.find_body_limit(scope))
         try:
             if refusal is not None:
                 raise refusal

@@ -5,12 +5,15 @@ from urllib.parse import quote_from_bytes
 
 import falcon
 
+from documents.providers.registry import PROVIDERS
 from service.server.asgi import Scope
+from service.server.body import MAX_BODY_BYTES
 
 MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
 # A name or address, with an optional port (RFC 9110, 7.2).
 HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
+WEBHOOK_PATH_PATTERN = re.compile(r"/+v1/+webhooks/+(?P<provider>[a-z]+)(/.*)?")
 VISIBLE_ASCII = bytes(range(33, 127))
 
 
@@ -67,6 +70,13 @@ def read_body_length(scope: Scope) -> int | None:
     if list_header_values(scope, b"transfer-encoding"):
         return None
     return int((list_header_values(scope, b"content-length") or [b"0"])[0])
+
+
+def find_body_limit(scope: Scope) -> int:
+    """Return the maximum number of bytes of the request's body."""
+    found = WEBHOOK_PATH_PATTERN.fullmatch(scope["path"])
+    provider = PROVIDERS.get(found["provider"]) if found else None
+    return provider.max_body_bytes if provider else MAX_BODY_BYTES
 
 
 def is_import(scope: Scope) -> bool:

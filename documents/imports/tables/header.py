@@ -59,7 +59,7 @@ def map_columns(
         if field and field in taken:
             raise Unusable(
                 f"The columns “{taken[field]}” and “{column}” both look like {field}. Rename one, "
-                "or say what each column is"
+                "or choose the field of each column"
             )
         if field:
             taken[field] = column

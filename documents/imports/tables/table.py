@@ -34,7 +34,7 @@ class Table:
         encoding: codec of a text file.
         delimiter: separator of a CSV file.
         columns: names of the columns, as the file writes them; empty for NDJSON.
-        rows: the rows, once. Blank rows are left out.
+        rows: the rows, once. Blank rows are omitted.
     """
 
     kind: FileKind

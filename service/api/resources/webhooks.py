@@ -23,7 +23,6 @@ from service.middleware.client_address import find_client_address
 from service.middleware.content_coding import decode_body
 from service.middleware.rate_limit import count_anonymous_request
 
-MAX_WEBHOOK_BYTES = 2 * 1024 * 1024
 PROVIDER_RETRY_AFTER_SECONDS = 20
 WEBHOOK_PROBLEM_STATUSES = (401, 413, 415, 429, 503)
 
@@ -74,9 +73,9 @@ def _resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    body = decode_body(req, read_bytes(req, MAX_WEBHOOK_BYTES), MAX_WEBHOOK_BYTES)
-    request = WebhookRequest(req.headers, body, _public_url(req))
     known = PROVIDERS[provider]
+    body = decode_body(req, read_bytes(req, known.max_body_bytes), known.max_body_bytes)
+    request = WebhookRequest(req.headers, body, _public_url(req))
     try:
         signer = WebhookKey.prove(organization_id, provider, request)
         if isinstance(signer, Signer) and known.confirm:

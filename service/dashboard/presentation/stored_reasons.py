@@ -25,6 +25,8 @@ LABELS = {
     "not sent yet": marked("Not sent yet"),
     "sent after the gift": marked("Sent after the gift"),
     "outside the window": marked("Sent too long before the gift"),
+    "bounced": marked("Bounced, so the donor did not receive it"),
+    "dropped": marked("Not sent: the provider dropped it"),
     "sent earlier": marked("Sent earlier than the chosen email"),
     "sent later": marked("Sent later than the chosen email"),
 }

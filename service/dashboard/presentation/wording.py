@@ -64,7 +64,7 @@ REJECTION_LABELS: dict[RejectionReason, Marked] = {
         "The signature or password did not match the key, or the request was too old. "
         "Copy the key again from the provider."
     ),
-    "too_large": marked("The request was larger than 2 MB. Send fewer events at once."),
+    "too_large": marked("The request was too large. Send fewer events at once."),
     "too_slow": marked("The request arrived too slowly. Check the network and the proxy."),
     "unreadable_body": marked("The request ended early. Check the network and the proxy."),
     "damaged_compression": marked("The compressed request was damaged. Check the proxy."),

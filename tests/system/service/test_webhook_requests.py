@@ -6,9 +6,9 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from documents.providers.provider import MAX_POST_BYTES
 from documents.providers.registry import PROVIDERS
 from documents.reports.recent_requests import RejectedRequests, list_recent_requests
-from service.api.resources.webhooks import MAX_WEBHOOK_BYTES
 from tools.testbed.cast import University, create_university
 from tools.testbed.provider_requests import SENDERS, set_provider_key
 from tools.testbed.stack import Stack, wait_until
@@ -37,7 +37,7 @@ def test_a_request_that_the_server_rejects_before_the_application_is_noted(
     shared_stack: Stack, alice: University
 ) -> None:
     url = f"{shared_stack.url}/v1/webhooks/stripe/{alice.id}"
-    for body in (b" " * (MAX_WEBHOOK_BYTES + 1), b"", gzip.compress(b"{}")[:9]):
+    for body in (b" " * (MAX_POST_BYTES + 1), b"", gzip.compress(b"{}")[:9]):
         httpx.post(url, content=body, headers={"Content-Encoding": "gzip"})
 
     def reasons() -> set[str]:

@@ -6,9 +6,11 @@ from typing import Any
 import falcon
 import pytest
 
+from documents.providers.provider import MAX_BATCH_BYTES
 from service.server import body as bodies
 from service.server import import_body
 from service.server.body import Bodies, Body, ClientGone
+from service.server.head import find_body_limit
 from service.server.import_body import open_import
 
 
@@ -58,6 +60,18 @@ def test_a_body_over_the_limit_is_413_by_its_length_or_its_size() -> None:
         read(source(*[b"x" * 65536] * 33, then="nothing")),
     ):
         assert isinstance(found, falcon.HTTPContentTooLarge)
+
+
+def test_a_provider_with_large_batches_has_a_larger_limit() -> None:
+    sizes = {
+        "/v1/webhooks/mandrill/1": MAX_BATCH_BYTES,
+        "/v1/webhooks/sparkpost/1/": MAX_BATCH_BYTES,
+        "/v1/webhooks/mandrill": MAX_BATCH_BYTES,
+        "/v1/webhooks/sendgrid/1": bodies.MAX_BODY_BYTES,
+        "/v1/webhooks/unknown/1": bodies.MAX_BODY_BYTES,
+        "/v1/donations": bodies.MAX_BODY_BYTES,
+    }
+    assert {path: find_body_limit({"path": path}) for path in sizes} == sizes
 
 
 def test_a_body_over_its_deadline_is_408(monkeypatch: pytest.MonkeyPatch) -> None:

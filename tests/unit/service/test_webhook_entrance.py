@@ -8,8 +8,8 @@ import zlib
 import pytest
 from mongoengine import get_db
 
+from documents.providers.provider import MAX_POST_BYTES
 from documents.providers.registry import PROVIDERS
-from service.api.resources.webhooks import MAX_WEBHOOK_BYTES
 from tools.testbed.cast import UNKNOWN_ID, University
 from tools.testbed.provider_requests import SENDERS, post_signed, set_provider_key, sign_post
 
@@ -109,24 +109,24 @@ def test_several_gzip_members_are_one_body(alice: University) -> None:
 
 
 def test_a_gzip_bomb_costs_little(alice: University) -> None:
-    bomb = gzip.compress(b" " * (500 * MAX_WEBHOOK_BYTES))
-    assert len(bomb) < MAX_WEBHOOK_BYTES
+    bomb = gzip.compress(b" " * (500 * MAX_POST_BYTES))
+    assert len(bomb) < MAX_POST_BYTES
     tracemalloc.start()
     began = time.process_time()
     assert post_gzip(alice, bomb) == 413
     assert time.process_time() - began < 1
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 5 * MAX_WEBHOOK_BYTES
-    members = gzip.compress(b"") * (MAX_WEBHOOK_BYTES // 20)
+    assert peak < 5 * MAX_POST_BYTES
+    members = gzip.compress(b"") * (MAX_POST_BYTES // 20)
     began = time.process_time()
     assert post_gzip(alice, members) == 400
     assert time.process_time() - began < 1
 
 
 def test_the_limit_applies_to_the_decoded_body(alice: University) -> None:
-    assert post_gzip(alice, gzip.compress(b" " * MAX_WEBHOOK_BYTES)) == 401
-    assert post_gzip(alice, gzip.compress(b" " * (MAX_WEBHOOK_BYTES + 1))) == 413
+    assert post_gzip(alice, gzip.compress(b" " * MAX_POST_BYTES)) == 401
+    assert post_gzip(alice, gzip.compress(b" " * (MAX_POST_BYTES + 1))) == 413
 
 
 @pytest.mark.parametrize("coding", ["br", "deflate", "zstd", "gzip, gzip", "identity, gzip", "x"])

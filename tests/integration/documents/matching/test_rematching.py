@@ -575,7 +575,7 @@ def test_every_gift_ends_with_its_best_match_after_parallel_changes(
                 case 2 | 3:
                     mine.append(alice.email(spring, user=who, sent_at=SENT))
                 case 4 if mine:
-                    type_ = chance.choice(["open", "click"])
+                    type_ = chance.choice(["open", "click", "bounce", "delivered", "dropped"])
                     at = CLICKED + 100 * number
                     alice.deliver(
                         [make_event(chance.choice(mine), type_, at, url="https://a.edu/")]

@@ -8,6 +8,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.providers.provider import MAX_POST_BYTES
 from documents.reports.recent_requests import (
     ReceivedRequest,
     RejectedRequests,
@@ -21,7 +22,6 @@ from documents.webhook_rejections import (
     WebhookRejections,
 )
 from jobs.sweep import sweep_due_records
-from service.api.resources.webhooks import MAX_WEBHOOK_BYTES
 from service.metrics.process import WEBHOOK_REJECTIONS
 from service.middleware import webhooks
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university, make_event
@@ -148,7 +148,7 @@ def test_each_reason_is_noted_and_the_client_does_not_see_it(
         )
         answers.add((answer.status, answer.json["detail"]))
     assert len(answers) == 1
-    assert post_unsigned(alice, b" " * (MAX_WEBHOOK_BYTES + 1)) == 413
+    assert post_unsigned(alice, b" " * (MAX_POST_BYTES + 1)) == 413
     assert post_unsigned(alice, gzip.compress(b"[]")[:-1], Content_Encoding="gzip") == 400
     assert post_unsigned(alice, Content_Encoding="br") == 415
     assert post_unsigned(alice, Content_Length="9") == 400

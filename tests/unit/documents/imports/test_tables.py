@@ -115,7 +115,7 @@ def test_a_bad_row_stops_no_other() -> None:
         (b"\xd0\xcf\x11\xe0 an old workbook", "old or an encrypted"),
         (b"PK\x03\x04 not an archive", "damaged"),
         (b"\x1f\x8b not gzip", "gzip file is damaged"),
-        (gzip.compress(b"email\n" * 100)[:-9], "gzip file is damaged"),
+        (gzip.compress(b"email\n" * 100, mtime=0)[:-9], "gzip file is damaged"),
         (b"a" * (1024 * 1024 + 5), "characters"),
     ],
 )

@@ -121,6 +121,57 @@ def test_the_window_includes_both_ends(hours: float, expected: str) -> None:
     assert decided(email(hours)).match == expected
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_bounced_email_loses_against_one_that_was_delivered(hours: float) -> None:
+    """The report of the bounce can be later than the gift, but the donor had no email before."""
+    delivered = email(9, delivered_at=before(9))
+    bounced = email(2, delivered_at=before(2), bounced_at=before(hours))
+    decision = decided(delivered, bounced)
+    assert (decision.match, decision.email) == ("address", delivered)
+    assert dict(decision.considered)[bounced.id] == "bounced"
+    assert decided(email(9), bounced).email is not None
+
+
+def test_a_bounced_email_alone_matches_nothing() -> None:
+    bounced = email(2, bounced_at=before(1))
+    decision = decided(bounced)
+    assert (decision.match, decision.considered) == ("none", ((bounced.id, "bounced"),))
+    only_clicks = replace(POLICY, prefer=("clicked",))
+    assert dict(decided(bounced, policy=only_clicks).considered)[bounced.id] == "bounced"
+
+
+def test_an_email_delivered_after_its_bounce_arrived() -> None:
+    delivered = email(9, bounced_at=before(8), delivered_at=before(7))
+    assert decided(delivered).email == delivered
+    at_once = email(9, bounced_at=before(8), delivered_at=before(8))
+    assert decided(at_once).match == "none"  # both times are in whole seconds
+
+
+def test_a_dropped_email_matches_nothing_unless_it_was_delivered() -> None:
+    dropped = email(2, dropped_at=before(2))
+    assert dict(decided(dropped).considered)[dropped.id] == "dropped"
+    assert decided(dropped).match == "none"
+    assert decided(replace(dropped, delivered_at=before(3))).match == "address"
+
+
+@pytest.mark.parametrize("name", ["first_opened_at", "first_clicked_at"])
+def test_a_persons_open_or_click_shows_that_a_bounced_email_arrived(name: str) -> None:
+    clicked_or_opened: dict[str, Any] = {name: before(7)}
+    touched = email(9, bounced_at=before(8), **clicked_or_opened)
+    decision = decided(email(2), touched)
+    assert (decision.email, decision.match) == (touched, "address")
+    # After the gift, it does not count as a touch. But the email had arrived.
+    clicked_or_opened[name] = before(-1)
+    later = email(1, bounced_at=before(0.5), **clicked_or_opened)
+    assert (decided(email(2), later).email, decided(later).touch) == (later, "sent")
+
+
+def test_a_link_or_a_pin_names_even_a_bounced_email() -> None:
+    bounced = email(2, bounced_at=before(1))
+    assert decided(email(1), named=bounced).email == bounced
+    assert decided(email(1), pin=Pin(bounced)).email == bounced
+
+
 def test_a_stranger_has_no_email() -> None:
     assert decided() == Decision("none", "none")
 
@@ -150,13 +201,14 @@ def test_a_later_instalment_follows_the_match_of_the_first() -> None:
 
 hours = st.one_of(st.none(), st.floats(-1000, 1000))
 candidates = st.builds(
-    lambda sent, opened, clicked, here: replace(
+    lambda sent, opened, clicked, bounced, here: replace(
         email(fundraiser_id=SPRING if here else AUTUMN),
         sent_at=None if sent is None else before(sent),
         first_opened_at=None if opened is None else before(opened),
         first_clicked_at=None if clicked is None else before(clicked),
+        bounced_at=None if bounced is None else before(bounced),
     ),
-    *(hours, hours, hours, st.booleans()),
+    *(hours, hours, hours, hours, st.booleans()),
 )
 policies = st.builds(
     MatchPolicy,

@@ -1,4 +1,4 @@
-"""Mailgun's failures: a bounce says that the address does not work, and a block does not."""
+"""Mailgun's failures: a bounce means that the address does not work, and a block does not."""
 
 import pytest
 

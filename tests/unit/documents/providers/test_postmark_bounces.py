@@ -1,4 +1,4 @@
-"""Postmark's bounces: two types say that the address does not work."""
+"""Postmark's bounces: two types mean that the address does not work."""
 
 import pytest
 

@@ -38,6 +38,14 @@ def test_an_unsent_email_is_better_than_none() -> None:
     assert choose_email(EVENT, None, None, [only]) == (only["_id"], "address")
 
 
+def test_the_only_recent_email_comes_last() -> None:
+    only, mailed = ObjectId(), email(-1)
+    assert choose_email(EVENT, NAMED, None, [], only) == (NAMED, "email_id")
+    assert choose_email(EVENT, None, MESSAGE, [], only) == (MESSAGE, "message")
+    assert choose_email(EVENT, None, None, [mailed], only) == (mailed["_id"], "address")
+    assert choose_email(EVENT, None, None, [], only) == (only, "only_recent_email")
+
+
 def test_a_message_is_identified_with_its_address() -> None:
     of = {"organization_id": ObjectId(), "message_id": "m"}
     key = make_message_key(event_row(**of, address="Bob@x.edu "))

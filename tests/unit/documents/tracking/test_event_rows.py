@@ -66,6 +66,19 @@ def test_an_unmatched_event_keeps_what_can_find_its_email() -> None:
     }
 
 
+@pytest.mark.parametrize(("reference", "names"), [("a" * 24, True), ("x", True), ("", None)])
+def test_an_unmatched_bounce_remembers_that_it_named_an_email(
+    reference: str, names: bool | None
+) -> None:
+    """Otherwise, the bounce of a deleted email could belong to another email."""
+    bounce = build_row("bounce", email_id=reference)
+    assert bounce.get("names_email") is names
+    assert "names_email" not in build_row("open", email_id=reference)
+    bounce["email_id"] = EMAIL
+    drop_unread_fields(bounce)
+    assert "names_email" not in bounce
+
+
 @pytest.mark.parametrize("id_", [None, ""])
 def test_an_event_without_the_providers_id_has_no_key(id_: str | None) -> None:
     assert "report_key" not in build_row("open", sg_event_id=id_)

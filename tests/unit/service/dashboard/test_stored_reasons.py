@@ -1,6 +1,7 @@
 """Every English reason that a decision can store has a label."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -37,6 +38,10 @@ def email(days: float | None, did: str = "", fundraiser: ObjectId = SPRING) -> C
     )
 
 
+def failed(name: str) -> Candidate:
+    return replace(email(1), **{name: GIVEN})  # type: ignore[arg-type]
+
+
 def policies() -> Iterator[MatchPolicy]:
     for number in (1, 2, 3):
         for prefer in permutations(TOUCH_PREFERENCE, number):
@@ -58,7 +63,7 @@ def decisions() -> Iterator[Decision]:
         yield match_gift(GIFT, evidence, MatchPolicy())
         yield match_gift(GIFT, evidence, MatchPolicy(other_fundraiser="match"))
     donors = [email(days, did) for days in (1, 2) for did in ("clicked", "opened", "")]
-    lost = [email(None), email(-1), email(9999), other]
+    lost = [email(None), email(-1), email(9999), other, failed("bounced_at"), failed("dropped_at")]
     for policy in policies():
         for some in (donors, donors[1:], donors[2:3], lost):
             yield match_gift(GIFT, MatchEvidence(donors=some), policy)
@@ -67,7 +72,8 @@ def decisions() -> Iterator[Decision]:
 def test_every_stored_reason_has_a_label() -> None:
     stored = {reason for decision in decisions() for _, reason in decision.considered}
     stored |= {decision.note for decision in decisions() if decision.note}
-    assert len(stored) >= 20
+    assert len(stored) >= 22
+    assert {"bounced", "dropped"} <= stored
     assert [one for one in sorted(stored) if not isinstance(reason_label(one), Marked)] == []
 
 
