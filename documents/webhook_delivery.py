@@ -50,7 +50,7 @@ class WebhookDelivery(CountedRecord, Record):
     meta = {
         "collection": "deliveries",
         "indexes": [
-            ["organization_id", "id"],
+            ["organization_id", "provider", "id"],
             due_index(),
             due_index("organization_id"),
             failed_index(),

@@ -15,12 +15,13 @@ from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
+from documents.values.pasted_key import clean_pasted_key
+from documents.webhook_rejections import RejectionReason
 
 # Owner of the keys of shared accounts, which the operator sets. No organization has this ID.
 SHARED_ACCOUNTS_ID = ObjectId(bytes(12))
 MAX_KEYS_PER_MODE = 2
 SHOWN_SECRET_LENGTH = 4
-INVISIBLE_CHARACTERS = "\u200b\u2060\ufeff"  # that copying from a page can add
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class OpenedKey:
     def test(self) -> bool:
         """Name of `is_test` in the API."""
         return self.is_test
-
-
-def _strip_white_space(key: str) -> str:
-    """Return a pasted key without spaces, newlines and invisible characters."""
-    return "".join(char for char in key if not char.isspace() and char not in INVISIBLE_CHARACTERS)
 
 
 _known: "ProcessCache[tuple[str, str], WebhookKey]" = ProcessCache()
@@ -95,7 +91,7 @@ class WebhookKey(Record):
             Unacceptable: the text is not a key of this provider.
             UnsealableSecret: the key is a secret, and there is no master key.
         """
-        scheme, key = PROVIDERS[provider].scheme, _strip_white_space(key)
+        scheme, key = PROVIDERS[provider].scheme, clean_pasted_key(key)
         try:
             scheme.check(key)
         except Unusable as error:
@@ -127,6 +123,11 @@ class WebhookKey(Record):
         return keys
 
     @classmethod
+    def list_providers(cls, organization_id: ObjectId) -> set[str]:
+        """Return the names of the providers for which the organization has keys."""
+        return set(cls.objects(organization_id=organization_id).distinct("provider"))
+
+    @classmethod
     def find_signer(
         cls,
         organization_id: ObjectId | str,
@@ -135,6 +136,23 @@ class WebhookKey(Record):
     ) -> Signer | None:
         """Return the organization with this ID if one of its keys proves the request, or None.
 
+        Raises:
+            UnsealableSecret: as `prove`.
+        """
+        proved = cls.prove(organization_id, provider, request)
+        return proved if isinstance(proved, Signer) else None
+
+    @classmethod
+    def prove(
+        cls,
+        organization_id: ObjectId | str,
+        provider: str,
+        request: WebhookRequest,
+    ) -> Signer | RejectionReason:
+        """Return the organization with this ID if one of its keys proves the request, or a reason.
+
+        The reason is for the organization's staff. No client may see it.
+
         Processes cache keys, because POSTs come in bursts. A process may accept a key for 0.8 s
         after another process removed it. It never rejects a new key.
 
@@ -142,28 +160,33 @@ class WebhookKey(Record):
             UnsealableSecret: a key is sealed with a missing master key.
         """
         if str(organization_id) == str(SHARED_ACCOUNTS_ID):
-            return None  # otherwise, a POST to the URL of this ID would belong to an organization
-        return cls._find_signer(organization_id, provider, request)
+            # Otherwise, a POST to the URL of this ID would belong to an organization.
+            return "no_key"
+        return cls._prove(organization_id, provider, request)
 
     @classmethod
-    def find_shared_signer(cls, provider: str, request: WebhookRequest) -> Signer | None:
-        """Return the provider's shared account if one of its keys proves the request, or None.
+    def prove_shared(cls, provider: str, request: WebhookRequest) -> Signer | RejectionReason:
+        """Return the provider's shared account if one of its keys proves the request, or a reason.
 
         Raises:
             UnsealableSecret: a key is sealed with a missing master key.
         """
-        return cls._find_signer(SHARED_ACCOUNTS_ID, provider, request)
+        return cls._prove(SHARED_ACCOUNTS_ID, provider, request)
 
     @classmethod
-    def _find_signer(
+    def _prove(
         cls, organization_id: ObjectId | str, provider: str, request: WebhookRequest
-    ) -> Signer | None:
+    ) -> Signer | RejectionReason:
         known = _known.get((str(organization_id), provider))
         if known is not None and (signer := known.signer(request)):
             return signer
         keys = cls.of(organization_id, provider)
-        if keys is None or not (signer := keys.signer(request)):
-            return None
+        if keys is None:
+            return "no_key"
+        if not (signer := keys.signer(request)):
+            headers = PROVIDERS[provider].headers
+            is_unsigned = headers and not any(name.upper() in request.headers for name in headers)
+            return "unsigned" if is_unsigned else "wrong_signature"
         _known.put((str(organization_id), provider), keys)
         return signer
 

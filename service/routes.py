@@ -23,7 +23,6 @@ from service.dashboard.pages.administration import (
     LocaleForm,
     PolicyForms,
     SettingsPage,
-    WebhookKeyForms,
 )
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
@@ -33,6 +32,7 @@ from service.dashboard.pages.mailings import MailingPages
 from service.dashboard.pages.overview import OverviewPages, Root
 from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
+from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
@@ -89,7 +89,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 # Pages of the dashboard, which are not in the OpenAPI document.
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
-payment_pages = PaymentPages()
+payment_pages, provider_pages = PaymentPages(), ProviderPages()
 
 DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),
@@ -109,6 +109,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/health", health, None),
     ("/dashboard/jobs/{id}/retry", health, "retry"),
     ("/dashboard/settings", SettingsPage(), None),
+    ("/dashboard/settings/providers/{name}", provider_pages, None),
+    ("/dashboard/settings/providers/{name}/test", provider_pages, "test"),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),

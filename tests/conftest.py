@@ -17,6 +17,7 @@ from documents.index_tables.former_layout import forget_former_layout
 from documents.match import forget_match_layout
 from documents.migrations.indexes import update_indexes
 from documents.tracking import former_rows
+from documents.webhook_rejections import rejection_notes
 from jobs import callbacks
 from jobs.wakeups import wakeup_buffer
 from service.app import create_app
@@ -92,6 +93,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
     mongoengine.disconnect_all()
     api_key.forget_api_keys()
     rate_limit.forget(MemoryStorage())
+    rejection_notes.forget()
     link_token.forget_link_keys()
     forget_match_layout()
     forget_former_layout()
@@ -150,6 +152,7 @@ def connected(servers: Servers, uri: str, monkeypatch: pytest.MonkeyPatch) -> It
     mongoengine.disconnect_all()
     api_key.forget_api_keys()
     rate_limit.forget()
+    rejection_notes.forget()
     link_token.forget_link_keys()
     forget_match_layout()
     forget_former_layout()

@@ -49,6 +49,7 @@ from documents.tracking.relabelling import Relabelling
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import WebhookKey
+from documents.webhook_rejections import WebhookRejections
 
 DOCUMENT_CLASSES = (
     Organization,
@@ -58,6 +59,7 @@ DOCUMENT_CLASSES = (
     StaffSession,
     SignInLink,
     WebhookKey,
+    WebhookRejections,
     User,
     UserIndex,
     Fundraiser,
@@ -101,6 +103,7 @@ INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
 RETIRED_INDEXES: dict[str, tuple[str, ...]] = {
+    "deliveries": ("organization_id_1__id_1",),
     "emails": ("organization_id_1_messages_1",),
     "events": ("email_id_1_type_1",),
     "payments": ("organization_id_1",),

@@ -13,15 +13,24 @@ A sender maps its own types to these:
 | `bounced` | the address does not work |
 | `blocked` | the receiver rejected this message, but the address may work |
 | `dropped` | the provider did not send the message |
+
+An event of the type `test` has no other required field. Matchback accepts it, and counts nothing.
 """
 
+import json
 import re
+import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from documents.errors import Unusable
-from documents.providers.provider import EXAMPLE_EMAIL_ID, AuthenticityScheme, Provider
+from documents.providers.provider import (
+    EXAMPLE_EMAIL_ID,
+    AuthenticityScheme,
+    Provider,
+    WebhookRequest,
+)
 from documents.providers.report import (
     BLOCKED,
     EventReport,
@@ -35,10 +44,12 @@ from documents.providers.signatures import (
     STANDARD_HEADER_TEXTS,
     check_standard_secret,
     is_signed_by_standard,
+    sign_by_standard,
 )
 from documents.values.address import is_address
 
 EVENTS_PROVIDER = "events"
+TEST_TYPE = "test"
 # Type in the format: stored type
 NORMALISED_TYPES = {
     "processed": "processed",
@@ -62,14 +73,17 @@ _RFC_3339_PATTERN = re.compile(
 
 
 def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
-    """Read one event.
+    """Read one event. A test has no event.
 
     Raises:
         Unusable: the item is not a valid event. The message names the field and the reason.
     """
     if not isinstance(item, Mapping):
         raise Unusable("not an object")
-    type_, at = _read_type(item), _read_time(item)
+    type_ = _read_type(item)
+    if type_ == TEST_TYPE:
+        return ()
+    at = _read_time(item)
     texts = {name: _read_optional_text(item, name) for name in TEXT_FIELDS}
     _check_subject(texts)
     report = make_report(
@@ -89,6 +103,13 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         machine=_read_machine(item.get("machine")),
     )
     return (report,)
+
+
+def sign_test(secret: str) -> WebhookRequest:
+    """Return a request with one test, signed with the secret."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    body = json.dumps([{"type": TEST_TYPE, "at": at}]).encode()
+    return sign_by_standard(secret, f"test-{uuid.uuid4()}", body)
 
 
 def _read_type(item: Mapping[str, Any]) -> str:
@@ -171,4 +192,5 @@ PROVIDER = Provider(
         "and in the program that sends the events. Set email_id and mailing in each event."
     ),
     read_events=read_events,
+    sign_test=sign_test,
 )

@@ -94,6 +94,8 @@ class Provider:
             organization's ID in bytes. It returns an event for each recipient, and no event for
             a message about nothing that Matchback counts.
             Raises Unusable, with a reason without personal data, if the item is invalid.
+        sign_test: function that returns a test request, signed with a key. Matchback stores it,
+            and counts nothing. None if only the provider can sign.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Provider:
     confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body
     read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events
+    sign_test: Callable[[str], WebhookRequest] | None = None
 
 
 def parse_items(body: bytes) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from datetime import UTC, datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
@@ -27,6 +28,17 @@ def is_signed_by_standard(secret: str, request: WebhookRequest) -> bool:
         # ValueError and TypeError: a header is not ASCII or not base64, or the body is not UTF-8
         return False
     return True
+
+
+def sign_by_standard(secret: str, message_id: str, body: bytes) -> WebhookRequest:
+    """Return a request that the Standard Webhooks secret signs now."""
+    at = datetime.now(UTC)
+    headers = {
+        "WEBHOOK-ID": message_id,
+        "WEBHOOK-TIMESTAMP": str(int(at.timestamp())),
+        "WEBHOOK-SIGNATURE": Webhook(secret).sign(message_id, at, body.decode()),
+    }
+    return WebhookRequest(headers, body)
 
 
 def check_standard_secret(text: str) -> None:

@@ -11,6 +11,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.event import UNMATCHED_FILTER
+from documents.providers.registry import PROVIDERS
 from documents.rows.collections import collection
 from documents.rows.webhook_delivery import WebhookDeliveryRow
 from documents.tracking.unmatched import UNMATCHED_RETRY_INTERVAL
@@ -33,7 +34,10 @@ def replay_deliveries(
         since: limit to deliveries that arrived at this time or later.
         delivery_id: limit to this delivery.
     """
-    scope: dict[str, Any] = {"organization_id": organization_id} if organization_id else {}
+    scope: dict[str, Any] = {}
+    if organization_id:
+        # With the providers, MongoDB merges the ranges of an index in the order of the IDs.
+        scope = {"organization_id": organization_id, "provider": {"$in": list(PROVIDERS)}}
     first = delivery_id or (ObjectId.from_datetime(since) if since else None)
     while True:
         query = {**scope, **({"_id": {"$gte": first}} if first else {})}

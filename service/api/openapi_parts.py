@@ -99,14 +99,14 @@ PROBLEM_SCHEMA = {
 }
 # The cause of each problem, if its status does not explain it.
 PROBLEM_DESCRIPTIONS = {
-    400: "Malformed request: invalid JSON, query parameter or cursor.",
+    400: "Malformed request: invalid JSON, query parameter, cursor or gzip body.",
     401: "The API key or the webhook signature is missing or invalid.",
     403: "The API key lacks the required scope.",
     404: "The record does not exist in your organization.",
     409: "The record's state does not allow this, or the first request with this key is running.",
     413: "The request body is too large.",
     414: "The request line exceeds 4 kB.",
-    415: "The media type is not supported.",
+    415: "The media type or the Content-Encoding is not supported.",
     422: "Some values are not acceptable. `errors` lists them.",
     429: "Too many requests. Retry after the time in Retry-After.",
     431: "A header field exceeds 8 kB, or there are more than 100.",
@@ -136,7 +136,10 @@ def describe_problem(status: int) -> dict[str, Any]:
 
 def describe_proof(path: str) -> str:
     """Return the description of a webhook's operation."""
-    described = "Requires no API key, because the provider proves each request."
+    described = (
+        "Requires no API key, because the provider proves each request. The body may have "
+        "`Content-Encoding: gzip`. A query and superfluous slashes change nothing."
+    )
     if "{" in path:
         return described
     return (

@@ -51,6 +51,7 @@ class Operation:
         default_factory=dict
     )  # required headers and their descriptions
     signed_by: str = ""  # provider whose signature replaces a key
+    ignores_query: bool = False
     public: bool = False  # needs no key; limited per client address
     name: str = ""  # ID in OpenAPI; made from the path by default
 
@@ -84,7 +85,8 @@ class Operation:
     def _read(self, req: falcon.Request) -> dict[str, BaseModel]:
         read: dict[str, BaseModel] = {}
         # The URL of a webhook may carry a query that the provider or the customer added.
-        query = None if self.signed_by else read_query(req, self.query)
+        ignores_query = self.signed_by or self.ignores_query
+        query = None if ignores_query else read_query(req, self.query)
         if query is not None and self.query is not NoQuery:
             read["query"] = query
         if self.body:

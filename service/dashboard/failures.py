@@ -7,6 +7,7 @@ from typing import Any
 
 import falcon
 
+from documents.providers.registry import PROVIDERS
 from service.dashboard.presentation.language import Marked, marked
 from service.dashboard.render import render_page
 
@@ -43,8 +44,10 @@ INTERNAL_DETAIL = marked(
 CORRECTIONS = {
     "/name": marked("Enter a name of 1 to 200 characters."),
     "/scopes": marked("Choose the access of the key."),
-    "/public_key": marked("The verification key is not valid. Copy it again from your provider."),
-    "/secret": marked("The signing secret is not valid. Copy it again from your provider."),
+    **dict.fromkeys(
+        [f"/{provider.scheme.field}" for provider in PROVIDERS.values()],
+        marked("The key is not valid. Copy it again from your provider."),
+    ),
     "/window_seconds": marked("Enter a number of days from 0.001 to 3650."),
     "/prefer": marked("Choose at least one kind of engagement."),
     "/touch": marked("Choose which of several equal emails the rules take."),

@@ -8,6 +8,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import REGISTRY
 
 from config.observability.metrics_files import METRICS_FOLDER_VARIABLE
+from documents.providers.registry import PROVIDERS
+from documents.webhook_rejections import REJECTION_REASONS
 
 # Clients can send any method. Unbounded label values would create unbounded series.
 METRIC_METHODS = frozenset("DELETE GET HEAD OPTIONS PATCH POST PUT".split())
@@ -37,6 +39,15 @@ SLOW_CLIENTS = Counter(
 MALFORMED_REQUESTS = Counter(
     "matchback_malformed_requests", "Number of requests with malformed HTTP"
 )
+WEBHOOK_REJECTIONS = Counter(
+    "matchback_webhook_rejections",
+    "Number of rejected webhook requests by provider and reason",
+    ["provider", "reason"],
+)
+# Initialize the series, because Prometheus cannot compute an increase from an absent one.
+for _provider in PROVIDERS:
+    for _reason in REJECTION_REASONS:
+        WEBHOOK_REJECTIONS.labels(_provider, _reason)
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:

@@ -11,6 +11,8 @@ from config.observability import context
 from config.settings import Settings
 from service.metrics.process import count_request
 from service.middleware.api_key import NoKeysInUrls
+from service.middleware.content_coding import GZIP_CODINGS, read_coding
+from service.middleware.webhooks import WebhookRequests, is_webhook
 
 ETAG_BYTES = 16
 REJECTION_KEY = (
@@ -109,16 +111,17 @@ class ConditionalGets:
 
 
 class Rejections:
-    """Reject requests with a server error or a Content-Encoding."""
+    """Reject requests with a server error or a Content-Encoding. Webhooks may be gzip."""
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         if (refusal := req.env.get(REJECTION_KEY)) is not None:
             raise refusal
-        coding = (req.get_header("Content-Encoding") or "identity").strip().lower()
-        if coding != "identity":
-            raise falcon.HTTPUnsupportedMediaType(
-                description="Unsupported Content-Encoding. Send the body uncompressed."
-            )
+        coding = read_coding(req)
+        if coding == "identity" or (coding in GZIP_CODINGS and is_webhook(req)):
+            return
+        raise falcon.HTTPUnsupportedMediaType(
+            description="Unsupported Content-Encoding. Send the body uncompressed."
+        )
 
 
 def build_middleware(config: Settings) -> list[Any]:
@@ -133,6 +136,7 @@ def build_middleware(config: Settings) -> list[Any]:
         *([cross_origin] if config.cors_origins else []),
         HeadRequests(),
         ConditionalGets(),
+        WebhookRequests(),
         Rejections(),
         NoKeysInUrls(),
     ]

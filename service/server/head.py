@@ -13,7 +13,7 @@ MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
 # A name or address, with an optional port (RFC 9110, 7.2).
 HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
-WEBHOOK_PATH_PATTERN = re.compile(r"/v1/webhooks/(?P<provider>[a-z]+)(/.*)?")
+WEBHOOK_PATH_PATTERN = re.compile(r"/+v1/+webhooks/+(?P<provider>[a-z]+)(/.*)?")
 VISIBLE_ASCII = bytes(range(33, 127))
 
 

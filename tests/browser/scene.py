@@ -50,6 +50,9 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "payments": "/dashboard/payments",
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",
+        "a provider": "/dashboard/settings/providers/sendgrid",
+        "a new provider": "/dashboard/settings/providers/mailgun",
+        "normalised events": "/dashboard/settings/providers/events",
         "account": "/dashboard/account",
         "nothing": "/dashboard/nothing",
     }

@@ -5,6 +5,7 @@ Requests need no API key, because the provider proves that they are authentic.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 from urllib.parse import quote
 
 import falcon
@@ -17,20 +18,31 @@ from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.tenancy import act_for
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import Signer, WebhookKey
+from documents.webhook_rejections import RejectionReason
 from service.api.fields import ResponseModel
 from service.api.operation import answer_model, operation
 from service.api.parsing import read_bytes
 from service.middleware.client_address import find_client_address
+from service.middleware.content_coding import decode_body
 from service.middleware.rate_limit import count_anonymous_request
 
 PROVIDER_RETRY_AFTER_SECONDS = 20
-WEBHOOK_PROBLEM_STATUSES = (401, 413, 429, 503)
+WEBHOOK_PROBLEM_STATUSES = (401, 413, 415, 429, 503)
 
 
 class Accepted(ResponseModel):
     """The number of stored events. Workers count them within moments."""
 
     accepted: int
+
+
+class UrlCheck(ResponseModel):
+    """The provider of the URL. The response is the same for each organization, even a missing one.
+
+    Mandrill sends HEAD before it accepts a URL, and Mailchimp sends GET.
+    """
+
+    provider: str
 
 
 def _resource(provider: Provider) -> object:
@@ -47,6 +59,15 @@ def _resource(provider: Provider) -> object:
         )
         def on_post(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
             _receive(req, resp, organization_id, provider.name)
+
+        @operation(
+            "Check that the webhook URL exists",
+            answers={200: UrlCheck},
+            public=True,
+            ignores_query=True,
+        )
+        def on_get(self, req: falcon.Request, resp: falcon.Response, organization_id: str) -> None:
+            answer_model(resp, UrlCheck, {"provider": provider.name})
 
     Webhook.__name__ = provider.tag  # the API reference shows this name
     return Webhook()
@@ -68,6 +89,16 @@ def _shared_resource(provider: Provider) -> object:
         def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
             _receive_shared(req, resp, provider.name)
 
+        @operation(
+            "Check that the shared webhook URL exists",
+            name=f"get_shared_webhook_{provider.name}",
+            answers={200: UrlCheck},
+            public=True,
+            ignores_query=True,
+        )
+        def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+            answer_model(resp, UrlCheck, {"provider": provider.name})
+
     SharedWebhook.__name__ = provider.tag
     return SharedWebhook()
 
@@ -75,10 +106,8 @@ def _shared_resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    def find(request: WebhookRequest) -> Signer | None:
-        return WebhookKey.find_signer(organization_id, provider, request)
-
-    signer, body = _authenticate(req, PROVIDERS[provider], find)
+    prove = partial(WebhookKey.prove, organization_id, provider)
+    signer, body = _authenticate(req, PROVIDERS[provider], prove)
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
             signer.organization_id, provider, body, by_test_key=signer.by_test_key
@@ -87,38 +116,49 @@ def _receive(
 
 
 def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
-    find = partial(WebhookKey.find_shared_signer, provider)
-    signer, body = _authenticate(req, PROVIDERS[provider], find)
+    prove = partial(WebhookKey.prove_shared, provider)
+    signer, body = _authenticate(req, PROVIDERS[provider], prove)
     accepted = SharedPost.receive(provider, body, tokens_only=signer.tokens_only)
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 
 def _authenticate(
-    req: falcon.Request, known: Provider, find: Callable[[WebhookRequest], Signer | None]
+    req: falcon.Request,
+    known: Provider,
+    prove: Callable[[WebhookRequest], Signer | RejectionReason],
 ) -> tuple[Signer, bytes]:
-    """Return the signer of a request, and its body.
+    """Return the signer of a request, and its body without the compression.
 
     Raises:
         falcon.HTTPUnauthorized: no key proves the request.
         falcon.HTTPServiceUnavailable: a server of the provider cannot be reached now.
     """
-    body = read_bytes(req, known.max_body_bytes)
+    body = decode_body(req, read_bytes(req, known.max_body_bytes), known.max_body_bytes)
     request = WebhookRequest(req.headers, body, _public_url(req))
     try:
-        signer = find(request)
-        if signer and known.confirm:
+        signer = prove(request)
+        if isinstance(signer, Signer) and known.confirm:
             known.confirm(body)
     except ProviderUnavailable:
         raise falcon.HTTPServiceUnavailable(
             description=f"{known.label} cannot be reached to check the request. Send it again.",
             retry_after=PROVIDER_RETRY_AFTER_SECONDS,
         ) from None
-    if signer is not None:
-        return signer, body
-    if challenge := known.find_challenge(request):
+    if not isinstance(signer, Signer):
+        _reject(req, known, request, signer)
+    return signer, body
+
+
+def _reject(
+    req: falcon.Request, provider: Provider, request: WebhookRequest, reason: RejectionReason
+) -> NoReturn:
+    """Reject a request. Only the organization's staff see the reason."""
+    if challenge := provider.find_challenge(request):
+        req.context.rejection = None  # the provider expects the challenge, and repeats the request
         raise falcon.HTTPUnauthorized(
             description="Send the credentials of the webhook key.", challenges=[challenge]
         )
+    req.context.rejection = reason
     count_anonymous_request(find_client_address(req))
     # A missing organization, or one without keys, must look like a bad signature.
     raise falcon.HTTPUnauthorized(

@@ -1,20 +1,16 @@
-"""Settings for admins: language, API keys, webhook keys, match rules and staff."""
+"""Settings for admins: language, API keys, providers, match rules and staff."""
 
 from typing import Any
 
 import falcon
 from bson import ObjectId
 
-from config.settings import get_settings
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
-from documents.providers.registry import PROVIDERS
 from documents.removal import remove_record
-from documents.storage.sealed import UnsealableSecret
-from documents.webhook_key import WebhookKey
 from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
 from service.api.resources.match_policies import (
@@ -23,11 +19,11 @@ from service.api.resources.match_policies import (
     find_current_policy,
     read_policy,
 )
-from service.api.resources.webhook_keys import SecretIn, SendGridKeyIn
 from service.api.validation import validate_value
 from service.dashboard import cookies
-from service.dashboard.forms import Form, read_choice
+from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
+from service.dashboard.pages.providers import list_providers
 from service.dashboard.presentation.language import marked
 from service.dashboard.presentation.locale_names import locale_names
 from service.dashboard.queries import PageQuery
@@ -36,17 +32,11 @@ from service.dashboard.render import render_page
 SETTINGS_MESSAGES = {
     "made": marked("This key exists already. If you lost it, revoke it and create another one."),
     "revoked": marked("Key revoked."),
-    "set": marked("Key set."),
-    "removed": marked("Key removed."),
     "policy": marked("Rules saved. They apply to gifts from now on."),
     "default": marked("Rules removed. The more general rules apply from now on."),
     "locale": marked("Language and formats saved."),
 }
 FOREIGN_FORM = marked("This form belongs to another session. Load its page again, then send it.")
-NO_MASTER_KEY = marked(
-    "Matchback cannot store keys because its master key is missing. "
-    "Ask your Matchback operator to set it."
-)
 MAX_API_KEYS_SHOWN = 100
 SETTINGS_PATH = "/dashboard/settings"
 
@@ -66,10 +56,9 @@ class SettingsPage:
             req,
             resp,
             "settings.html",
-            url=get_settings().url,
             keys=list(keys),
             offered=_offer(req),
-            webhooks={name: WebhookKey.of(organization_id, name) for name in PROVIDERS},
+            connections=list_providers(organization_id),
             policies=_policies(organization_id),
             touches=TOUCH_PREFERENCE,
             locales=locale_names(req.context.organization.locale),
@@ -97,29 +86,6 @@ class ApiKeyForms:
     ) -> None:
         remove_record(ApiKey.fetch(req.context.organization_id, id))
         redirect_to(resp, f"{SETTINGS_PATH}?done=revoked")
-
-
-class WebhookKeyForms:
-    """/dashboard/webhook-keys"""
-
-    @form()
-    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        organization_id = req.context.organization_id
-        provider = read_choice(form, "provider", PROVIDERS)
-        if form.text("remove"):
-            if keys := WebhookKey.of(organization_id, provider):
-                keys.delete()
-            redirect_to(resp, f"{SETTINGS_PATH}?done=removed")
-            return
-        if provider == "sendgrid":
-            key = _valid(SendGridKeyIn, public_key=form.text("key")).public_key
-        else:
-            key = _valid(SecretIn, secret=form.text("key")).secret
-        try:
-            WebhookKey.put(organization_id, provider, key)
-        except UnsealableSecret:
-            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
-        redirect_to(resp, f"{SETTINGS_PATH}?done=set")
 
 
 class PolicyForms:

@@ -109,6 +109,14 @@ def code(text: str) -> Markup:
     return Markup("<code>{}</code>").format(text)
 
 
+def with_code(text: str) -> Markup:
+    """Mark up the parts between backticks as code."""
+    parts = [
+        code(part) if index % 2 else escape(part) for index, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
@@ -123,4 +131,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "reason": reason,
     "donor": donor,
     "short": short,
+    "with_code": with_code,
 }

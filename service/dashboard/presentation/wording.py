@@ -6,6 +6,7 @@ from typing import Any
 from documents.payments.reasons import MissingGiftReason
 from documents.tracking.rules import MachineReason
 from documents.values.money import count_decimals
+from documents.webhook_rejections import RejectionReason
 from service.dashboard.presentation.language import Marked, marked
 
 NOT_MATCHED = marked("Not matched yet")
@@ -64,6 +65,20 @@ MACHINE_REASON_LABELS: dict[MachineReason, Marked] = {
     "burst": marked("several links at once"),
     "cadence": marked("links at equal intervals"),
     "shared_ip": marked("one IP address for several recipients"),
+}
+REQUEST_TYPE_LABELS = EVENT_LABELS | {"test": marked("Test event")}
+REJECTION_LABELS: dict[RejectionReason, Marked] = {
+    "no_key": marked("No key was set. Set the key on this page."),
+    "unsigned": marked("The signature or password was missing. Switch it on at the provider."),
+    "wrong_signature": marked(
+        "The signature or password did not match the key, or the request was too old. "
+        "Copy the key again from the provider."
+    ),
+    "too_large": marked("The request was too large. Send fewer events at once."),
+    "too_slow": marked("The request arrived too slowly. Check the network and the proxy."),
+    "unreadable_body": marked("The request ended early. Check the network and the proxy."),
+    "damaged_compression": marked("The compressed request was damaged. Check the proxy."),
+    "unknown_compression": marked("The compression is not gzip. Switch it off at the provider."),
 }
 PAYMENT_REASON_LABELS: dict[MissingGiftReason, Marked] = {
     "no_fundraiser": marked("The payment names no fundraiser."),

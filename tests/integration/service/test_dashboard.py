@@ -17,6 +17,7 @@ from documents.access.staff import Staff
 from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
+from documents.providers.registry import PROVIDERS
 from documents.recount.recount import COUNTED_COLLECTIONS
 from documents.storage.export_state import WarehouseState
 from documents.values.time import now
@@ -332,6 +333,7 @@ def walk(ids: dict[str, str]) -> Iterator[str]:
     yield from ("/dashboard", "/dashboard/gifts", "/dashboard/health", "/dashboard/settings")
     yield "/dashboard/payments"
     yield "/dashboard/account"
+    yield from (f"/dashboard/settings/providers/{name}" for name in PROVIDERS)
     for kind in ("fundraisers", "mailings", "people", "gifts"):
         yield f"/dashboard/{kind}/{ids[kind]}"
 

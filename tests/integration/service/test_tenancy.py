@@ -176,12 +176,15 @@ def plain(answer: ApiAnswer) -> Any:
 
 
 def everything_of_alice(world: World) -> dict[str, Any]:
-    """Return all stored data of Alice's organization, except when its key was used."""
+    """Return all stored data of Alice's organization, except when its key was used.
+
+    Also except the notes of rejected webhook requests, which have no content of a request.
+    """
     owner = ObjectId(world.alice.id)
     stored = {
         name: list(world.look[name].find({"organization_id": owner}).sort("_id", 1))
         for name in world.look.list_collection_names()
-        if name not in {"api_keys", "system.profile"}
+        if name not in {"api_keys", "system.profile", "webhook_rejections"}
     }
     return stored | {"organizations": world.look.organizations.find_one({"_id": owner})}
 

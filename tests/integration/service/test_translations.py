@@ -17,18 +17,21 @@ from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.donation import Donation
 from documents.people.duplicate import Duplicate
+from documents.providers.registry import PROVIDERS
 from documents.user import User
 from documents.values.time import now
+from documents.webhook_rejections import REJECTION_REASONS, rejection_notes
 from jobs.sweep import sweep_due_records
 from service.dashboard.presentation import language
 from service.dashboard.presentation.language import TRANSLATIONS
 from tests.integration.service.test_dashboard import fail, walk
 from tools.testbed.cast import Api, University, create_university, make_event
 from tools.testbed.pages import Browser, add_staff
+from tools.testbed.provider_requests import set_provider_key
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 GREEK = "Άνοιξη"
-PLACEHOLDER = re.compile(r"(%\(\w+\)s|\{\w+\})")
+PLACEHOLDER = re.compile(r"(%\(\w+\)s|\{\w+\}|`[^`]*`)")
 MARKED = re.compile(r"⟦[^⟧]*⟧")
 LATIN = re.compile(r"[A-Za-z]{2,}")
 SHOWN_ATTRIBUTES = frozenset("alt aria-label placeholder title data-title data-live".split())
@@ -152,8 +155,16 @@ def furnish(place: University) -> dict[str, str]:
     sweep_due_records()
     set_stripe_secret(place)
     post_stripe_event(place, make_charge_event("succeeded", billing_details=bob))
+    place.deliver([make_event(email, "open", AT + 3), make_event("f" * 24, "open", AT), {}])
+    for reason in REJECTION_REASONS:
+        rejection_notes.note(place.id, "sendgrid", reason)
+        rejection_notes.note(place.id, "sendgrid", reason)
+    rejection_notes.flush()
     sweep_due_records()
     place.gift(spring, 100, bob)
+    set_provider_key(place, "events")
+    set_provider_key(place, "events", "whsec_" + "a" * 40)
+    place.deliver([make_event(email, "open", AT + 4)])
     return {
         "fundraisers": spring,
         "mailings": mailing,
@@ -175,8 +186,10 @@ def pages(ids: dict[str, str]) -> Iterator[str]:
     yield f"/dashboard/mailings/{ids['mailings']}?q=%CE%B1"
     yield f"/dashboard/fundraisers/{ids['fundraisers']}?mailings=all"
     yield "/dashboard?q=%CE%B1"
-    for done in "made revoked set removed policy default locale".split():
+    for done in "made revoked policy default locale".split():
         yield f"/dashboard/settings?done={done}"
+    for done in "set removed tested untested".split():
+        yield f"/dashboard/settings/providers/events?done={done}"
     yield "/dashboard/account?done=changed"
     yield "/dashboard/payments?done=waiting"
     yield "/dashboard/health?done=retried"
@@ -197,6 +210,7 @@ def test_every_visible_text_of_every_page_is_in_the_catalogues(
     alice: University, browser: Browser
 ) -> None:
     empty = ["/dashboard", "/dashboard/gifts", "/dashboard/payments", "/dashboard/settings"]
+    empty += [f"/dashboard/settings/providers/{name}" for name in PROVIDERS]
     found = {path: untranslated(load(browser, path)) for path in empty}
     ids = furnish(alice)
     found |= {f"{path}, with data": untranslated(load(browser, path)) for path in pages(ids)}

@@ -415,15 +415,18 @@ def test_an_old_client_needs_no_host(stack: Stack) -> None:
         assert (answer.status, answer.closes, client.is_closed()) == (200, True, True)
 
 
-def test_a_compressed_body_is_415_everywhere(stack: Stack, alice: University) -> None:
+def test_a_compressed_body_is_415_except_for_webhooks(stack: Stack, alice: University) -> None:
+    """A webhook may be gzip. The body here is incomplete."""
     codings = cycle(["gzip", "br", "deflate", "zstd", "identity, gzip", "x", "GZIP"])
     for path in PATHS:
         for key in (alice, None):
             for media in (NDJSON, "application/json", "application/x-www-form-urlencoded"):
-                coding = f"Content-Encoding: {next(codings)}"
-                request = sized(path, b"\x1f\x8b\x08", coding, media=media, key=key)
+                coding = next(codings)
+                is_read = path in (HOOK, PAYMENTS) and coding.lower() == "gzip"
+                line = f"Content-Encoding: {coding}"
+                request = sized(path, b"\x1f\x8b\x08", line, media=media, key=key)
                 with wire(stack, request) as client:
-                    assert client.answer().status == 415
+                    assert client.answer().status == (400 if is_read else 415), (path, coding)
 
 
 def test_trailers_and_underscores_change_nothing(stack: Stack, alice: University) -> None:
