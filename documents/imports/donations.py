@@ -90,4 +90,4 @@ class DonationImport(RecordImport[DonationLine]):
         refused = insert_missing(DonationRow, rows)
         self.created += len(rows) - len(refused)
         self.found += len(refused)  # a simultaneous request stored them
-        wake_workers(Donation, {row["fundraiser_id"]: row["_id"] for row in rows})
+        wake_workers(Donation, {row["fundraiser_id"]: row["_id"] for row in rows}.values())

@@ -71,8 +71,10 @@ class EmailImport(RecordImport[EmailLine]):
         known = find_people(self.scope, emails)
         missing = {address: user for address, user in people.items() if address not in known}
         if missing and not self.dry_run:
-            add_people(self.organization_id, missing.values())
-            known |= find_people(self.scope, {address: emails[address] for address in missing})
+            known |= add_people(self.organization_id, missing)
+            # A simultaneous request added the others.
+            rest = {address: emails[address] for address in missing if address not in known}
+            known |= find_people(self.scope, rest)
         return known
 
     def _not_stored(self, lines: list[EmailLine]) -> list[EmailLine]:
@@ -111,4 +113,4 @@ class EmailImport(RecordImport[EmailLine]):
         refused = insert_missing(EmailRow, rows)
         self.created += len(rows) - len(refused)
         self.found += len(refused)  # a simultaneous import stored them
-        wake_workers(Email, {row["fundraiser_id"]: row["_id"] for row in rows})
+        wake_workers(Email, {row["fundraiser_id"]: row["_id"] for row in rows}.values())

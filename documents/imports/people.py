@@ -1,6 +1,6 @@
 """The people that the lines of an import name by address."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bson import ObjectId
@@ -31,10 +31,15 @@ def find_people(scope: Mapping[str, Any], emails: Mapping[str, str]) -> dict[str
     return {address: id_ for address, email in emails.items() if (id_ := known.get(email))}
 
 
-def add_people(organization_id: ObjectId, people: Collection[Mapping[str, str]]) -> list[ObjectId]:
+def add_people(
+    organization_id: ObjectId, people: Mapping[str, Mapping[str, str]]
+) -> dict[str, ObjectId]:
     """Add users with these names and addresses, unless a user has the address meanwhile.
 
-    Return the IDs of the added users.
+    Return the IDs of the added users, by canonical address.
+
+    Args:
+        people: a name and an email for each canonical address.
     """
     rows: list[UserRow] = [
         build_record_row(
@@ -42,10 +47,13 @@ def add_people(organization_id: ObjectId, people: Collection[Mapping[str, str]])
             organization_id=organization_id,
             **build_user_values(person["name"], person["email"]),
         )
-        for person in people
+        for person in people.values()
     ]
     add_missing_rows(rows)
-    refused = insert_missing(UserRow, rows)
-    if refused:
+    if refused := insert_missing(UserRow, rows):
         delete_rows([rows[place]["_id"] for place in refused])
-    return [row["_id"] for place, row in enumerate(rows) if place not in refused]
+    return {
+        address: row["_id"]
+        for place, (address, row) in enumerate(zip(people, rows, strict=True))
+        if place not in refused
+    }

@@ -45,7 +45,7 @@ class UserImport(RecordImport[UserLine]):
             self._store(new)
 
     def _store(self, new: dict[str, dict[str, Any]]) -> None:
-        added = add_people(self.organization_id, new.values())
+        added = add_people(self.organization_id, new)
         self.created += len(added)
         self.found += len(new) - len(added)  # a simultaneous request added them
-        wake_workers(User, {self.organization_id: added[0]} if added else {})
+        wake_workers(User, list(added.values())[:1])
