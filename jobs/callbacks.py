@@ -14,6 +14,7 @@ from documents.mailing import Mailing
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.base import Document
 from documents.storage.export_outbox import export_noted
+from documents.storage.record import Record
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from jobs.tasks import (

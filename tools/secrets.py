@@ -9,7 +9,7 @@ from pathlib import Path
 FALSE_POSITIVE_PATTERN = (
     'whsec_|MFkw|KLhYe|u:secret@|eyJhbGci|"ipes"|horse battery|"short"|user:password|user:secret'
     "|zuFrnXeBGyLQ4m2v|matchback:PASSWORD@|arn:aws:sns|SECRET_HEADER|5f0c8be2a1d94c7e"
-    "|0b5f7c9e24a1d386|a-long-secret-of-|[(]SECRET, "
+    "|0b5f7c9e24a1d386|a-long-secret-of-|marker-of-the-client|a-secret-of-the-tests|[(]SECRET, "
     r"|password=secret|passwordpassword|records\.(New)?ApiKey|CLIENTS_SPAN = |former = "
     '|group_key = "|API_KEY_PREFIX = |"next_cursor": "'
 )
