@@ -44,7 +44,11 @@ def on_starting(server):
 
 
 def post_fork(server, worker):
-    """Reserve disk space for counters, because a full disk would kill the process."""
+    """Reserve disk space for counters, because a full disk would kill the process.
+
+    The application loads next, without garbage collection.
+    """
+    memory.pause_collector()
     if not metrics_files.reserve_metric_files():
         worker.log.warning("metrics: no disk space in %s; counts stay in this process", _metrics)
 

@@ -1,8 +1,14 @@
 """The connection to MongoDB, and the checks of the server."""
 
+from contextlib import nullcontext
+from importlib.util import find_spec
 from typing import Any
 
-import mongoengine
+from config.optional_imports import hide_module
+
+# For OCSP, PyMongo imports all of X.509, even if another package for OCSP is missing.
+with nullcontext() if find_spec("service_identity") else hide_module("pymongo.pyopenssl_context"):
+    import mongoengine
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 

@@ -8,6 +8,14 @@ M_ARENA_MAX = -8  # from glibc's malloc.h
 MAX_ARENAS = 2
 
 
+def pause_collector() -> None:
+    """Collect no garbage while modules load, because almost all objects of modules stay.
+
+    This saves an eighth of the time to load. `tune_collector` turns the collector on again.
+    """
+    gc.disable()
+
+
 def tune_collector() -> None:
     """Collect garbage less often, and never among loaded modules. Call this after all imports.
 
@@ -17,6 +25,7 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECTOR_THRESHOLDS)
+    gc.enable()
 
 
 def limit_arenas() -> None:

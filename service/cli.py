@@ -101,6 +101,9 @@ def worker() -> None:
     A worker processes jobs from the queue, and searches for work that the queue has lost.
     """
     with explain_errors():
+        from config import memory
+
+        memory.pause_collector()
         from jobs.worker import main as work
 
         sys.exit(work())

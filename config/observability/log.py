@@ -20,8 +20,9 @@ from config.observability.buffered_lines import BufferedLines
 from config.optional_imports import hide_module
 from config.settings import get_settings
 
-# structlog would use Rich, which the command line needs for tables, to format tracebacks.
-with hide_module("rich"):
+# structlog would use Rich, which the command line needs for tables, to format tracebacks. It would
+# also import greenlet, which some other package may have installed.
+with hide_module("rich"), hide_module("greenlet"):
     import structlog
     from structlog.stdlib import ExtraAdder, ProcessorFormatter
 

@@ -78,14 +78,15 @@ class ApiKey(Record):
             type(self).objects(id=self.id).update_one(set__last_used_at=used)
             self.last_used_at = used
 
-    def is_current(self) -> bool:
-        """Return whether the key has not expired."""
-        return self.expires_at is None or now() < self.expires_at
-
     def allows(self, scope: str) -> bool:
         """Return whether the key grants a scope. "admin" includes "write", and "write" "read"."""
         held = max((API_KEY_SCOPES.index(name) for name in self.scopes), default=-1)
         return API_KEY_SCOPES.index(scope) <= held
+
+
+def is_expired(expires_at: datetime | None) -> bool:
+    """Return whether a key with this time of expiry is no longer valid."""
+    return expires_at is not None and expires_at <= now()
 
 
 def _digest(secret: str) -> str:

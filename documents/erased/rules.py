@@ -195,7 +195,10 @@ def _words(text: str) -> str:
 
 def has_any_address(text: str) -> bool:
     """Return whether the text contains any address."""
-    return any(any(True for _ in find_addresses(stage)) for stage in decode_stages(text))
+    return any(
+        ("@" in stage or not stage.isascii()) and any(True for _ in find_addresses(stage))
+        for stage in decode_stages(text)
+    )
 
 
 def redact_url(url: str, tells: Callable[[str], bool]) -> str:

@@ -27,7 +27,10 @@ class ProcessCache(Generic[K, V]):
     def get(self, key: K) -> V | None:
         """Return the value, or None if it is unknown or expired."""
         with self._guard:
-            return self._values.get(key)
+            try:
+                return self._values[key]  # `get` would look twice
+            except KeyError:
+                return None
 
     def put(self, key: K, value: V) -> None:
         """Store a value."""

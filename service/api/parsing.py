@@ -35,7 +35,8 @@ def read_body(req: falcon.Request, model: type[M]) -> M:
     """
     _require(req, falcon.MEDIA_JSON)
     req.context.body = read_bytes(req, MAX_JSON_BODY_BYTES)
-    return validate_value(model, parse_json(req.context.body))
+    value = parse_json(req.context.body)
+    return validate_value(model, value, len(req.context.body))
 
 
 def _require(req: falcon.Request, wanted: str) -> None:
@@ -124,7 +125,8 @@ def parse_json(body: bytes) -> Any:
             else "Invalid JSON. Send valid JSON in UTF-8."
         )
         raise bad_request(reason) from None
-    if _depth(value) > MAX_JSON_DEPTH:
+    # Most bodies have fewer brackets than the limit, so their depth needs no measurement.
+    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
         raise bad_request(f"JSON nested too deeply. Use at most {MAX_JSON_DEPTH} levels.")
     return value
 
@@ -171,6 +173,8 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
         falcon.HTTPBadRequest: a parameter is unknown, repeated or not decodable.
         InvalidRequest: a value is not acceptable.
     """
+    if not req.query_string and not model.model_fields:
+        return model.model_construct()
     given: dict[str, str] = {}
     for part in filter(None, req.query_string.split("&")):
         name, _, value = (_decode(piece) for piece in part.partition("="))

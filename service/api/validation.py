@@ -19,13 +19,17 @@ UNKNOWN_FIELD_ERROR = {"code": "extra_forbidden", "detail": "Extra inputs are no
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate_value(model: type[M], value: Any) -> M:
+def validate_value(model: type[M], value: Any, size: int | None = None) -> M:
     """Return the value as the model.
+
+    Args:
+        size: length in bytes of the JSON that contains the value.
 
     Raises:
         InvalidRequest: the value does not fit the model or has too many members.
     """
-    if has_too_many_members(value):
+    may_be_large = size is None or size > MAX_JSON_MEMBERS  # a member takes at least a byte
+    if may_be_large and has_too_many_members(value):
         raise _too_large(model, value)
     try:
         return model.model_validate(value)

@@ -1,11 +1,14 @@
 """Authentication: only the bearer key determines the client and its organization."""
 
 import re
+from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import falcon
+from bson import ObjectId
 
-from documents.access.api_key import API_KEY_PREFIX, API_KEY_SCOPES, ApiKey
+from documents.access.api_key import API_KEY_PREFIX, API_KEY_SCOPES, ApiKey, is_expired
 from documents.storage.process_cache import ProcessCache
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request, count_key_request
@@ -13,8 +16,17 @@ from service.middleware.rate_limit import count_anonymous_request, count_key_req
 MAX_API_KEY_LENGTH = 200
 API_KEY_PATTERN = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
 
-# Each key with its scopes, because reading a list from a document is slow.
-KnownKey = tuple[ApiKey, frozenset[str]]
+
+class KnownKey(NamedTuple):
+    """A key's fields that requests need, because reading them from a document is slow."""
+
+    id: str
+    organization_id: ObjectId
+    expires_at: datetime | None
+    scopes: frozenset[str]
+    actor: str
+
+
 # Another process may accept a revoked key until its cache entry expires.
 _keys = ProcessCache[str, KnownKey]()
 
@@ -29,20 +41,19 @@ def authorize_request(req: falcon.Request, scope: str) -> None:
     """
     kind, _, secret = (req.auth or "").partition(" ")
     known = _find(secret.strip()) if kind.lower() == "bearer" else None
-    if known is None or not known[0].is_current():
+    if known is None or is_expired(known.expires_at):
         count_anonymous_request(find_client_address(req))
         raise falcon.HTTPUnauthorized(
             description="Missing or invalid API key. Send `Authorization: Bearer mb_…`.",
             challenges=["Bearer"],
         )
-    key, allowed = known
-    count_key_request(key.id)
-    if scope not in allowed:
+    count_key_request(known.id)
+    if scope not in known.scopes:
         raise falcon.HTTPForbidden(
             description=f"This API key lacks the scope {scope}. Use a key that has it."
         )
-    req.context.organization_id = key.organization_id
-    req.context.actor = f"key:{key.id}"
+    req.context.organization_id = known.organization_id
+    req.context.actor = known.actor
 
 
 class NoKeysInUrls:
@@ -67,6 +78,8 @@ def _find(secret: str) -> KnownKey | None:
     known = _keys.get(secret)
     if known is None and (key := ApiKey.authenticate(secret)) is not None:
         key.note_use()
-        known = key, frozenset(scope for scope in API_KEY_SCOPES if key.allows(scope))
+        scopes = frozenset(filter(key.allows, API_KEY_SCOPES))
+        id_ = str(key.id)
+        known = KnownKey(id_, key.organization_id, key.expires_at, scopes, f"key:{id_}")
         _keys.put(secret, known)
     return known

@@ -71,7 +71,10 @@ class RateLimit:
         self._comparing.ensure_started()
         name, at = f"{kind}:{name}", time.monotonic()
         with self._guard:
-            window = self._windows.get(name)
+            try:
+                window = self._windows[name]  # `get` would look twice
+            except KeyError:
+                window = None
             if window is None or window.ends_at <= at:
                 window = self._windows[name] = RateWindow(at + RATE_WINDOW_SECONDS)
             window.count += 1
@@ -140,9 +143,9 @@ class RateLimit:
 rate_limit = RateLimit()
 
 
-def count_key_request(key_id: object) -> None:
+def count_key_request(key_id: str) -> None:
     """Count a request with an API key."""
-    rate_limit.take("key", str(key_id), get_settings().key_requests_a_minute)
+    rate_limit.take("key", key_id, get_settings().key_requests_a_minute)
 
 
 def count_anonymous_request(address: str) -> None:

@@ -1,8 +1,8 @@
 """The middleware that all requests and responses share."""
 
 import hashlib
+import random
 import time
-import uuid
 from typing import Any
 
 import falcon
@@ -15,6 +15,7 @@ from service.middleware.content_coding import GZIP_CODINGS, read_coding
 from service.middleware.webhooks import WebhookRequests, is_webhook
 
 ETAG_BYTES = 16
+REQUEST_ID_BITS = 128
 REJECTION_KEY = (
     "matchback.refusal"  # in the environment: the error with which the server rejects a request
 )
@@ -32,8 +33,8 @@ EXPOSED_HEADERS = ("ETag", "Idempotency-Replayed", "Location", "Retry-After", "X
 
 
 def make_request_id() -> str:
-    """Return a new request ID."""
-    return uuid.uuid4().hex
+    """Return a new request ID. It is unique but predictable, which saves a system call."""
+    return f"{random.getrandbits(REQUEST_ID_BITS):032x}"
 
 
 class RequestMetrics:
@@ -54,7 +55,8 @@ class RequestIds:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         given = req.get_header("X-Request-Id") or ""
-        id_ = given if context.REQUEST_ID_PATTERN.fullmatch(given) else make_request_id()
+        is_valid = given and context.REQUEST_ID_PATTERN.fullmatch(given)
+        id_ = given if is_valid else make_request_id()
         req.context.request_id = id_
         resp.set_header("X-Request-Id", id_)
         context.set_request(id_)

@@ -38,12 +38,21 @@ class Body:
 
     length: bytes; None if chunked.
     limit: maximum number of bytes of a body that is read at once.
+    has_arrived: True if the connection has all of it, so that reading does not wait.
     size: bytes received.
     is_whole: True if the event loop has received all of it.
     """
 
-    def __init__(self, receive: Receive, length: int | None, limit: int = MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        length: int | None,
+        limit: int = MAX_BODY_BYTES,
+        *,
+        has_arrived: bool = False,
+    ) -> None:
         self._receive = receive
+        self.has_arrived = has_arrived
         self.length = length
         self.limit = limit
         self.is_whole = length == 0
@@ -90,6 +99,11 @@ class Bodies:
             falcon.HTTPError: the body is too large or too late, or memory is short.
             Gone: the client left.
         """
+        if body.has_arrived:  # with its head, so the connection's buffer bounds its size
+            whole = await body.next()
+            self._held += len(whole)
+            self._make_room()
+            return whole
         data = bytearray()
         try:
             async with asyncio.timeout(get_settings().request_seconds) as timeout:

@@ -2,26 +2,27 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import falcon
-from a2wsgi import WSGIMiddleware
 
 from service.api.import_shares import MAX_IMPORT_THREADS
 from service.middleware.request import REJECTION_KEY
 from service.server import head
 from service.server.asgi import Message, Receive, Scope, Send
 from service.server.body import Bodies, Body, ClientGone
+from service.server.connection import HAS_ARRIVED_KEY
 from service.server.import_body import open_import
-from service.server.stream import STREAM_KEY
+from service.server.responder import Responder, WsgiApplication
+from service.server.stream import STREAM_KEY, Stream
 
 INPUT_KEY = "matchback.input"  # in a request's state
 CLOSE_HEADER = (b"connection", b"close")
-
-WsgiApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Bridge:
@@ -34,84 +35,71 @@ class Bridge:
     is_stopping = False  # if true, each response closes its connection
 
     def __init__(self, wsgi: WsgiApplication, threads: int) -> None:
-        reading: Any = _with_body(wsgi)
-        self._requests: Any = WSGIMiddleware(reading, workers=threads)
-        self._imports: Any = WSGIMiddleware(reading, workers=MAX_IMPORT_THREADS)
+        self._wsgi = _with_body(wsgi)
+        self._requests = ThreadPoolExecutor(threads, "requests")
+        self._imports = ThreadPoolExecutor(MAX_IMPORT_THREADS, "imports")
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._requests(scope, receive, send)
-        elif scope["type"] == "http":
+        if scope["type"] == "http":
             with contextlib.suppress(ClientGone):
                 await self._answer(head.clean_scope(scope), receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        state, application, held = scope["state"], self._requests, b""
+        state, threads, held = scope["state"], self._requests, b""
         refusal = head.check_head(scope)
         # An unknown length closes the connection after the response.
         length = head.read_body_length(scope) if refusal is None else None
-        body = Body(receive, length, head.find_body_limit(scope))
+        limit = head.find_body_limit(scope)
+        body = Body(receive, length, limit, has_arrived=HAS_ARRIVED_KEY in state)
         try:
             if refusal is not None:
                 raise refusal
             if head.is_import(scope):
-                application = self._imports
+                threads = self._imports
                 state[INPUT_KEY] = open_import(body, asyncio.get_running_loop())
             else:
                 held = await self._bodies.read(body)
                 state[INPUT_KEY] = BytesIO(held)
         except falcon.HTTPError as error:
             state[REJECTION_KEY], state[INPUT_KEY] = error, BytesIO()
-        answer = _Answer(send, body, state)
         try:
-            await application(scope, receive, answer)
+            answer = await Responder(self._wsgi, threads).run(scope)
         finally:
             self._bodies.release(len(held))
-        await answer.finish(receive)
+        await _send_response(answer, body, state.get(STREAM_KEY), receive, send)
 
 
-class _Answer:
-    """The messages of a response. The head is sent with the body, and the end comes last.
+async def _send_response(
+    answer: tuple[Message, bytes],
+    body: Body,
+    stream: Stream | None,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Send the head with the content. The end comes after the stream, or after an unread body."""
+    first, content = answer
+    is_over = stream is None and body.is_whole
+    if Bridge.is_stopping or not is_over:
+        first["headers"].append(CLOSE_HEADER)
+    await _send_quietly(send, first)
+    await _send_quietly(send, _make_piece(content, is_last=is_over))
+    if is_over:
+        return
+    if stream is not None:
+        await stream.run(receive, partial(_send_quietly, send))
+    await body.drain()
+    await _send_quietly(send, _make_piece(b"", is_last=True))
 
-    Sending must not raise, because a2wsgi's thread would wait forever for room in its queue.
-    """
 
-    def __init__(self, send: Send, body: Body, state: dict[str, Any]) -> None:
-        self._send = send
-        self._body = body
-        self._state = state
-        self._head: Message | None = None
-        self._end: Message | None = None
+def _make_piece(content: bytes, *, is_last: bool) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": not is_last}
 
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self._head = message
-        elif message.get("more_body", False):
-            await self.send(message)
-        else:
-            self._end = message
 
-    async def finish(self, receive: Receive) -> None:
-        """Send the end, after the stream or after the rest of an unread body."""
-        stream = self._state.get(STREAM_KEY)
-        if stream is not None or not self._body.is_whole:
-            await self.send({"type": "http.response.body", "body": b"", "more_body": True})
-        if stream is not None:
-            await stream.run(receive, self.send)
-        await self._body.drain()
-        if self._end is not None:
-            await self.send(self._end)
-
-    async def send(self, message: Message) -> None:
-        # uvicorn logs a response that it cannot send. uvloop raises if the client left.
-        with contextlib.suppress(Exception):
-            if self._head is not None:
-                first, self._head = self._head, None
-                if Bridge.is_stopping or STREAM_KEY in self._state or not self._body.is_whole:
-                    first["headers"].append(CLOSE_HEADER)
-                await self._send(first)
-            await self._send(message)
+async def _send_quietly(send: Send, message: Message) -> None:
+    # uvicorn logs a response that it cannot send. uvloop raises if the client left.
+    with contextlib.suppress(Exception):
+        await send(message)
 
 
 def _with_body(wsgi: WsgiApplication) -> WsgiApplication:

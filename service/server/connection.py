@@ -18,6 +18,7 @@ MAX_CONNECTIONS = 4000  # maximum number per process
 MAX_PIPELINED_REQUESTS = 200  # maximum number of waiting requests per connection
 ANSWER_READ_SECONDS = 20.0  # maximum time for a client to read a response
 MAX_UNREAD_ANSWER_BYTES = 64 * 1024 * 1024  # maximum size of unread responses per process
+HAS_ARRIVED_KEY = "matchback.has_arrived"  # in a request's state, after its whole body arrived
 MALFORMED_MESSAGE = "Invalid HTTP request received."
 
 
@@ -81,6 +82,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():
+            self.scope["state"][HAS_ARRIVED_KEY] = True
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -57,7 +57,7 @@ class Worker(UvicornWorker):
         "http": ClientConnection,
         "loop": "auto",
         "ws": "none",
-        "lifespan": "on",
+        "lifespan": "off",
         "interface": "asgi3",
         "access_log": False,
         "server_header": False,

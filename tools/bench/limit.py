@@ -36,3 +36,11 @@ def handler(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
         [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))],
     )
     return [answer]
+
+
+def start() -> Any:
+    """Return the handler for this project's server, as `service.app:start()` does."""
+    from config.settings import get_settings
+    from service.server.bridge import Bridge
+
+    return Bridge(handler, get_settings().web_threads)

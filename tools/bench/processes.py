@@ -37,27 +37,31 @@ def build_parts(
     ]
 
 
+def build_wsgi_command(application: str, port: int) -> list[str]:
+    """Return the command of gunicorn's own threads, with Matchback's processes and threads."""
+    return [
+        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK_ADDRESS}:{port}"),
+        *("--workers", str(get_settings().web_workers)),
+        *("--threads", str(get_settings().web_threads)),
+        *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
+        *("--no-control-socket", "--log-level", "warning"),
+    ]
+
+
 @contextmanager
 def run_wsgi(application: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """Run an application on gunicorn, with Matchback's processes and threads. Yield its URL."""
     port = find_free_port()
-    command = [
-        *(sys.executable, "-m", "gunicorn", application, "--bind", f"{LOOPBACK_ADDRESS}:{port}"),
-        *(
-            "--workers",
-            str(get_settings().web_workers),
-            "--threads",
-            str(get_settings().web_threads),
-        ),
-        *("--worker-class", "gthread", "--keep-alive", "75", "--reuse-port"),
-        *("--no-control-socket", "--log-level", "warning"),
-    ]
+    command = build_wsgi_command(application, port)
     log = folder / f"{port}.log"
-    with run_parts([Part(application, command, log, environment, ready=lambda: _listens(port))]):
+    with run_parts(
+        [Part(application, command, log, environment, ready=lambda: is_listening(port))]
+    ):
         yield f"http://{LOOPBACK_ADDRESS}:{port}"
 
 
-def _listens(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Return whether a process on this machine accepts connections on the port."""
     try:
         socket.create_connection((LOOPBACK_ADDRESS, port), 1).close()
     except OSError:

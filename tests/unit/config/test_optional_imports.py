@@ -21,8 +21,19 @@ def test_loaded_modules_stay_loaded() -> None:
     assert sys.modules["importlib"] is importlib
 
 
-@pytest.mark.parametrize("module", ["psycopg", "opentelemetry", "rich"])
+UNUSED_MODULES = ("psycopg", "opentelemetry", "rich", "greenlet", "cryptography.x509")
+
+
+@pytest.mark.parametrize("module", UNUSED_MODULES)
 def test_the_services_load_no_unused_modules(module: str) -> None:
     code = f"import sys, service.app, jobs.worker; print({module!r} in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert answer.stdout.decode().strip() == "False"
+
+
+@pytest.mark.parametrize(("process", "most"), [("service.app", 1_220), ("jobs.worker", 900)])
+def test_a_process_stays_within_its_budget_of_modules(process: str, most: int) -> None:
+    """Modules cost time at each start, and memory in each process. Milliseconds would vary."""
+    code = f"import sys, {process}; print(len(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(answer.stdout) <= most

@@ -31,8 +31,10 @@ from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
+from documents.rows.shared_post import SharedPostRow
 from documents.rows.user import UserRow
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
+from documents.shared_accounts.shared_post import SharedPost
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 
@@ -54,6 +56,7 @@ DOCUMENTS: dict[type, Any] = {
     PastMatchRow: PastMatch,
     PaymentRow: Payment,
     PolicyVersionRow: PolicyVersion,
+    SharedPostRow: SharedPost,
     UserRow: User,
     WebhookDeliveryRow: WebhookDelivery,
 }
