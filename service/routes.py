@@ -7,6 +7,7 @@ from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.email_imports import EmailImports
 from service.api.resources.emails import Emails
+from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
 from service.api.resources.mailings import Mailings
@@ -52,8 +53,10 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}/links", mailings, "links"),
     ("/v1/emails", emails, None),
     ("/v1/emails/import", EmailImports(), None),
+    ("/v1/emails/export", EmailExports(), None),
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),
+    ("/v1/donations/export", DonationExports(), None),
     ("/v1/donations/{id}", donations, "one"),
     ("/v1/donations/{id}/match", Matches(), None),
     ("/v1/payments", payments, None),

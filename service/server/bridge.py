@@ -10,11 +10,14 @@ from urllib.parse import unquote_to_bytes
 import falcon
 from a2wsgi import WSGIMiddleware
 
+from service.api.download import DOWNLOAD_KEY, Download
 from service.api.import_shares import MAX_IMPORT_THREADS
 from service.middleware.request import REJECTION_KEY
 from service.server import head
 from service.server.asgi import Message, Receive, Scope, Send
 from service.server.body import Bodies, Body, ClientGone
+from service.server.connection import CONNECTION_KEY, ClientConnection
+from service.server.downloads import send_download
 from service.server.import_body import open_import
 from service.server.stream import STREAM_KEY
 
@@ -93,21 +96,33 @@ class _Answer:
 
     async def finish(self, receive: Receive) -> None:
         """Send the end, after the stream or after the rest of an unread body."""
-        stream = self._state.get(STREAM_KEY)
-        if stream is not None or not self._body.is_whole:
+        stream, download = self._state.get(STREAM_KEY), self._state.get(DOWNLOAD_KEY)
+        if stream is not None or download is not None or not self._body.is_whole:
             await self.send({"type": "http.response.body", "body": b"", "more_body": True})
         if stream is not None:
             await stream.run(receive, self.send)
+        if download is not None:
+            await self._send_download(download, receive)
         await self._body.drain()
         if self._end is not None:
             await self.send(self._end)
+
+    async def _send_download(self, download: Download, receive: Receive) -> None:
+        connection: ClientConnection | None = self._state.get(CONNECTION_KEY)
+        if connection is not None:
+            connection.begin_download()
+        if not await send_download(download, receive, self.send):
+            self._end = None
+            if connection is not None:
+                connection.cut()
 
     async def send(self, message: Message) -> None:
         # uvicorn logs a response that it cannot send. uvloop raises if the client left.
         with contextlib.suppress(Exception):
             if self._head is not None:
                 first, self._head = self._head, None
-                if Bridge.is_stopping or STREAM_KEY in self._state or not self._body.is_whole:
+                is_long = STREAM_KEY in self._state or DOWNLOAD_KEY in self._state
+                if Bridge.is_stopping or is_long or not self._body.is_whole:
                     first["headers"].append(CLOSE_HEADER)
                 await self._send(first)
             await self._send(message)
