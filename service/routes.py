@@ -26,6 +26,7 @@ from service.dashboard.pages.administration import (
     SettingsPage,
     WebhookKeyForms,
 )
+from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -90,6 +91,18 @@ key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages = PaymentPages()
 
+
+def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ...]:
+    """Return the routes of the lists that pages offer as files in this format."""
+    files = ListFiles(extension)
+    return (
+        (f"/dashboard/gifts.{extension}", files, None),
+        (f"/dashboard/fundraisers/{{id}}/gifts.{extension}", files, "fundraiser"),
+        (f"/dashboard/mailings/{{id}}/recipients.{extension}", files, "mailing"),
+        (f"/dashboard/people/{{id}}/gifts.{extension}", files, "person"),
+    )
+
+
 DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),
     ("/dashboard", overview, None),
@@ -103,6 +116,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/gifts/{id}", gifts, "one"),
     ("/dashboard/gifts/{id}/pin", gifts, "pin"),
     ("/dashboard/gifts/{id}/unpin", gifts, "unpin"),
+    *list_file_routes("csv"),
+    *list_file_routes("xlsx"),
     ("/dashboard/payments", payment_pages, None),
     ("/dashboard/payments/{id}/fundraiser", payment_pages, "fundraiser"),
     ("/dashboard/health", health, None),
