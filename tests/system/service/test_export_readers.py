@@ -15,12 +15,13 @@ from documents.donation import Donation
 from documents.storage.record import build_record_row
 from tests.system.service.wire import Wire, head, wire
 from tools.testbed.cast import University, create_university
-from tools.testbed.stack import Stack, wait_until
+from tools.testbed.stack import WAIT_TIMEOUT_SECONDS, Stack, wait_until
 
 PATH = "/v1/donations/export"
 GIFTS = 40_000  # 20 MB, far more than the kernel's buffers hold
 WINDOW = 4096  # bytes that a slow client's kernel reads ahead
 SLOW_READERS = 4
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 PATIENCE_SECONDS = 3.0  # a limit for hangs; the machine may be busy
 MAX_GROWTH_BYTES = 48 * 1024 * 1024
 
@@ -129,3 +130,15 @@ def test_an_outage_in_the_middle_cuts_the_connection(stack: Stack, alice: Univer
             admin.command("configureFailPoint", "failCommand", mode="off")
     wait_until(lambda: alice.call("GET", "/v1/organization").status == 200, "the database")
     assert len(download(stack, alice)) == GIFTS
+
+
+def test_a_reload_cuts_exports_and_is_not_delayed(stack: Stack, alice: University) -> None:
+    master = psutil.Process(stack.pid("web"))
+    (old,) = master.children()
+    with reading(stack, alice, WINDOW) as slow:
+        assert slow.socket.recv(1000)
+        os.kill(master.pid, signal.SIGHUP)
+        gone, _ = psutil.wait_procs([old], WAIT_TIMEOUT_SECONDS)
+        assert gone == [old]
+        assert not slow.rest().endswith(LAST_CHUNK)
+    wait_until(lambda: can_export(stack, alice), "the new process")
