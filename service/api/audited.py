@@ -1,4 +1,4 @@
-"""The audit of requests by API clients and staff: updates, deletions, administration and exports."""
+"""The audit of requests by API clients and staff: changes, administration and exports."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

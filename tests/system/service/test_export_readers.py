@@ -1,6 +1,8 @@
 """Exports over real connections: slow readers, clients that stop reading, and outages."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
