@@ -316,11 +316,12 @@ def test_every_page_queries_only_own_records(world: World) -> None:
     for path, resource, suffix in DASHBOARD_ROUTES:
         if not hasattr(resource, f"on_get_{suffix}" if suffix else "on_get"):
             continue
-        noun = {"people": "users", "gifts": "donations"}.get(path.split("/")[-2], "")
         for ids in (world.his, world.hers):
             at = path.replace("{table}", "mailings" if "fundraisers" in path else "links")
             if "{id}" in at:
-                at = at.replace("{id}", ids[noun or path.split("/")[2]])
+                noun = path.split("/")[2]
+                noun = {"people": "users", "gifts": "donations"}.get(noun, noun)
+                at = at.replace("{id}", ids[noun])
             for query in QUERIES.get(path, [""]):
                 answer = browser.get(at, query_string=query.format(**ids))
                 assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
@@ -343,6 +344,9 @@ QUERIES = {
         f"match={match}" for match in ("none", "link", "address", "pinned", "all")
     ],
     "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
+    "/dashboard/gifts.csv": ["match=none", "match=link", "match=all"],
+    "/dashboard/gifts.xlsx": ["match=link", "match=all"],
+    "/dashboard/mailings/{id}/recipients.csv": ["", "did=clicked", "did=left", "q=bob&did=gave"],
     "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},new_donations:{donations}"],
 }
 
