@@ -21,6 +21,7 @@ READER_PAGES = (
     "how-to/reports.md",
     "how-to/sendgrid.md",
     "how-to/import-emails.md",
+    "how-to/export-lists.md",
     "how-to/donation-form.md",
     "how-to/stripe.md",
     "how-to/payment-processor.md",
