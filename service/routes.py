@@ -7,6 +7,7 @@ from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.emails import Emails
+from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
 from service.api.resources.imports import DonationImports, EmailImports, UserImports
@@ -25,6 +26,7 @@ from service.dashboard.pages.administration import (
     PolicyForms,
     SettingsPage,
 )
+from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -54,9 +56,11 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}/links", mailings, "links"),
     ("/v1/emails", emails, None),
     ("/v1/emails/import", EmailImports(import_shares), None),
+    ("/v1/emails/export", EmailExports(), None),
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),
     ("/v1/donations/import", DonationImports(import_shares), None),
+    ("/v1/donations/export", DonationExports(), None),
     ("/v1/donations/{id}", donations, "one"),
     ("/v1/donations/{id}/match", Matches(), None),
     ("/v1/payments", payments, None),
@@ -94,6 +98,18 @@ key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages, provider_pages = PaymentPages(), ProviderPages()
 
+
+def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ...]:
+    """Return the routes of the lists that pages offer as files in this format."""
+    files = ListFiles(extension)
+    return (
+        (f"/dashboard/gifts.{extension}", files, None),
+        (f"/dashboard/fundraisers/{{id}}/gifts.{extension}", files, "fundraiser"),
+        (f"/dashboard/mailings/{{id}}/recipients.{extension}", files, "mailing"),
+        (f"/dashboard/people/{{id}}/gifts.{extension}", files, "person"),
+    )
+
+
 DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/", Root(), None),
     ("/dashboard", overview, None),
@@ -107,6 +123,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/gifts/{id}", gifts, "one"),
     ("/dashboard/gifts/{id}/pin", gifts, "pin"),
     ("/dashboard/gifts/{id}/unpin", gifts, "unpin"),
+    *list_file_routes("csv"),
+    *list_file_routes("xlsx"),
     ("/dashboard/payments", payment_pages, None),
     ("/dashboard/payments/{id}/fundraiser", payment_pages, "fundraiser"),
     ("/dashboard/health", health, None),

@@ -6,7 +6,7 @@ actions have an index and each search reads a limited number of records.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -143,6 +143,21 @@ def list_recipients(
         end = found[limit - 1][0]
     next_cursor = encode_cursor([made_for, end.told, end.email_id]) if end else None
     return RecipientPage([one for _, one in found[:limit]], next_cursor, bool(end) and not is_full)
+
+
+def list_all_recipients(
+    mailing: Mailing, *, did: RecipientAction | None = None, search: str = ""
+) -> Iterator[list[Recipient]]:
+    """Yield all recipients of a mailing in pages; see `list_recipients`."""
+    cursor: str | None = None
+    while True:
+        page = list_recipients(
+            mailing, did=did, search=search, limit=RECIPIENTS_PER_READ, cursor=cursor
+        )
+        yield page.rows
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A cursor is the position where the last page ended, so all pages cost the same.
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -79,6 +79,29 @@ def list_page(
     list_sorted = getattr(document, "list_sorted", None)
     page: RecordPage | None = list_sorted(organization_id, **asked) if list_sorted else None
     return page or read_page(document, organization_id, **asked)
+
+
+def list_all_pages(
+    document: type[Document],
+    organization_id: ObjectId,
+    *,
+    filters: Mapping[str, Any],
+    limit: int,
+) -> Iterator[list[Any]]:
+    """Yield all of an organization's live records in pages, newest first.
+
+    The order never changes, so each record comes at most once. Records that other processes create
+    meanwhile do not come. A record is as it was when its page was read.
+    """
+    cursor: str | None = None
+    while True:
+        page = list_page(
+            document, organization_id, filters=filters, sort="-_id", limit=limit, cursor=cursor
+        )
+        yield page.records
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def read_page(

@@ -1,4 +1,4 @@
-"""The audit of requests by API clients and staff: updates, deletions and administration."""
+"""The audit of requests by API clients and staff: changes, administration and exports."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

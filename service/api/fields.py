@@ -159,6 +159,12 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
+class FilterQuery(BaseModel):
+    """The filters that a list and its export share."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
 class ListQuery(BaseModel):
     """The query of every list. Subclasses add filters and sort orders."""
 

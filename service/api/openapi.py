@@ -22,7 +22,7 @@ from service.api.openapi_parts import (
     describe_proof,
     describe_response,
 )
-from service.api.operation import NoQuery, Operation
+from service.api.operation import AnswerBody, NoQuery, Operation
 
 Routes = tuple[tuple[str, object, str | None], ...]
 HTTP_VERBS = ("get", "post", "put", "patch", "delete")
@@ -115,6 +115,8 @@ def _operation_id(path: str, verb: str, declared: Operation) -> str:
     is_one = verb == "post" or path.endswith("}") or (len(parts) > 1 and path.count("{"))
     if is_one and not is_list:
         parts[0] = parts[0].removesuffix("s")
+    if declared.is_export:
+        return f"export_{parts[0]}"
     action = "list" if is_list else ACTIONS_BY_VERB.get(verb, "get")
     return "_".join([action, *parts]).replace("-", "_").replace(".", "_")
 
@@ -151,7 +153,8 @@ def _parameters(
 
 
 def _is_conditional(verb: str, declared: Operation) -> bool:
-    return verb == "get" and bool(declared.scope or declared.public)
+    is_open = bool(declared.scope or declared.public)
+    return verb == "get" and is_open and not declared.is_export
 
 
 def _is_idempotent(verb: str, declared: Operation) -> bool:
@@ -173,11 +176,15 @@ def _responses(path: str, verb: str, declared: Operation) -> dict[str, Any]:
     return responses
 
 
-def _answer(model: type[BaseModel] | str | None) -> dict[str, Any] | None:
+def _answer(model: AnswerBody) -> dict[str, Any] | None:
     if model is None:
         return None
-    if isinstance(model, str):
-        return {model: {"schema": {"type": "object" if "json" in model else "string"}}}
+    if isinstance(model, str | tuple):
+        media_types = (model,) if isinstance(model, str) else model
+        return {
+            name: {"schema": {"type": "object" if "json" in name else "string"}}
+            for name in media_types
+        }
     return {
         "application/json": {"schema": {"$ref": SCHEMA_REF_TEMPLATE.format(model=model.__name__)}}
     }

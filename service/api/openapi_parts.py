@@ -103,6 +103,7 @@ PROBLEM_DESCRIPTIONS = {
     401: "The API key or the webhook signature is missing or invalid.",
     403: "The API key lacks the required scope.",
     404: "The record does not exist in your organization.",
+    406: "The service has none of the media types in Accept.",
     409: "The record's state does not allow this, or the first request with this key is running.",
     413: "The request body is too large.",
     414: "The request line exceeds 4 kB.",
@@ -110,7 +111,7 @@ PROBLEM_DESCRIPTIONS = {
     422: "Some values are not acceptable. `errors` lists them.",
     429: "Too many requests. Retry after the time in Retry-After.",
     431: "A header field exceeds 8 kB, or there are more than 100.",
-    503: "The database is unavailable, or too many imports are running.",
+    503: "The database is unavailable, or too many imports or exports are running.",
 }
 RETRYABLE_STATUSES = (409, 429, 503)
 

@@ -28,6 +28,8 @@ from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_anonymous_request
 
 Responder = Callable[..., None]
+# The model, or the media types of a body without a model.
+AnswerBody = type[BaseModel] | str | tuple[str, ...] | None
 ApiKeyScope = Literal["read", "write", "admin"]
 
 
@@ -43,10 +45,13 @@ class Operation:
     scope: ApiKeyScope | None = None
     body: type[BaseModel] | None = None
     query: type[BaseModel] = NoQuery
-    answers: Mapping[int, type[BaseModel] | str | None] = field(default_factory=dict)
+    answers: Mapping[int, type[BaseModel] | str | tuple[str, ...] | None] = field(
+        default_factory=dict
+    )
     problems: tuple[int, ...] = ()
     raw: str = ""  # media type of a body that the responder reads itself
     streams: bool = False  # the body has any length; Idempotency-Key is ignored
+    is_export: bool = False  # the response has any length and personal data, so it is audited
     headers: Mapping[str, str] = field(
         default_factory=dict
     )  # required headers and their descriptions
@@ -100,12 +105,13 @@ operation = Operation
 def _noted(
     declared: Operation, req: falcon.Request, resp: falcon.Response, params: dict[str, Any]
 ) -> AbstractContextManager[None]:
-    """Audit updates, deletions and administration. New records document themselves."""
-    is_audited = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
-    if not declared.scope or not is_audited:
+    """Audit updates, deletions, administration and exports. New records document themselves."""
+    is_change = req.method != "GET" and (declared.scope == "admin" or req.method != "POST")
+    is_export = declared.is_export and not getattr(req.context, "is_head", False)
+    if not declared.scope or not (is_change or is_export):
         return nullcontext()
-    body = params.get("body")
-    return audit_request(req, resp, params.get("id"), body.model_fields_set if body else ())
+    sent = params.get("query" if is_export else "body")
+    return audit_request(req, resp, params.get("id"), sent.model_fields_set if sent else ())
 
 
 def _as_caller(req: falcon.Request) -> AbstractContextManager[None]:

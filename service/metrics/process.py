@@ -36,6 +36,10 @@ UNSHARED_RATE_REQUESTS = Counter(
 SLOW_CLIENTS = Counter(
     "matchback_slow_connections", "Number of connections closed because the client was too slow"
 )
+CUT_DOWNLOADS = Counter(
+    "matchback_cut_downloads",
+    "Number of exports and downloads that ended early because of an error or a stopping process",
+)
 MALFORMED_REQUESTS = Counter(
     "matchback_malformed_requests", "Number of requests with malformed HTTP"
 )

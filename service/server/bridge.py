@@ -11,12 +11,14 @@ from urllib.parse import unquote_to_bytes
 
 import falcon
 
+from service.api.download import DOWNLOAD_KEY, Download
 from service.api.import_shares import MAX_IMPORT_THREADS
 from service.middleware.request import REJECTION_KEY
 from service.server import head
 from service.server.asgi import Message, Receive, Scope, Send
 from service.server.body import Bodies, Body, ClientGone
-from service.server.connection import HAS_ARRIVED_KEY
+from service.server.connection import CONNECTION_KEY, HAS_ARRIVED_KEY, ClientConnection
+from service.server.downloads import send_download
 from service.server.import_body import open_import
 from service.server.responder import Responder, WsgiApplication
 from service.server.stream import STREAM_KEY, Stream
@@ -67,19 +69,21 @@ class Bridge:
             answer = await Responder(self._wsgi, threads).run(scope)
         finally:
             self._bodies.release(len(held))
-        await _send_response(answer, body, state.get(STREAM_KEY), receive, send)
+        await _send_response(answer, body, state, receive, send)
 
 
 async def _send_response(
     answer: tuple[Message, bytes],
     body: Body,
-    stream: Stream | None,
+    state: dict[str, Any],
     receive: Receive,
     send: Send,
 ) -> None:
-    """Send the head with the content. The end comes after the stream, or after an unread body."""
+    """Send the head with the content. The end comes after a stream, download or unread body."""
     first, content = answer
-    is_over = stream is None and body.is_whole
+    stream: Stream | None = state.get(STREAM_KEY)
+    download: Download | None = state.get(DOWNLOAD_KEY)
+    is_over = stream is None and download is None and body.is_whole
     if Bridge.is_stopping or not is_over:
         first["headers"].append(CLOSE_HEADER)
     await _send_quietly(send, first)
@@ -88,8 +92,23 @@ async def _send_response(
         return
     if stream is not None:
         await stream.run(receive, partial(_send_quietly, send))
+    if download is not None and not await _send_download(download, state, receive, send):
+        return
     await body.drain()
     await _send_quietly(send, _make_piece(b"", is_last=True))
+
+
+async def _send_download(
+    download: Download, state: dict[str, Any], receive: Receive, send: Send
+) -> bool:
+    """Send a download. Cut the connection and return False if it is not complete."""
+    connection: ClientConnection | None = state.get(CONNECTION_KEY)
+    if connection is not None:
+        connection.begin_download()
+    is_complete = await send_download(download, receive, partial(_send_quietly, send))
+    if not is_complete and connection is not None:
+        connection.cut()
+    return is_complete
 
 
 def _make_piece(content: bytes, *, is_last: bool) -> Message:

@@ -5,6 +5,7 @@ response. Source: https://github.com/Kludex/uvicorn/issues/157
 """
 
 import asyncio
+import socket
 from typing import Any
 
 import httptools
@@ -19,6 +20,9 @@ MAX_PIPELINED_REQUESTS = 200  # maximum number of waiting requests per connectio
 ANSWER_READ_SECONDS = 20.0  # maximum time for a client to read a response
 MAX_UNREAD_ANSWER_BYTES = 64 * 1024 * 1024  # maximum size of unread responses per process
 HAS_ARRIVED_KEY = "matchback.has_arrived"  # in a request's state, after its whole body arrived
+# A client that takes nothing of a download for this long is closed. A slow client is not.
+MAX_DOWNLOAD_PAUSE_SECONDS = 120.0
+CONNECTION_KEY = "matchback.connection"  # in a request's state
 MALFORMED_MESSAGE = "Invalid HTTP request received."
 
 
@@ -32,6 +36,7 @@ class ClientConnection(HttpToolsProtocol):
         self._framing_bytes = 0
         self._is_malformed = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._is_download = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -74,6 +79,7 @@ class ClientConnection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED_REQUESTS or self.parser.get_method() == b"CONNECT":
             raise ValueError("CONNECT, or too many waiting requests")
         if not self.parser.should_upgrade():
+            self.scope["state"][CONNECTION_KEY] = self
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -110,7 +116,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread[self] = self.loop.call_later(ANSWER_READ_SECONDS, self._drop)
+        self._await_reader()
         if (
             sum(one.transport.get_write_buffer_size() for one in self._unread)
             > MAX_UNREAD_ANSWER_BYTES
@@ -120,6 +126,21 @@ class ClientConnection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._forget_unread()
+
+    def begin_download(self) -> None:
+        """Let the client read slowly, as long as it reads. The response closes the connection."""
+        self._is_download = True
+        own = self.transport.get_extra_info("socket")
+        if own is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Linux also counts the time in which the client's window is closed.
+            milliseconds = int(MAX_DOWNLOAD_PAUSE_SECONDS * 1000)
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+    def cut(self) -> None:
+        """Reset the connection, so that the client cannot take the response for complete."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True  # uvicorn logs an incomplete response as an error
+        self.transport.abort()
 
     @property
     def _is_in_body(self) -> bool:
@@ -148,6 +169,17 @@ class ClientConnection(HttpToolsProtocol):
     def _forget_unread(self) -> None:
         if (timer := self._unread.pop(self, None)) is not None:
             timer.cancel()
+
+    def _await_reader(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        seconds = MAX_DOWNLOAD_PAUSE_SECONDS if self._is_download else ANSWER_READ_SECONDS
+        self._unread[self] = self.loop.call_later(seconds, self._judge_reader, unread)
+
+    def _judge_reader(self, unread_before: int) -> None:
+        if self._is_download and self.transport.get_write_buffer_size() < unread_before:
+            self._await_reader()
+        else:
+            self._drop()
 
     def _drop(self) -> None:
         SLOW_CLIENTS.inc()

@@ -80,7 +80,7 @@ class Stream:
         """Write to the client until the stream ends or the client leaves."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(woken.set)
-        gone = loop.create_task(_await_end(receive))
+        gone = loop.create_task(await_end(receive))
         gone.add_done_callback(lambda _: woken.set())
         _open.add(self)
         try:
@@ -118,6 +118,7 @@ def end_streams() -> None:
         stream.end()
 
 
-async def _await_end(receive: Receive) -> None:
+async def await_end(receive: Receive) -> None:
+    """Return when the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass

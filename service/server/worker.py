@@ -15,7 +15,7 @@ from uvicorn_worker import UvicornWorker
 
 from config import memory
 from config.observability.log import configure_logging
-from service.server import stream
+from service.server import downloads, stream
 from service.server.bridge import Bridge
 from service.server.connection import MAX_CONNECTIONS, ClientConnection
 from service.server.listener import reject_new_handshakes
@@ -47,6 +47,7 @@ class StoppingServer(Server):
         until = asyncio.get_running_loop().time() + LAST_REQUESTS_SECONDS
         while self.server_state.connections and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.05)
+        downloads.cut_downloads()
         await super().shutdown(None)
 
 

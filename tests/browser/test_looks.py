@@ -174,3 +174,28 @@ def test_the_script_uses_the_texts_and_formats_of_the_page(
     expected = re.compile(r"Verbindung um \d\d:\d\d verloren\. Wird wiederhergestellt\.")
     expect(page.locator("#live")).to_have_text(expected, timeout=20_000)
     window.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+def test_a_list_is_downloaded_by_keyboard(desk: Desk, width: int) -> None:
+    ids = furnish(desk.place)
+    page = desk.sign_in()
+    page.set_viewport_size({"width": width, "height": 900})
+    lists = {
+        "/dashboard/gifts?match=all": "gifts",
+        f"/dashboard/fundraisers/{ids['fundraiser']}": "all gifts of this fundraiser",
+        f"/dashboard/mailings/{ids['mailing']}?did=gave": "recipients",
+        f"/dashboard/people/{ids['person']}": "gifts of this person",
+    }
+    for path, name in lists.items():
+        desk.open(path)
+        tab_to(page, page.locator("summary", has_text=f"Download: {name}"))
+        page.keyboard.press("Enter")
+        assert_fits(page, path, width)
+        for label, extension in (("CSV", ".csv"), ("Excel", ".xlsx")):
+            link = page.get_by_role("link", name=re.compile(rf"^{label}\s*: {name}$"))
+            tab_to(page, link)
+            with page.expect_download() as download:
+                page.keyboard.press("Enter")
+            assert download.value.suggested_filename.endswith(extension)
+            assert download.value.path().stat().st_size > 100

@@ -22,6 +22,7 @@ READER_PAGES = (
     "how-to/sendgrid.md",
     "how-to/shared-account.md",
     "how-to/import.md",
+    "how-to/export-lists.md",
     "how-to/donation-form.md",
     "how-to/stripe.md",
     "how-to/payment-processor.md",

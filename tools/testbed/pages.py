@@ -51,7 +51,8 @@ class Browser:
                 self.cookies.pop(name, None)
             else:
                 self.cookies[name] = cookie.value
-        if found := FORM_TOKEN_PATTERN.search(result.text or ""):
+        is_page = result.headers.get("content-type", "").startswith("text/html")
+        if is_page and (found := FORM_TOKEN_PATTERN.search(result.text)):
             self.token = found[1]
         return result
 

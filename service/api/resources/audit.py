@@ -39,7 +39,7 @@ class AuditQuery(ListQuery):
 
 
 class Audit:
-    """/v1/audit: updates, deletions and administration. Entries appear within seconds."""
+    """/v1/audit: updates, deletions, administration and exports. Entries appear within seconds."""
 
     @operation("List audit entries", scope="admin", query=AuditQuery, answers={200: AuditList})
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AuditQuery) -> None:

@@ -13,6 +13,7 @@ from service.api.fields import (
     Amount,
     AmountOrZero,
     Currency,
+    FilterQuery,
     Id,
     ListQuery,
     Name,
@@ -104,13 +105,16 @@ class DonationList(ResponseModel):
     next_cursor: str | None
 
 
-class DonationQuery(ListQuery):
+class DonationFilters(FilterQuery):
     fundraiser_id: Id | MISSING = MISSING
     user_id: Id | MISSING = MISSING
     email_id: Id | MISSING = MISSING
     status: DonationStatus | MISSING = MISSING
     match: MatchKind | MISSING = MISSING
     external_id: Text | MISSING = MISSING
+
+
+class DonationQuery(DonationFilters, ListQuery):
     sort: Literal["created_at", "-created_at", "donated_at", "-donated_at", "amount", "-amount"] = (
         "-created_at"
     )

@@ -10,6 +10,7 @@ from documents.email import Email
 from documents.removal import remove_record
 from service.api.fields import (
     Address,
+    FilterQuery,
     Id,
     ListQuery,
     Name,
@@ -93,11 +94,14 @@ class EmailList(ResponseModel):
     next_cursor: str | None
 
 
-class EmailQuery(ListQuery):
+class EmailFilters(FilterQuery):
     fundraiser_id: Id | MISSING = MISSING
     mailing_id: Id | MISSING = MISSING
     user_id: Id | MISSING = MISSING
     donated: bool | MISSING = MISSING
+
+
+class EmailQuery(EmailFilters, ListQuery):
     sort: Literal["created_at", "-created_at", "donations_count", "-donations_count"] = (
         "-created_at"
     )

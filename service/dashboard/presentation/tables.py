@@ -6,7 +6,7 @@ from datetime import date
 
 from documents.reports.figures import GiftSum, Report
 from documents.values.money import to_major_units
-from service.dashboard.presentation.csv_file import Cell
+from service.api.csv_cells import Cell
 from service.dashboard.presentation.language import Language
 from service.dashboard.presentation.wording import (
     MATCH_LABELS,

@@ -1,6 +1,7 @@
 """Clients that do not read their responses: a deadline for each, and a limit for all."""
 
 import asyncio
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -53,6 +54,28 @@ def test_beyond_the_limit_the_slowest_client_is_dropped(monkeypatch: pytest.Monk
         assert [is_dropped(each) for each in (first, second, third)] == [True, False, False]
         for each in (first, second, third):
             each.connection_lost(None)
+        assert not ClientConnection._unread
+
+    asyncio.run(wait())
+
+
+def test_a_download_is_read_slowly_but_not_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_READ_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "MAX_DOWNLOAD_PAUSE_SECONDS", 0.1)
+
+    async def wait() -> None:
+        slow, stalled = connected(100_000), connected(100_000)
+        buffer: Any = slow.transport
+        sizes = iter(range(100_000, 0, -1))
+        buffer.get_write_buffer_size.side_effect = lambda: next(sizes)
+        for each in (slow, stalled):
+            each.begin_download()
+            each.pause_writing()
+        assert not is_dropped(stalled)
+        await asyncio.sleep(0.5)
+        assert (is_dropped(slow), is_dropped(stalled)) == (False, True)
+        slow.connection_lost(None)
+        stalled.connection_lost(None)
         assert not ClientConnection._unread
 
     asyncio.run(wait())

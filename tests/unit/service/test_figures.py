@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from documents.reports.figures import DayLine, HourLine
+from service.api.csv_cells import escape_cell
 from service.dashboard.presentation import charts, time_axis, wording
-from service.dashboard.presentation.csv_file import escape_cell, to_csv
+from service.dashboard.presentation.csv_file import to_csv
 from service.dashboard.presentation.formats import formats_of
 from service.dashboard.presentation.language import language_of
 

@@ -31,6 +31,7 @@ OF_A_CONNECTION = (
     "loop",
     "parser",
     "pipeline",
+    "scope",
     "transport",
     "_unset_keepalive_if_required",
 )
@@ -58,6 +59,7 @@ def test_attributes_that_service_server_reads_exist() -> None:
         made = HttpToolsProtocol(config, ServerState(), {}, runner.get_loop())
     made.on_message_begin()
     assert hasattr(made, "url"), f"HttpToolsProtocol.url: {WRONG}"
+    assert "state" in made.scope, f"HttpToolsProtocol.scope: {WRONG}"
     for name in OF_A_CONNECTION:
         assert hasattr(made, name), f"HttpToolsProtocol.{name}: {WRONG}"
     of_a_cycle = inspect.getsource(RequestResponseCycle.__init__)
