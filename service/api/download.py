@@ -1,7 +1,7 @@
 """Downloads: responses of any length, which a thread makes piece by piece.
 
-The web server asks for the next piece when the client has read the last one, so that memory is
-bounded and a slow client holds no thread. See service/server/downloads.py.
+The web server asks for the next piece when the client has read the last one. So memory is bounded,
+and a slow client holds no thread. See service/server/downloads.py.
 """
 
 import contextvars

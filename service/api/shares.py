@@ -16,9 +16,10 @@ from bson import ObjectId
 class OrganizationShares:
     """The running requests of one kind, by organization.
 
-    most: function that returns the maximum number for each organization.
-    crowded: from this number on, each organization may run one.
-    problem: the description of the error beyond an organization's limit.
+    Args:
+        most: function that returns the maximum number for each organization.
+        crowded: from this number on, each organization may run one.
+        problem: the description of the error beyond an organization's limit.
     """
 
     def __init__(

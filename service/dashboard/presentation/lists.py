@@ -57,7 +57,7 @@ def _gift_row(line: GiftLine, language: Language) -> ListRow:
         line.fundraiser,
         line.mailing,
         said(match_label(gift.match)),
-        gift.external_id,
+        gift.client_external_id,
         str(gift.id),
     ]
 
