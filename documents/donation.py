@@ -1,8 +1,7 @@
 """Donation: one gift as a client reports it, and its match."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from bson import ObjectId
 from mongoengine import (
@@ -32,13 +31,12 @@ from documents.storage.marks import (
 )
 from documents.storage.pagination import PageRead
 from documents.storage.record import CountedRecord, Record
-from documents.values.address import to_canonical, to_mailbox
-from documents.values.donation_state import ANONYMOUS_DONOR_NAME, amend_state
+from documents.values.donation_state import amend_state
+from documents.values.gift import NewGift, build_gift_values, hide_import_id
 from documents.values.time import now
 from matchback.engine import Tx
 
 DONATION_STATUSES = ("pending", "succeeded", "failed", "refunded", "disputed")
-MAX_REFERENCE_LENGTH = 1000
 # Values of optional fields that a stored row may lack.
 DONATION_DEFAULTS = dict.fromkeys(("external_id", "recurring_id", "match", "email_id", "user_id"))
 
@@ -57,7 +55,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     recurring_id = StringField()
     status = StringField(required=True, choices=DONATION_STATUSES)
     refunded_amount = IntField(default=0)
-    external_id = StringField()
+    external_id = StringField()  # the client's, or an import's; see values/gift.py
     payment_id = StringField()  # the payment that made the gift; see payments/
     donated_at = DateTimeField(required=True)
 
@@ -97,6 +95,11 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     }
 
     @property
+    def client_external_id(self) -> str | None:
+        """The external ID that the client chose; None if an import chose it."""
+        return hide_import_id(self.external_id)
+
+    @property
     def donor(self) -> dict[str, str]:
         """Name and address of the donor, as the client reported them."""
         return {"name": self.donor_name, "email": self.donor_email}
@@ -113,17 +116,8 @@ class Donation(FormerMatchReader, CountedRecord, Record):
         cls,
         organization_id: ObjectId,
         *,
-        fundraiser_id: ObjectId,
-        amount: int,
-        currency: str,
-        donor_name: str = ANONYMOUS_DONOR_NAME,
-        donor_email: str = "",
-        status: str = "succeeded",
-        email_ref: str | None = None,
-        external_id: str | None = None,
-        recurring_id: str | None = None,
-        donated_at: datetime | None = None,
         id_: ObjectId | None = None,
+        **new: Unpack[NewGift],
     ) -> tuple[DonationRow, bool]:
         """Record a gift. Return its row and whether it is new.
 
@@ -134,11 +128,15 @@ class Donation(FormerMatchReader, CountedRecord, Record):
             Unacceptable: the fundraiser does not exist.
             Conflict: the gift with this `external_id` was deleted.
         """
-        Fundraiser.expect(organization_id, fundraiser_id)
+        external_id = new.get("external_id")
+        Fundraiser.expect(organization_id, new["fundraiser_id"])
         if (erased := find_erased_gift(Tx(get_db()), organization_id, external_id)) is not None:
             return _unless_deleted(erased), False
-        recurring_id = find_plan_id(
-            Tx(get_db()), organization_id, recurring_id, fundraiser_id=fundraiser_id
+        new["recurring_id"] = find_plan_id(
+            Tx(get_db()),
+            organization_id,
+            new.get("recurring_id"),
+            fundraiser_id=new["fundraiser_id"],
         )
         gift, is_new = insert_or_find_source(
             cls,
@@ -148,18 +146,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
             },
             _id=id_,
             organization_id=organization_id,
-            fundraiser_id=fundraiser_id,
-            amount=amount,
-            currency=currency,
-            donor_name=donor_name,
-            donor_email=donor_email,
-            donor_address=to_canonical(donor_email) or None,
-            donor_mailbox=to_mailbox(donor_email) or None,
-            email_ref=_storable(email_ref),
-            recurring_id=recurring_id,
-            status=status,
-            external_id=external_id,
-            donated_at=donated_at or now(),
+            **build_gift_values(new),
         )
         return gift if is_new else _unless_deleted(gift), is_new
 
@@ -240,10 +227,3 @@ def _unless_deleted(gift: DonationRow) -> DonationRow:
     if gift.get("deleted_at") is not None:
         raise Conflict("A deleted donation has this external_id. Use another one.")
     return gift
-
-
-def _storable(email_ref: str | None) -> str | None:
-    """Cut the reference and make it valid UTF-8. A bad reference must not block the gift."""
-    if email_ref is None:
-        return None
-    return email_ref[:MAX_REFERENCE_LENGTH].encode("utf-8", "replace").decode()

@@ -3,6 +3,7 @@
 Blinker holds receivers weakly, so they are functions of the module.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from mongoengine import signals
@@ -38,15 +39,16 @@ def schedule_job(sender: type[Record], document: Record, **_: Any) -> None:
     wakeup_buffer.put(JOB_BY_DOCUMENT[sender], str(document.id))
 
 
-def schedule_bulk_jobs(sender: type[Email], documents: list[Email], **_: Any) -> None:
-    """Wake a worker for one email of each fundraiser. Settling also takes the other due emails."""
-    for document in {email.fundraiser_id: email for email in documents}.values():
+def schedule_bulk_jobs(sender: type[Record], documents: Sequence[Any], **_: Any) -> None:
+    """Wake a worker for imported records; see documents/imports/wakeups.py."""
+    for document in documents:
         schedule_job(sender, document)
 
 
 def connect_signals() -> None:
     """Let saves in this process schedule jobs. A second call changes nothing."""
-    signals.post_bulk_insert.connect(schedule_bulk_jobs, sender=Email)
+    for imported in (Donation, Email, User):
+        signals.post_bulk_insert.connect(schedule_bulk_jobs, sender=imported)
     for saved in JOB_BY_DOCUMENT:
         signals.post_save.connect(schedule_job, sender=saved)
     wake_exporter_when_noted()

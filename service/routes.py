@@ -1,14 +1,15 @@
 """All routes. The suffix selects the responders, such as on_get_one."""
 
 from documents.access.staff_session import StaffSession
+from service.api.import_shares import ImportShares
 from service.api.resources import webhook_keys, webhooks
 from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
-from service.api.resources.email_imports import EmailImports
 from service.api.resources.emails import Emails
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
+from service.api.resources.imports import DonationImports, EmailImports, UserImports
 from service.api.resources.mailings import Mailings
 from service.api.resources.match_policies import FundraiserPolicy, OrganizationPolicy
 from service.api.resources.matches import Matches
@@ -37,11 +38,12 @@ from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
-payments = Payments()
+payments, import_shares = Payments(), ImportShares()
 
 API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/organization", OwnOrganization(), None),
     ("/v1/users", users, None),
+    ("/v1/users/import", UserImports(import_shares), None),
     ("/v1/users/{id}", users, "one"),
     ("/v1/fundraisers", fundraisers, None),
     ("/v1/fundraisers/{id}", fundraisers, "one"),
@@ -51,9 +53,10 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}/report", mailings, "report"),
     ("/v1/mailings/{id}/links", mailings, "links"),
     ("/v1/emails", emails, None),
-    ("/v1/emails/import", EmailImports(), None),
+    ("/v1/emails/import", EmailImports(import_shares), None),
     ("/v1/emails/{id}", emails, "one"),
     ("/v1/donations", donations, None),
+    ("/v1/donations/import", DonationImports(import_shares), None),
     ("/v1/donations/{id}", donations, "one"),
     ("/v1/donations/{id}/match", Matches(), None),
     ("/v1/payments", payments, None),

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.donation import MAX_REFERENCE_LENGTH, Donation
+from documents.donation import Donation
 from documents.erased.client_ids import find_erased_gift, find_plan_id
 from documents.erased.stand_ins import pseudonymize_id
 from documents.matching.candidates import is_erased_donor
@@ -26,6 +26,7 @@ from documents.rows.payment import PaymentRow
 from documents.storage.marks import build_text_condition
 from documents.storage.record import build_record_row
 from documents.values.address import to_canonical, to_mailbox
+from documents.values.gift import MAX_REFERENCE_LENGTH
 from documents.values.money import count_decimals
 from documents.values.time import now, truncate_to_milliseconds
 from matchback.engine import Tx

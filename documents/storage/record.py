@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -32,9 +31,14 @@ RECORD_PAUSE_SECONDS = 0.005
 
 @cache
 def _blank(document: type) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the row of a document without values, and the row's mutable values."""
+    """Return the row of a document without values, and the row's mutable values.
+
+    These are empty, so that a shallow copy is enough.
+    """
     row = dict(document().to_mongo())
-    return row, {name: value for name, value in row.items() if isinstance(value, (dict, list))}
+    changeable = {name: value for name, value in row.items() if isinstance(value, (dict, list))}
+    assert not any(changeable.values())
+    return row, changeable
 
 
 def build_record_row(document: type, **values: Any) -> Any:
@@ -45,7 +49,8 @@ def build_record_row(document: type, **values: Any) -> Any:
     times = dict.fromkeys(("created_at", "updated_at"), now())
     known = {name: value for name, value in values.items() if value is not None}
     blank, changeable = _blank(document)
-    return {"_id": ObjectId(), **blank, **deepcopy(changeable), **times, **known}
+    fresh = {name: value.copy() for name, value in changeable.items()}
+    return {"_id": ObjectId(), **blank, **fresh, **times, **known}
 
 
 class Record(Document):

@@ -83,6 +83,8 @@ def fold_text(text: str) -> str:
     Earlier layouts used this form as the key of an address, and stored rows may still have it.
     """
     stripped = text.strip()
+    if stripped.isascii():
+        return stripped.lower()
     if len(stripped) > MAX_NORMALIZED_LENGTH:
         return stripped.casefold()
     composed = unicodedata.normalize("NFC", stripped)

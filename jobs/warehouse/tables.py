@@ -15,6 +15,7 @@ from bson import Binary, ObjectId
 from documents.erased.rules import has_any_address, redact_url
 from documents.event import USUAL_TIE
 from documents.storage.former_match import read_match
+from documents.values.gift import hide_import_id
 
 StoredDocument = Mapping[str, Any]
 WarehouseRow = dict[str, Any]
@@ -245,7 +246,11 @@ DONATION_TABLE = Table(
         CREATED_COLUMN,
         Column("donor_name", personal=True),
         Column("donor_email", personal=True),
-        Column("external_id", personal=True),
+        Column(
+            "external_id",
+            value=lambda gift: hide_import_id(gift.get("external_id")),
+            personal=True,
+        ),
     ),
 )
 # Progress of each table's backfill, merged like other rows.

@@ -74,6 +74,17 @@ EXAMPLE_RAW_BODIES: dict[str, Any] = {
         f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", "user_id": "{EXAMPLE_USER_ID}", '
         '"sent_at": null}\n'
     ),
+    "/v1/users/import": (
+        '{"name": "Bob Baker", "email": "bob@example.edu"}\n'
+        '{"name": "Carol Chen", "email": "carol@example.edu"}\n'
+    ),
+    "/v1/donations/import": (
+        f'{{"fundraiser_id": "{EXAMPLE_FUNDRAISER_ID}", "amount": 2500, "currency": "USD", '
+        '"donor": {"name": "Bob Baker", "email": "bob@example.edu"}, "external_id": "gift-1042", '
+        '"donated_at": "2026-11-23T10:00:00Z"}\n'
+        f'{{"mailing_id": "{EXAMPLE_MAILING_ID}", "amount": 2500, "currency": "USD", '
+        '"donated_at": "2026-11-23T10:00:00Z"}\n'
+    ),
     **{
         f"/v1/webhooks/{name}/{{organization_id}}": provider.example
         for name, provider in PROVIDERS.items()

@@ -8,10 +8,13 @@ organizations import.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from threading import Lock
 
 import falcon
 from bson import ObjectId
+
+from config.settings import get_settings
 
 MAX_IMPORT_THREADS = 256  # per process, created on demand
 CROWDED_IMPORT_COUNT = (
@@ -21,12 +24,21 @@ IMPORT_RETRY_AFTER_SECONDS = 5
 
 
 class ImportShares:
-    """The running imports, by organization."""
+    """The running imports of all kinds of records, by organization.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Args:
+        most: how many imports each organization may run; by default, half as many as a process has
+            threads for other requests.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._given_most = most
         self._running: Counter[ObjectId] = Counter()
         self._guard = Lock()
+
+    @cached_property
+    def _most(self) -> int:
+        return self._given_most or max(1, get_settings().web_threads // 2)
 
     @contextmanager
     def one_of(self, organization_id: ObjectId) -> Iterator[None]:

@@ -44,7 +44,7 @@ from service.api import parsing as reading
 from service.api.fields import Address, Id, Name, Text, Time
 from service.api.resources.donations import DonationIn
 from service.api.resources.users import UserIn, UserQuery
-from service.commands import imports
+from service.commands import import_files
 from service.dashboard import cookies, forms
 from service.dashboard.live import watch
 from service.dashboard.presentation import csv_file
@@ -147,7 +147,7 @@ def get_conditionally(text: str) -> None:
 
 def read_csv(text: str) -> None:
     source = io.BytesIO(b"name,email\n" + raw(text))
-    for _ in imports._from_csv(source):
+    for _ in import_files._from_csv("emails", source):
         pass
 
 

@@ -3,11 +3,12 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import MISSING, Field
+from pydantic import MISSING, BeforeValidator, Field
 
 from documents.donation import Donation
 from documents.matching.rules import MatchKind
 from documents.removal import remove_record
+from documents.values.gift import hide_import_id, read_gift
 from service.api.fields import (
     Amount,
     AmountOrZero,
@@ -87,7 +88,7 @@ class DonationOut(ResponseModel):
     currency: str
     donor: GiverOut
     status: DonationStatus
-    external_id: str | None
+    external_id: Annotated[str | None, BeforeValidator(hide_import_id)]
     recurring_id: str | None
     donated_at: Time
     refunded_amount: int
@@ -130,20 +131,10 @@ class Donations:
         problems=(409,),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: DonationIn) -> None:
-        donor = {"donor_name": body.donor.name} if body.donor else {}
         gift, is_new = Donation.give(
             req.context.organization_id,
-            fundraiser_id=body.fundraiser_id,
-            amount=body.amount,
-            currency=body.currency,
-            **donor,
-            donor_email=(body.donor.email if body.donor else None) or "",
-            status=body.status,
-            email_ref=body.email_id,
-            external_id=body.external_id,
-            recurring_id=body.recurring_id,
-            donated_at=body.donated_at,
             id_=req.context.record_id,
+            **read_gift(body.model_dump()),
         )
         resp.location = f"{req.path}/{gift['_id']}"
         answer_model(resp, DonationOut, Donation.told(gift), 201 if is_new else 200)

@@ -8,7 +8,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents.imports.emails import EmailImport
+from documents.imports import emails, inserts, people
 from jobs.sweep import sweep_due_records
 from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.settled import settle_all
@@ -92,14 +92,15 @@ def test_imported_people_are_in_the_lists(alice: University) -> None:
 def test_a_worker_may_follow_people_while_an_import_adds_them(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    insert = EmailImport._insert
+    insert = inserts.insert_missing
 
-    def insert_and_follow(self: EmailImport, row: Any, rows: list[Any]) -> set[int]:
-        refused = insert(self, row, rows)
+    def insert_and_follow(row: Any, rows: list[Any]) -> set[int]:
+        refused = insert(row, rows)
         sweep_due_records()
         return refused
 
-    monkeypatch.setattr(EmailImport, "_insert", insert_and_follow)
+    for module in (emails, people):
+        monkeypatch.setattr(module, "insert_missing", insert_and_follow)
     line = {"fundraiser_id": alice.fundraiser(), "user": BOB}
     answer = alice.call(
         "POST",

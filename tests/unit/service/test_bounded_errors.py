@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from documents.errors import Unusable
 from documents.payments import standard_webhooks
-from service.api.email_lines import import_email_lines
+from service.api.import_lines import IMPORT_KINDS, import_lines
 from tools.testbed.cast import BOB, ApiAnswer, University
 
 MOST_LISTED = 20
@@ -111,15 +111,14 @@ def _peak(act: Callable[[], Any]) -> int:
 
 
 def test_memory_does_not_grow_with_the_rejected_lines(alice: University) -> None:
-    from documents.imports.emails import EmailImport
-
+    kind = IMPORT_KINDS["emails"]
     line = json.dumps(_fields(4000)).encode()
 
-    def import_lines(number: int) -> None:
-        importing = EmailImport(ObjectId(alice.id))
-        import_email_lines(importing, ((index, line) for index in range(number)))
+    def import_many(number: int) -> None:
+        importing = kind.importing(ObjectId(alice.id))
+        import_lines(kind, importing, ((index, line) for index in range(number)))
 
-    one, many = _peak(lambda: import_lines(1)), _peak(lambda: import_lines(50))
+    one, many = _peak(lambda: import_many(1)), _peak(lambda: import_many(50))
     assert many - one < 1_000_000
 
 

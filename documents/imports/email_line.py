@@ -1,0 +1,61 @@
+"""A line of an import of emails, and the email that it creates."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from bson import ObjectId
+
+from documents.email import Email
+from documents.imports.parents import ChildLine
+from documents.rows.email import EmailRow
+from documents.storage.record import build_record_row
+from documents.values.time import now
+
+IMPORT_KEY_BYTES = 12
+
+# Mailing or fundraiser, user or address, and time.
+EmailKey = tuple[ObjectId | None, Any, datetime | None]
+
+
+@dataclass
+class EmailLine(ChildLine):
+    """A line with the arguments of `Email.create`.
+
+    Attributes:
+        address: the canonical address of `user`; None if the line has `user_id`.
+        user_id: the user, once known.
+    """
+
+    address: str | None = None
+    user_id: ObjectId | None = None
+
+    @cached_property
+    def key(self) -> EmailKey:
+        """The key by which a repeated import finds the email. Read it after the user is known."""
+        who = self.user_id or self.address
+        if self.mailing:
+            return self.mailing["_id"], who, None
+        return self.fundraiser_id, who, self.values.get("sent_at")
+
+    @property
+    def digest(self) -> bytes:
+        """The digest of `key`."""
+        return hashlib.blake2b(repr(self.key).encode(), digest_size=IMPORT_KEY_BYTES).digest()
+
+    def build_row(self, organization_id: ObjectId) -> EmailRow:
+        """Return the email to store, which is due like an email from the API."""
+        sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
+        row: EmailRow = build_record_row(
+            Email,
+            organization_id=organization_id,
+            fundraiser_id=self.fundraiser_id,
+            mailing_id=self.mailing["_id"] if self.mailing else None,
+            user_id=self.user_id,
+            sent_at=self.values.get("sent_at", sent_at),
+            import_key=self.digest.hex(),
+            due=now(),
+        )
+        return row

@@ -1,0 +1,91 @@
+"""Imports: many records in one request, one per line."""
+
+from typing import Annotated
+
+import falcon
+from pydantic import Field
+
+from documents.imports.record_import import MAX_REJECTED_LINES
+from service.api.fields import ResponseModel
+from service.api.import_lines import IMPORT_KINDS, import_lines
+from service.api.import_shares import ImportShares
+from service.api.operation import Operation, answer_model, operation
+from service.api.parsing import NDJSON_MEDIA_TYPE, read_lines
+from service.api.problems import MAX_LISTED_ERRORS
+
+
+class LineError(ResponseModel):
+    pointer: str
+    code: str
+    detail: str
+
+
+class RefusedLine(ResponseModel):
+    line: Annotated[int, Field(description="Line number, from 1.")]
+    errors: Annotated[list[LineError], Field(max_length=MAX_LISTED_ERRORS)]
+    errors_left_out: Annotated[int, Field(description="Number of further errors of the line.")]
+
+
+class Imported(ResponseModel):
+    """The result of an import."""
+
+    created: Annotated[int, Field(description="Number of new records.")]
+    found: Annotated[int, Field(description="Number of lines whose record already exists.")]
+    refused_count: Annotated[int, Field(description="Number of rejected lines.")]
+    refused: Annotated[
+        list[RefusedLine],
+        Field(
+            max_length=MAX_REJECTED_LINES,
+            description="The first 1,000 rejected lines with their errors.",
+        ),
+    ]
+    refused_left_out: Annotated[int, Field(description="Number of further rejected lines.")]
+
+
+class _Imports:
+    """An import of any number of lines. Each line has the fields of a POST of the records."""
+
+    def __init__(self, shares: ImportShares) -> None:
+        self._shares = shares
+
+    def _import(self, req: falcon.Request, resp: falcon.Response, records: str) -> None:
+        kind = IMPORT_KINDS[records]
+        with self._shares.one_of(req.context.organization_id):
+            importing = kind.importing(req.context.organization_id)
+            import_lines(kind, importing, read_lines(req))
+            answer_model(resp, Imported, importing)
+
+
+def _describe(summary: str) -> Operation:
+    return operation(
+        summary,
+        scope="write",
+        answers={200: Imported},
+        problems=(415, 503),
+        raw=NDJSON_MEDIA_TYPE,
+        streams=True,
+    )
+
+
+class EmailImports(_Imports):
+    """/v1/emails/import"""
+
+    @_describe("Import emails")
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._import(req, resp, "emails")
+
+
+class UserImports(_Imports):
+    """/v1/users/import"""
+
+    @_describe("Import users")
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._import(req, resp, "users")
+
+
+class DonationImports(_Imports):
+    """/v1/donations/import"""
+
+    @_describe("Import donations")
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._import(req, resp, "donations")
