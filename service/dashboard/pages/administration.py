@@ -14,6 +14,7 @@ from documents.matching.policy_version import PolicyVersion
 from documents.providers.registry import PROVIDERS
 from documents.removal import remove_record
 from documents.storage.sealed import UnsealableSecret
+from documents.values.validation import validate_value
 from documents.webhook_key import WebhookKey
 from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
@@ -24,7 +25,6 @@ from service.api.resources.match_policies import (
     read_policy,
 )
 from service.api.resources.webhook_keys import SecretIn, SendGridKeyIn
-from service.api.validation import validate_value
 from service.dashboard import cookies
 from service.dashboard.forms import Form, read_choice
 from service.dashboard.page import form, page, redirect_to
