@@ -10,7 +10,7 @@ A call retries for up to a minute until the service answers. It still takes effe
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Event
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
@@ -57,6 +57,12 @@ class Records(Generic[R]):
     def _create(self, values: Any, once: str | None) -> Any:
         return self._call("POST", self._path, json=values, once=once)
 
+    def _import(self, records: Iterable[Any]) -> r.Imported:
+        body = "".join(json.dumps(record) + "\n" for record in records).encode()
+        headers = {"Content-Type": "application/x-ndjson"}
+        done: r.Imported = self._call("POST", f"{self._path}/import", content=body, headers=headers)
+        return done
+
     def _update(self, id: str, changes: Any) -> Any:
         return self._call("PATCH", f"{self._path}/{id}", json=changes)
 
@@ -74,6 +80,13 @@ class Users(Records[r.User]):
     def create(self, *, name: str, email: str, once: str | None = None) -> r.User:
         user: r.User = self._create({"name": name, "email": email}, once)
         return user
+
+    def import_(self, users: Sequence[r.Person]) -> r.Imported:
+        """Add many users in one request.
+
+        Existing users are found by address and keep their names, so the request may be repeated.
+        """
+        return self._import(users)
 
     def update(self, id: str, **changes: Unpack[r.UserChanges]) -> r.User:
         user: r.User = self._update(id, changes)
@@ -154,15 +167,12 @@ class Emails(Records[r.Email]):
         email: r.Email = self._create(values, once)
         return email
 
-    def import_(self, emails: Sequence[r.NewEmail]) -> r.Imported:
+    def import_(self, emails: Sequence[r.NewEmail | r.EmailLine]) -> r.Imported:
         """Add many emails in one request.
 
         Existing emails are found, so the request may be repeated.
         """
-        body = "".join(json.dumps(email) + "\n" for email in emails).encode()
-        headers = {"Content-Type": "application/x-ndjson"}
-        done: r.Imported = self._call("POST", f"{self._path}/import", content=body, headers=headers)
-        return done
+        return self._import(emails)
 
     def delete(self, id: str) -> None:
         self._delete(id)
@@ -175,6 +185,14 @@ class Donations(Records[r.Donation]):
         """Record a donation, or return the existing one with the same `external_id`."""
         gift: r.Donation = self._create(values, once)
         return gift
+
+    def import_(self, donations: Sequence[r.NewDonation | r.DonationLine]) -> r.Imported:
+        """Add many donations in one request.
+
+        Existing donations are found by `external_id`, or by fundraiser, donor, amount, currency and
+        `donated_at`. So the request may be repeated.
+        """
+        return self._import(donations)
 
     def update(self, id: str, **changes: Unpack[r.DonationChanges]) -> r.Donation:
         """Update a donation. `refunded_amount` is the total refunded so far."""

@@ -118,6 +118,15 @@ class NewEmail(TypedDict):
     sent_at: NotRequired[str | None]
 
 
+class EmailLine(TypedDict):
+    """A line of an import of emails. The mailing implies the fundraiser."""
+
+    mailing_id: str
+    user_id: NotRequired[str | None]
+    user: NotRequired[Person | None]
+    sent_at: NotRequired[str | None]
+
+
 class Email(Stored):
     link_token: str
     fundraiser_id: str
@@ -162,6 +171,20 @@ class Imported(TypedDict):
 
 class NewDonation(TypedDict):
     fundraiser_id: str
+    amount: int
+    currency: str
+    donor: NotRequired[Giver | None]
+    email_id: NotRequired[str | None]
+    status: NotRequired[Literal["pending", "succeeded", "failed"]]
+    external_id: NotRequired[str | None]
+    recurring_id: NotRequired[str | None]
+    donated_at: NotRequired[str | None]
+
+
+class DonationLine(TypedDict):
+    """A line of an import of donations. The mailing implies the fundraiser."""
+
+    mailing_id: str
     amount: int
     currency: str
     donor: NotRequired[Giver | None]

@@ -14,6 +14,7 @@ from documents.rows.user import UserRow
 from documents.storage.marks import build_text_condition
 from documents.storage.record import build_record_row
 from documents.user import User, build_user_values
+from documents.values.time import now
 
 
 def find_people(scope: Mapping[str, Any], emails: Mapping[str, str]) -> dict[str, ObjectId]:
@@ -41,11 +42,12 @@ def add_people(
     Args:
         people: a name and an email for each canonical address.
     """
+    mark = {"rematch_due": now()}  # the same for all, so that one update removes their marks
     rows: list[UserRow] = [
         build_record_row(
             User,
             organization_id=organization_id,
-            **build_user_values(person["name"], person["email"]),
+            **build_user_values(person["name"], person["email"]) | mark,
         )
         for person in people.values()
     ]

@@ -8,11 +8,12 @@ transaction that updates the counters of users.
 """
 
 from collections import defaultdict
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
-from pymongo import UpdateOne
+from pymongo import UpdateMany
 
 from documents.index_tables.user_index import USER_INDEX_FIELDS, follow_users
 from documents.matching.rematch import MARKED_GIFTS_PER_BATCH, list_user_mailboxes, mark_for_rematch
@@ -73,10 +74,23 @@ def _follow(users: list[UserRow]) -> list[DonationRow]:
             reached = {"due": users[0]["rematch_due"], "after": gifts[-1]["_id"]}
             update = {"$set": {"rematch_page": reached}}
     mark_for_rematch(Tx(get_db()), [gift["_id"] for gift in gifts])
-    # Match `rematch_due` too: a user who has changed since the read must stay due.
-    read = [{"_id": user["_id"], "rematch_due": user["rematch_due"]} for user in users]
-    get_db().users.bulk_write([UpdateOne(one, update) for one in read], ordered=False)
+    get_db().users.bulk_write(_build_updates(users, update), ordered=False)
     return gifts
+
+
+def _build_updates(users: list[UserRow], update: dict[str, Any]) -> list[UpdateMany]:
+    """Return the updates of the users who have not changed since the read. The others stay due.
+
+    All users of an import's batch have the same mark. One update of all of them takes MongoDB half
+    as long as an update of each.
+    """
+    alike: defaultdict[datetime, list[ObjectId]] = defaultdict(list)
+    for user in users:
+        alike[user["rematch_due"]].append(user["_id"])
+    return [
+        UpdateMany({"_id": {"$in": ids}, "rematch_due": mark}, update)
+        for mark, ids in alike.items()
+    ]
 
 
 def _gifts(users: list[UserRow], after: ObjectId | None = None) -> list[DonationRow]:

@@ -10,7 +10,7 @@ from mongoengine import get_db
 
 from matchback import records
 from matchback.client import Matchback, Refused, Unreachable
-from matchback.records import Giver, Person
+from matchback.records import DonationLine, Giver, Person
 from service.api.openapi import build_openapi_document
 from service.routes import API_ROUTES
 from tools.testbed.cast import BOB, UNKNOWN_ID, University, create_university
@@ -193,6 +193,7 @@ def walk_fundraising(api: Matchback) -> str:
         [{"fundraiser_id": spring["id"], "user": {"name": "Eve", "email": "eve@example.edu"}}]
     )
     assert (imported["created"], imported["refused"]) == (1, [])
+    assert api.users.import_([PERSON, {"name": "Ann", "email": "ann@x.edu"}])["created"] == 1
     gift = api.donations.create(
         fundraiser_id=spring["id"],
         amount=100,
@@ -205,6 +206,12 @@ def walk_fundraising(api: Matchback) -> str:
     assert api.donations.unpin(gift["id"])["pin"] is None
     assert api.donations.match(gift["id"])["pending"] in {True, False}
     assert [one["id"] for one in api.donations.list(fundraiser_id=spring["id"])] == [gift["id"]]
+    line: DonationLine = {"mailing_id": mailing["id"], "amount": 700, "currency": "USD"}
+    imported = api.donations.import_([line, line])
+    assert (imported["created"], imported["found"]) == (2, 0)
+    for one in api.donations.list(sort="-amount"):
+        if one["amount"] == 700:
+            api.donations.delete(one["id"])
     assert len(list(api.emails.list(page_size=1))) == 2
     assert list(api.mailings.links(mailing["id"])) == []
     assert "as_of" in api.fundraisers.report(spring["id"])

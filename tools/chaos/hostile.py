@@ -30,7 +30,10 @@ Findings = list[str]
 def send_stalled_requests(url: str, place: University, chance: random.Random) -> Findings:
     """Run Slowloris: heads that never end, and bodies that arrive one byte at a time."""
     media = chance.choice(["application/json", "application/x-ndjson"])
-    paths = ("/v1/emails/import", f"/v1/webhooks/stripe/{place.id}", "/v1/donations")
+    paths = (
+        *(f"/v1/{records}/import" for records in ("emails", "users", "donations")),
+        *(f"/v1/webhooks/stripe/{place.id}", "/v1/donations"),
+    )
     head = (
         f"POST {chance.choice(paths)} HTTP/1.1\r\nHost: chaos\r\nContent-Type: {media}\r\n"
         f"Authorization: Bearer {chance.choice([place.key, 'mb_wrong'])}\r\n"

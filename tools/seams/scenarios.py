@@ -26,6 +26,7 @@ from tools.testbed.stripe_events import (
 
 FIRST_EVENT_AT = 1_700_000_000
 EVE = {"name": "Eve", "email": "eve@example.org"}
+ZOE = {"name": "Zoe", "email": "zoe@example.edu"}
 Given = dict[str, Any]
 BOB_USER_KEY = "bob's user"
 RETENTION_CUTOFF = datetime.now(UTC) + timedelta(days=1)
@@ -233,11 +234,24 @@ def prepare_stripe_delivery(place: University, given: Given) -> None:
 
 
 def import_two_emails(place: University, given: Given) -> None:
-    people = (BOB, {"name": "Zoe", "email": "zoe@example.edu"})
     line = {"fundraiser_id": given["spring"], "mailing_id": given["mailing"]}
-    body = "\n".join(json.dumps(line | {"user": who}) for who in people).encode()
+    _import_lines(place, "emails", [line | {"user": who} for who in (BOB, ZOE)])
+
+
+def import_two_users(place: University, given: Given) -> None:
+    _import_lines(place, "users", [BOB, ZOE])
+
+
+def import_three_gifts(place: University, given: Given) -> None:
+    """Import two equal gifts without an ID, and one with an ID."""
+    cash = {"mailing_id": given["mailing"], "amount": 2500, "currency": "USD"}
+    _import_lines(place, "donations", [cash, _gift(given, external_id="x"), cash])
+
+
+def _import_lines(place: University, records: str, lines: list[Any]) -> None:
+    body = "\n".join(map(json.dumps, lines)).encode()
     headers = {"Content-Type": "application/x-ndjson"}
-    answer = place.call("POST", "/v1/emails/import", body=body, headers=headers)
+    answer = place.call("POST", f"/v1/{records}/import", body=body, headers=headers)
     assert (answer.status, answer.json["refused_count"]) == (200, 0), answer.content
 
 
@@ -295,7 +309,7 @@ def _requests() -> dict[str, Scenario]:
         lambda given: {
             "fundraiser_id": given["spring"],
             "mailing_id": given["mailing"],
-            "user": {"name": "Zoe", "email": "zoe@example.edu"},
+            "user": ZOE,
         },
         Idempotency_Key="email-1",
     )
@@ -323,6 +337,8 @@ def _requests() -> dict[str, Scenario]:
             prepare_settled_gift, _change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
         ),
         "POST /v1/emails/import": Scenario(prepare_nothing, import_two_emails, True, 0, 0),
+        "POST /v1/users/import": Scenario(prepare_nothing, import_two_users, True, 0, 0),
+        "POST /v1/donations/import": Scenario(prepare_nothing, import_three_gifts, True, 7500, 3),
         "DELETE /v1/users, erase": Scenario(
             prepare_tallied_clicks,
             _change("DELETE", "/v1/users/{bob's user}?erase=true"),

@@ -75,6 +75,13 @@ def test_imports_find_the_person(alice: University, spelling: str) -> None:
         headers={"Content-Type": "application/x-ndjson"},
     )
     assert (answer.json["refused_count"], len(alice.get("/v1/users")["data"])) == (0, 1)
+    answer = alice.call(
+        "POST",
+        "/v1/users/import",
+        body="\n".join(map(json.dumps, people)).encode(),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert (answer.json["found"], len(alice.get("/v1/users")["data"])) == (2, 1)
     assert {one["user_id"] for one in alice.get("/v1/emails")["data"]} == {user}
 
 

@@ -263,21 +263,48 @@ def test_every_filter_with_a_foreign_id_finds_nothing(world: World) -> None:
 
 def test_import_lines_name_only_own_records(world: World) -> None:
     before = everything_of_alice(world)
-    lines = {}
+    lines, gifts = {}, {}
     for whose, ids in (("hers", world.hers), ("nobody's", dict.fromkeys(world.hers, UNKNOWN_ID))):
         rows = [
             {"fundraiser_id": ids["fundraisers"], "user": BOB},
             {"fundraiser_id": world.his["fundraisers"], "mailing_id": ids["mailings"], "user": BOB},
             {"fundraiser_id": world.his["fundraisers"], "user_id": ids["users"]},
         ]
-        body = "\n".join(map(json.dumps, rows)).encode()
-        headers = {"Content-Type": "application/x-ndjson"}
-        answer = world.charlie.call("POST", "/v1/emails/import", body=body, headers=headers)
-        lines[whose] = plain(answer)
-    assert lines["hers"] == lines["nobody's"]
-    assert lines["hers"][1]["refused_count"] == 3
+        lines[whose] = import_lines(world.charlie, "emails", rows)
+        money = {"amount": 100, "currency": "USD"}
+        rows = [
+            {"fundraiser_id": ids["fundraisers"], **money},
+            {"mailing_id": ids["mailings"], **money},
+            {"fundraiser_id": world.his["fundraisers"], "mailing_id": ids["mailings"], **money},
+        ]
+        gifts[whose] = import_lines(world.charlie, "donations", rows)
+    for answers in (lines, gifts):
+        assert answers["hers"] == answers["nobody's"]
+        assert answers["hers"][1]["refused_count"] == 3
     assert everything_of_alice(world) == before
     check_commands(world)
+
+
+def test_imports_find_only_own_records(world: World) -> None:
+    """Charlie imports the same people and external IDs as Alice has."""
+    before = everything_of_alice(world)
+    _, answer = import_lines(world.charlie, "users", [{"name": "E", "email": "new@example.edu"}])
+    assert answer["created"] == 1
+    alice = world.look.donations.find_one({"_id": ObjectId(world.hers["donations"])}) or {}
+    world.look.donations.delete_many({"organization_id": ObjectId(world.charlie.id)})
+    gift = {"fundraiser_id": world.his["fundraisers"], "amount": 100, "currency": "USD"}
+    _, answer = import_lines(
+        world.charlie, "donations", [{**gift, "external_id": alice["external_id"]}, gift]
+    )
+    assert answer["created"] == 2
+    assert everything_of_alice(world) == before
+    check_commands(world)
+
+
+def import_lines(place: University, records: str, rows: list[Any]) -> Any:
+    body = "\n".join(map(json.dumps, rows)).encode()
+    headers = {"Content-Type": "application/x-ndjson"}
+    return plain(place.call("POST", f"/v1/{records}/import", body=body, headers=headers))
 
 
 def test_webhooks_of_other_organizations_behave_as_without_a_key(world: World) -> None:

@@ -165,6 +165,9 @@ BODIES = [
     gift("an invalid currency", 422, GIFT.replace("USD", "XXX").replace("{donor}", BOB)),
     gift("an operator instead of a donor", 422, GIFT.replace("{donor}", '{{"$where": "1"}}')),
     gift("an unknown fundraiser", 422, GIFT.replace("{spring}", UNKNOWN).replace("{donor}", BOB)),
-    post("an import of JSON", 415, "{{}}", path="/v1/emails/import"),
+    *(
+        post(f"an import of {records} in JSON", 415, "{{}}", path=f"/v1/{records}/import")
+        for records in ("emails", "users", "donations")
+    ),
 ]
 CATALOGUE = [*FRAMING, *WHO, *WHERE, *BODIES]
