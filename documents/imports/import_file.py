@@ -32,6 +32,18 @@ class FileChoices:
     options: ImportOptions = field(default_factory=ImportOptions)
 
 
+class UnclearColumns(Unusable):
+    """The file is readable, but a person must choose what its columns are.
+
+    Attributes:
+        table: the opened file, which may be closed by now.
+    """
+
+    def __init__(self, reason: str, table: Table) -> None:
+        super().__init__(reason)
+        self.table = table
+
+
 class FileLine(NamedTuple):
     """A line of a file, as the body of a POST of its records.
 
@@ -56,7 +68,8 @@ class ImportFile:
         rows: number of rows that are not blank, known after the survey.
 
     Raises:
-        Unusable: the file cannot be read, or its columns are not clear. `table` may be known.
+        Unusable: the file cannot be read.
+        UnclearColumns: a person must choose columns.
     """
 
     def __init__(
@@ -74,8 +87,15 @@ class ImportFile:
             on_error.callback(self.close)
             self.table = self._open()
             if self.table.kind != "ndjson":
-                self._reader = RecordReader(records, self.table.columns, self._choices.options)
+                self._reader = self._choose_reader(records)
             on_error.pop_all()
+
+    def _choose_reader(self, records: RecordKind) -> RecordReader:
+        columns = self.table.columns
+        try:
+            return RecordReader(records, columns, self._choices.options)
+        except Unusable as error:
+            raise UnclearColumns(str(error), self.table) from None
 
     def close(self) -> None:
         """Close the file."""

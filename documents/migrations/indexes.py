@@ -24,6 +24,8 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
+from documents.imports.file_import import FileImport
+from documents.imports.rejection import Rejection
 from documents.index_tables.email_index import EmailIndex
 from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
 from documents.index_tables.user_index import UserIndex
@@ -71,6 +73,8 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    FileImport,
+    Rejection,
     WebhookDelivery,
     Event,
     ErasedItems,

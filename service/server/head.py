@@ -10,7 +10,7 @@ from service.server.asgi import Scope
 MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
 # A name or address, with an optional port (RFC 9110, 7.2).
 HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
-IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
+IMPORT_PATH_PATTERN = re.compile(r"(/v1/[a-z-]+/import|/dashboard/imports)/?")
 VISIBLE_ASCII = bytes(range(33, 127))
 
 
@@ -70,7 +70,10 @@ def read_body_length(scope: Scope) -> int | None:
 
 
 def is_import(scope: Scope) -> bool:
-    """Return whether the request is an import, whose body the application reads in pieces."""
+    """Return whether the request is an import or an upload.
+
+    The application reads their bodies in pieces.
+    """
     return scope["method"] == "POST" and IMPORT_PATH_PATTERN.fullmatch(scope["path"]) is not None
 
 

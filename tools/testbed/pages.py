@@ -41,6 +41,27 @@ class Browser:
             )
         )
 
+    def upload(
+        self, path: str, content: bytes, fields: dict[str, str], filename: str = "file.csv"
+    ) -> testing.Result:
+        """Send a form of the last page with a file."""
+        boundary = "a-boundary"
+        parts = [
+            f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+            for name, value in {"form_token": self.token, **fields}.items()
+        ]
+        head = f'Content-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+        parts.append(head.encode() + content)
+        body = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), part) for part in parts)
+        return self._took(
+            self.client.simulate_post(
+                path,
+                body=body + f"--{boundary}--\r\n".encode(),
+                headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+                cookies=self.cookies,
+            )
+        )
+
     def sign_in(self, email: str, password: str = STAFF_PASSWORD, back: str = "") -> testing.Result:
         self.get("/dashboard/sign-in")
         return self.send("/dashboard/sign-in", {"email": email, "password": password, "back": back})
