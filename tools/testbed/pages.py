@@ -1,6 +1,7 @@
 """A minimal browser with forms and cookies, for tests of pages that need no real browser."""
 
 import html
+import io
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from bson import ObjectId
 from falcon import testing
 
 from documents.access.staff import Staff
+from documents.imports.file_import import FileImport
 
 STAFF_PASSWORD = "correct horse battery"
 FORM_TOKEN_PATTERN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
@@ -82,6 +84,18 @@ def add_staff(
 ) -> Staff:
     name = email.partition("@")[0].title()
     return Staff.add(ObjectId(organization_id), name, email, role, password)
+
+
+def upload_file(organization_id: str, filename: str = "people.csv") -> str:
+    """Store the file of an import, as an upload does. Return the import's ID."""
+    new = FileImport.upload(
+        ObjectId(organization_id),
+        io.BytesIO(b"email,name\nbob@example.edu,Bob\nnobody,Nobody\n"),
+        records="users",
+        filename=filename,
+    )
+    new.begin_check()
+    return str(new.id)
 
 
 def extract_text(result: testing.Result) -> str:
