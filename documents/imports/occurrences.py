@@ -1,4 +1,4 @@
-"""How often each key occurred in an import.
+"""Numbers of equal keys in an import.
 
 SQLite holds the keys in a temporary file, so that the memory of an import does not grow with its
 lines. The file disappears with the process.

@@ -48,7 +48,7 @@ def check_looks(page: Page, name: str) -> None:
 def test_a_file_is_imported_live_and_by_keyboard(desk: Desk, gifts: Path) -> None:
     spring = desk.place.fundraiser()
     page = upload(desk, gifts)
-    await_heading(page, "Ready to import")
+    await_heading(page, "Nothing to import")
     expect(page.get_by_text("Some lines name no fundraiser.")).to_be_visible()
     expect(page.get_by_text("Some amounts name no currency.")).to_be_visible()
     check_looks(page, "preview")
@@ -72,11 +72,11 @@ def test_a_file_is_imported_live_and_by_keyboard(desk: Desk, gifts: Path) -> Non
 
 def test_a_choice_that_a_person_makes_survives_live_updates(desk: Desk, gifts: Path) -> None:
     page = upload(desk, gifts)
-    await_heading(page, "Ready to import")
+    await_heading(page, "Nothing to import")
     notes = page.get_by_label("Notes")
     notes.select_option("Gift ID")
     page.get_by_role("button", name="Check again").click()
-    await_heading(page, "Ready to import")
+    await_heading(page, "Nothing to import")
     expect(notes).to_have_value("external_id")
     page.get_by_role("button", name="Cancel and delete file").click()
     await_heading(page, "Cancelled")

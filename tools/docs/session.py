@@ -20,7 +20,7 @@ READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
     "how-to/sendgrid.md",
-    "how-to/import-emails.md",
+    "how-to/import.md",
     "how-to/donation-form.md",
     "how-to/stripe.md",
     "how-to/payment-processor.md",
