@@ -28,7 +28,8 @@ def begin_upload(alice: University, records: str, content: str, **choices: str) 
     )
     new.begin_check()
     new.choose(choices, ())
-    return new.id
+    id_: ObjectId = new.id
+    return id_
 
 
 def is_at(id_: ObjectId, state: str, position: int = 0) -> bool:

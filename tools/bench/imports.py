@@ -160,8 +160,9 @@ def run(lines: int, records: list[str]) -> None:
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         uri, name, *names, number = sys.argv[2:]
+        records: RecordKind = next(kind for kind in IMPORT_KINDS if kind == name)
         database.connect_database(Settings(mongodb_uri=uri))
-        _print(json.dumps(import_once(name, ImportedParents(*names), int(number))))
+        _print(json.dumps(import_once(records, ImportedParents(*names), int(number))))
         return
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--lines", type=int, nargs="+", default=[20_000, 200_000])
