@@ -108,7 +108,7 @@ class FileImport(Record):
             staff_id=staff_id,
         ).insert()
         try:
-            new.size = files.store_file(new.file_id, source)
+            new.size = files.store_file(organization_id, new.file_id, source)
         except BaseException:
             new.discard()
             raise
@@ -116,7 +116,7 @@ class FileImport(Record):
 
     def discard(self) -> None:
         """Delete an upload that was not completed."""
-        files.drop_file(self.file_id)
+        files.drop_file(self.organization_id, self.file_id)
         self.delete()
 
     def begin_check(self) -> None:
@@ -159,7 +159,7 @@ class FileImport(Record):
     def drop_file(self) -> None:
         """Delete the file, because it holds personal data."""
         if self.file_id:
-            files.drop_file(self.file_id)
+            files.drop_file(self.organization_id, self.file_id)
             type(self).objects(id=self.id).update_one(unset__file_id=True)
 
     def update_attempt(self, **changes: Any) -> bool:

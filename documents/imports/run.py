@@ -8,7 +8,7 @@ is killed at any point: another worker stores the batch again, which finds the s
 from collections.abc import Iterator
 from itertools import islice
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from documents.errors import Unusable
 from documents.imports import amounts, dates, files
@@ -60,7 +60,7 @@ class ImportWork:
         is_check = record.state == "checking"
         with NamedTemporaryFile() as copy:
             try:
-                yield from files.copy_file(record.file_id, copy)  # type: ignore[arg-type]
+                yield from self._copy(cast("BinaryIO", copy))
                 with self._open(copy.name) as file:
                     yield from self._survey(file)
                     yield from self._check(file) if is_check else self._import(file)
@@ -71,6 +71,10 @@ class ImportWork:
                 self._save(state="unclear" if is_check else "failed", problem=str(error))
         if record.state == "done":
             record.drop_file()
+
+    def _copy(self, target: BinaryIO) -> Iterator[None]:
+        record = self._record
+        yield from files.copy_file(record.organization_id, record.file_id, record.size, target)
 
     def _open(self, path: str) -> ImportFile:
         organization = Organization.objects.get(id=self._record.organization_id)

@@ -25,6 +25,7 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
 from documents.imports.file_import import FileImport
+from documents.imports.files import FileChunk
 from documents.imports.rejection import Rejection
 from documents.index_tables.email_index import EmailIndex
 from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
@@ -74,6 +75,7 @@ DOCUMENT_CLASSES = (
     Donor,
     GiftDay,
     FileImport,
+    FileChunk,
     Rejection,
     WebhookDelivery,
     Event,
