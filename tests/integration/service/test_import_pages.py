@@ -72,6 +72,8 @@ def test_a_file_is_previewed_then_imported(browser: Browser) -> None:
     work()
     assert counts(page) == ("done", 1, 0, 1)
     assert get_db().users.find_one({})["name"] == "Zita Größer"
+    acts = {act["action"] for act in get_db().open_acts.find()}
+    assert {"POST /dashboard/imports", "POST /dashboard/imports/{id}/start"} <= acts
     text = extract_text(browser.get(PATH))
     assert "file.csv People Imported 1 0 1 Alice" in text
     assert "Zita" not in str(get_db().imports.find_one({}))
