@@ -6,7 +6,6 @@ attempt, so that a worker with an earlier attempt stops.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
 from typing import Any, BinaryIO, Self
 
 from bson import ObjectId
@@ -32,17 +31,13 @@ WAITING_STATES = ("checking", "running")  # a worker continues these
 CHECKED_STATES = ("checking", "unclear", "ready", "failed")  # these have not begun to store
 ENDED_STATES = ("done", "cancelled", "expired")
 STATES = ("uploading", *WAITING_STATES, "unclear", "ready", "failed", *ENDED_STATES)
-FILE_LIFETIME = timedelta(days=7)
-UPLOAD_LIFETIME = timedelta(hours=2)
 MAX_FILE_NAME_LENGTH = 200
-MAX_DROPPED_FILES = 50
 
 
 class FileImport(Record):
     """An import.
 
     Attributes:
-        records: kind of the records: emails, users or donations.
         state: one of STATES. A person must choose something in an unclear one.
         attempt: number of the current check or run, which a worker compares at each write.
         choices: what a person chose: encoding, delimiter, sheet, currency, decimal, date_order,
@@ -53,7 +48,7 @@ class FileImport(Record):
         problem: why the file cannot be read.
         samples: the first rows as they would be stored.
         rows, position: number of rows, and of those that are checked or imported.
-        planned: the position and counts of the batch that is being stored.
+        planned: position and counts of the batch that is being stored.
     """
 
     records = StringField(required=True, choices=tuple(FIELDS))
@@ -191,27 +186,6 @@ class FileImport(Record):
     def rejections(self) -> QuerySet:
         """The rejected lines, in order."""
         return Rejection.of(self.id)
-
-
-def drop_old_files(at: datetime) -> int:
-    """Delete the files of ended imports, and of those that nobody started. Return how many."""
-    dropped = 0
-    never_ended = {"state": "uploading", "created_at__lt": at - UPLOAD_LIFETIME}
-    for old in FileImport.objects(**never_ended).limit(MAX_DROPPED_FILES):
-        old.discard()
-        dropped += 1
-    waited = {
-        "state__in": ("checking", "unclear", "ready", "failed"),
-        "created_at__lt": at - FILE_LIFETIME,
-    }
-    FileImport.objects(**waited).update(
-        set__state="expired", set__ended_at=at, set__samples=[], inc__attempt=1
-    )
-    ended = FileImport.objects(state__in=ENDED_STATES, file_id__exists=True)
-    for old in ended.limit(MAX_DROPPED_FILES):
-        old.drop_file()
-        dropped += 1
-    return dropped
 
 
 def _blank_result() -> dict[str, Any]:

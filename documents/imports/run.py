@@ -11,31 +11,20 @@ from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, cast
 
 from documents.errors import Unusable
-from documents.imports import amounts, dates, files
-from documents.imports.fields import FIELDS
+from documents.imports import files
+from documents.imports.chosen import build_choices, guess_columns, list_asks
 from documents.imports.file_import import FileImport
-from documents.imports.import_file import FileChoices, FileLine, ImportFile, UnclearColumns
+from documents.imports.import_file import FileLine, ImportFile, UnclearColumns
 from documents.imports.kinds import IMPORT_KINDS, import_file_line
 from documents.imports.record_import import RecordImport
-from documents.imports.records import ImportOptions
 from documents.imports.rejection import MAX_REJECTIONS, Rejection
 from documents.imports.samples import describe_line
-from documents.imports.tables.csv_table import UNDECODED_ERROR
-from documents.imports.tables.header import map_columns
 from documents.imports.tables.table import Table
 from documents.organization import Organization
 from documents.values.time import now
 
 ROWS_PER_BATCH = 1000
 MAX_SAMPLES = 20
-# The choice that would allow a line, by the beginning of its error.
-ASKED_CHOICES = {
-    amounts.AMBIGUOUS: "decimal",
-    dates.AMBIGUOUS: "date_order",
-    "Must have an ISO 4217 currency": "currency",
-    "Set fundraiser_id or mailing_id.": "fundraiser_id",
-    UNDECODED_ERROR: "encoding",
-}
 
 
 class Superseded(Exception):
@@ -65,7 +54,7 @@ class ImportWork:
                     yield from self._survey(file)
                     yield from self._check(file) if is_check else self._import(file)
             except UnclearColumns as error:
-                self._describe(error.table, _guess_columns(record, error.table.columns))
+                self._describe(error.table, guess_columns(record, error.table.columns))
                 self._save(state="unclear", problem=str(error))
             except Unusable as error:
                 self._save(state="unclear" if is_check else "failed", problem=str(error))
@@ -78,7 +67,7 @@ class ImportWork:
 
     def _open(self, path: str) -> ImportFile:
         organization = Organization.objects.get(id=self._record.organization_id)
-        choices = _build_choices(self._record, organization)
+        choices = build_choices(self._record, organization)
         return ImportFile(self._record.records, lambda: open(path, "rb"), choices)
 
     def _survey(self, file: ImportFile) -> Iterator[None]:
@@ -99,7 +88,7 @@ class ImportWork:
         self._save(rows=file.rows, position=0, made=0, found=0, rejected=0, samples=[])
         for lines in _batch(file.read_lines()):
             refused = self._add(importing, lines)
-            asks |= set(_list_asks(refused))
+            asks |= set(list_asks(refused))
             if len(samples) < MAX_SAMPLES:
                 samples += [describe_line(line, refused) for line in lines[:MAX_SAMPLES]]
             self._reject(lines, refused)
@@ -182,34 +171,3 @@ class ImportWork:
 def _batch(lines: Iterator[FileLine]) -> Iterator[list[FileLine]]:
     while batch := list(islice(lines, ROWS_PER_BATCH)):
         yield batch
-
-
-def _build_choices(record: FileImport, organization: Organization) -> FileChoices:
-    chosen = record.choices
-    parents = {name: chosen.get(name, "") for name in ("fundraiser_id", "mailing_id")}
-    options = ImportOptions(
-        columns=dict(map(tuple, record.columns)),
-        defaults={name: value for name, value in parents.items() if value},
-        currency=chosen.get("currency", ""),
-        decimal=chosen.get("decimal", ""),
-        date_order=chosen.get("date_order", ""),
-        zone=organization.zone,
-    )
-    return FileChoices(
-        chosen.get("encoding", ""), chosen.get("delimiter", ""), chosen.get("sheet", ""), options
-    )
-
-
-def _guess_columns(record: FileImport, columns: list[str]) -> list[list[str]]:
-    """Return what each column is taken for, although the columns together are not clear."""
-    chosen, fields = dict(map(tuple, record.columns)), FIELDS[record.records]
-    guesses = {name: map_columns([name], fields)[name] or "" for name in columns}
-    return [[name, chosen.get(name, guess)] for name, guess in guesses.items()]
-
-
-def _list_asks(refused: list[dict[str, Any]]) -> Iterator[str]:
-    for line in refused:
-        for error in line["errors"]:
-            for beginning, choice in ASKED_CHOICES.items():
-                if error["detail"].startswith(beginning):
-                    yield choice

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from config.settings import get_settings
 from documents.concurrency.lease import keep_lease
-from documents.imports.file_import import drop_old_files
+from documents.imports.retention import drop_old_files
 from documents.privacy import retention
 from documents.values.time import now
 

@@ -1,80 +1,29 @@
 """`matchback import`: the import of records from files."""
 
 import sys
-from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.audit import audited
-from service.commands.connected import connected, print_values
+from service.commands.connected import print_values
+from service.commands.import_options import (
+    AMOUNT_OPTIONS,
+    DATE_OPTION,
+    DATE_ORDERS,
+    DECIMAL_SEPARATORS,
+    FILE_OPTIONS,
+    PARENT_OPTIONS,
+    with_options,
+)
 from service.commands.import_preview import FilePreview
 
 if TYPE_CHECKING:
-    from documents.imports.amounts import DecimalSeparator
-    from documents.imports.dates import DateOrder
     from documents.imports.fields import RecordKind
     from documents.imports.import_file import ImportFile
     from documents.imports.record_import import RecordImport
 
 MAX_REJECTED_LINES_SHOWN = 20
-DECIMAL_SEPARATORS: dict[str, "DecimalSeparator"] = {"comma": ",", "point": "."}
-DATE_ORDERS: dict[str, "DateOrder"] = {"day-first": "day", "month-first": "month"}
-
-FILE_OPTIONS = (
-    click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
-    click.option(
-        "--organization",
-        "organization_id",
-        required=True,
-        metavar="ID",
-        help="ID of the organization.",
-    ),
-    click.option("--encoding", metavar="NAME", help="Encoding, such as cp1252.  [default: detect]"),
-    click.option(
-        "--delimiter",
-        type=click.Choice([",", ";", "\\t", "|"]),
-        callback=lambda _context, _option, value: "\t" if value == "\\t" else value,
-        help="Separator of columns.  [default: detect]",
-    ),
-    click.option("--sheet", metavar="NAME", help="Sheet of a workbook.  [default: first visible]"),
-    click.option(
-        "--column",
-        multiple=True,
-        metavar="HEADER=FIELD",
-        help="Field of a column, or no field to ignore it. Repeat for more columns.",
-    ),
-    click.option("--dry-run", is_flag=True, help="Show how the file is read, and store nothing."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    connected,
-    audited,
-)
-PARENT_OPTIONS = (
-    click.option("--fundraiser", metavar="ID", help="Fundraiser for lines without fundraiser_id."),
-    click.option("--mailing", metavar="ID", help="Mailing for lines without mailing_id."),
-)
-
-DATE_OPTION = click.option(
-    "--dates",
-    type=click.Choice(list(DATE_ORDERS)),
-    help="Order of dates such as 3/4/2026.  [default: as other dates of the file prove]",
-)
-AMOUNT_OPTIONS = (
-    click.option(
-        "--decimal",
-        type=click.Choice(list(DECIMAL_SEPARATORS)),
-        help="Decimal separator of amounts such as 1,234.  [default: as other amounts prove]",
-    ),
-    click.option("--currency", metavar="CODE", help="Currency of amounts that name none."),
-)
-
-Command = Callable[..., Any]
-
-
-def _with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
 @click.group("import")
@@ -83,7 +32,7 @@ def import_() -> None:
 
 
 @import_.command("emails")
-@_with_options(*PARENT_OPTIONS, DATE_OPTION, *FILE_OPTIONS)
+@with_options(*PARENT_OPTIONS, DATE_OPTION, *FILE_OPTIONS)
 def import_emails(**options: Any) -> None:
     """Import emails from a CSV, .xlsx or NDJSON file.
 
@@ -98,7 +47,7 @@ def import_emails(**options: Any) -> None:
 
 
 @import_.command("users")
-@_with_options(*FILE_OPTIONS)
+@with_options(*FILE_OPTIONS)
 def import_users(**options: Any) -> None:
     """Import users from a CSV, .xlsx or NDJSON file.
 
@@ -113,7 +62,7 @@ def import_users(**options: Any) -> None:
 
 
 @import_.command("donations")
-@_with_options(*PARENT_OPTIONS, DATE_OPTION, *AMOUNT_OPTIONS, *FILE_OPTIONS)
+@with_options(*PARENT_OPTIONS, DATE_OPTION, *AMOUNT_OPTIONS, *FILE_OPTIONS)
 def import_donations(**options: Any) -> None:
     """Import donations from a CSV, .xlsx or NDJSON file.
 

@@ -12,11 +12,11 @@ from documents.imports.file_import import CHECKED_STATES, FileImport
 from documents.mailing import Mailing
 from documents.storage.pagination import InvalidCursor
 from documents.storage.pagination import list_page as page_of
-from documents.values.money import count_decimals
 from service.api.import_shares import ImportShares
 from service.api.parsing import bad_request
-from service.dashboard.forms import NO_CHOICE, Form, read_choice
+from service.dashboard.forms import Form, read_choice
 from service.dashboard.page import form, page, redirect_to, upload
+from service.dashboard.pages.import_choices import SELECTS, read_choices, read_columns
 from service.dashboard.presentation import import_labels as labels
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.language import marked
@@ -28,22 +28,6 @@ IMPORTS_PATH = "/dashboard/imports"
 IMPORTS_A_PAGE = 20
 MAX_OFFERED = 200
 MAX_SHOWN_REJECTIONS = 20
-MAX_SHEET_NAME_LENGTH = 100
-ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf-16": "UTF-16",
-    "cp1252": "Windows-1252",
-    "latin-1": "Latin-1",
-    "mac-roman": "Mac Roman",
-}
-# The choices of a select, by the name of the choice.
-SELECTS: dict[str, dict[str, Any]] = {
-    "encoding": ENCODINGS,
-    "delimiter": labels.DELIMITER_LABELS,
-    "decimal": labels.DECIMAL_LABELS,
-    "date_order": labels.DATE_ORDER_LABELS,
-}
-UNKNOWN_CURRENCY = marked("The currency is unknown. Enter a code of three letters, such as USD.")
 
 
 class ImportListQuery(PageQuery):
@@ -129,7 +113,7 @@ class Imports:
         self, req: falcon.Request, resp: falcon.Response, id: str, form: Form
     ) -> None:
         one = FileImport.fetch(req.context.organization_id, id)
-        one.choose(_read_choices(one, form), _read_columns(one, form))
+        one.choose(read_choices(one, form), read_columns(one, form))
         redirect_to(resp, f"{IMPORTS_PATH}/{one.id}")
 
     @form()
@@ -185,28 +169,3 @@ def _list_names(samples: list[dict[str, Any]]) -> list[str]:
     if "amount" in names:
         names.pop("currency", None)  # shown with the amount
     return list(names)
-
-
-def _read_choices(one: FileImport, form: Form) -> dict[str, str]:
-    chosen = {
-        name: read_choice(form, name, {"": "", **allowed}) for name, allowed in SELECTS.items()
-    }
-    chosen["sheet"] = form.text("sheet")[:MAX_SHEET_NAME_LENGTH]
-    chosen["currency"] = form.text("currency").upper()
-    if chosen["currency"] and count_decimals(chosen["currency"]) is None:
-        raise bad_request(UNKNOWN_CURRENCY)
-    for name, of in (("fundraiser_id", Fundraiser), ("mailing_id", Mailing)):
-        if id_ := form.text(name):
-            chosen[name] = str(of.fetch(one.organization_id, id_).id)
-    return {name: value for name, value in chosen.items() if value}
-
-
-def _read_columns(one: FileImport, form: Form) -> list[tuple[str, str]]:
-    """Return the fields of the columns that differ from what the columns' names say."""
-    chosen = []
-    for number, (column, _) in enumerate(one.found_columns):
-        field = form.text(f"column.{number}")
-        if field and field not in FIELDS[one.records]:
-            raise bad_request(NO_CHOICE)
-        chosen.append((column, field))
-    return chosen

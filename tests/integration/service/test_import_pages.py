@@ -10,7 +10,8 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.imports import files
-from documents.imports.file_import import FILE_LIFETIME, FileImport, drop_old_files
+from documents.imports.file_import import FileImport
+from documents.imports.retention import FILE_LIFETIME, drop_old_files
 from documents.values.time import now
 from jobs.periodic import imports as job
 from tools.testbed.cast import Api, University, create_university
