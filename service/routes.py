@@ -31,6 +31,7 @@ from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
 from service.dashboard.pages.health import HealthPages
+from service.dashboard.pages.imports import Imports
 from service.dashboard.pages.mailings import MailingPages
 from service.dashboard.pages.overview import OverviewPages, Root
 from service.dashboard.pages.payments import PaymentPages
@@ -97,6 +98,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages, provider_pages = PaymentPages(), ProviderPages()
+imports = Imports(import_shares)
 
 
 def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ...]:
@@ -127,6 +129,12 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     *list_file_routes("xlsx"),
     ("/dashboard/payments", payment_pages, None),
     ("/dashboard/payments/{id}/fundraiser", payment_pages, "fundraiser"),
+    ("/dashboard/imports", imports, None),
+    ("/dashboard/imports/{id}", imports, "one"),
+    ("/dashboard/imports/{id}/choices", imports, "choices"),
+    ("/dashboard/imports/{id}/start", imports, "start"),
+    ("/dashboard/imports/{id}/cancel", imports, "cancel"),
+    ("/dashboard/imports/{id}/rejected.csv", imports, "rejected"),
     ("/dashboard/health", health, None),
     ("/dashboard/jobs/{id}/retry", health, "retry"),
     ("/dashboard/settings", SettingsPage(), None),

@@ -24,6 +24,9 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
+from documents.imports.file_import import FileImport
+from documents.imports.files import FileChunk
+from documents.imports.rejection import Rejection
 from documents.index_tables.email_index import EmailIndex
 from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
 from documents.index_tables.user_index import UserIndex
@@ -74,6 +77,9 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    FileImport,
+    FileChunk,
+    Rejection,
     WebhookDelivery,
     SharedPost,
     Event,

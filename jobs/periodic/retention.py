@@ -1,9 +1,10 @@
-"""Job that drops old deliveries and events. A lease lets one worker run it."""
+"""Job that drops old deliveries, events and uploaded files. A lease lets one worker run it."""
 
 from datetime import timedelta
 
 from config.settings import get_settings
 from documents.concurrency.lease import keep_lease
+from documents.imports.retention import drop_old_files
 from documents.privacy import retention
 from documents.values.time import now
 
@@ -11,7 +12,7 @@ RETENTION_LEASE = "retention"
 
 
 def step() -> bool:
-    """Drop some old deliveries and events. Return whether there were any."""
+    """Drop some old deliveries, events and uploaded files. Return whether there were any."""
     with keep_lease(RETENTION_LEASE) as holding:
         return holding is not None and _drop_some()
 
@@ -20,4 +21,5 @@ def _drop_some() -> bool:
     keep = get_settings()
     oldest_post = now() - timedelta(days=keep.keep_deliveries_days)
     posts = retention.drop_deliveries(oldest_post) + retention.drop_shared_posts(oldest_post)
-    return bool(posts + retention.drop_events(now() - timedelta(days=keep.keep_events_days)))
+    events = retention.drop_events(now() - timedelta(days=keep.keep_events_days))
+    return bool(posts + events + drop_old_files(now()))

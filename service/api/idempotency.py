@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import falcon
 
 from documents.storage.idempotency import IdempotencyKey, KeyInUse, KeyReused
+from documents.values.validation import InvalidRequest
 from service.api.parsing import bad_request
-from service.api.problems import REJECTION_ERRORS, InvalidRequest
+from service.api.problems import REJECTION_ERRORS
 
 IDEMPOTENCY_KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}")
 

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from documents.providers.registry import PROVIDERS
+from documents.values.validation import MAX_LISTED_ERRORS
 from service.api import problems
 
 SCHEMA_REF_TEMPLATE = "#/components/schemas/{model}"
@@ -80,7 +81,7 @@ PROBLEM_SCHEMA = {
         "errors": {
             "type": "array",
             "description": "The first errors of a 422 response.",
-            "maxItems": problems.MAX_LISTED_ERRORS,
+            "maxItems": MAX_LISTED_ERRORS,
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],

@@ -1,7 +1,5 @@
 """Strict and bounded parsing of request bodies and queries."""
 
-import json
-import math
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -10,12 +8,13 @@ from urllib.parse import unquote_to_bytes
 import falcon
 from pydantic import BaseModel
 
-from service.api.validation import validate_value
+from documents.errors import Unusable
+from documents.values import strict_json
+from documents.values.validation import validate_value
 
 MAX_JSON_BODY_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024
 NDJSON_MEDIA_TYPE = "application/x-ndjson"
-MAX_JSON_DEPTH = 32
 BROKEN_ESCAPE_PATTERN = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
 M = TypeVar("M", bound=BaseModel)
@@ -108,62 +107,15 @@ def _read_line(req: falcon.Request, left: int | None) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse strict JSON: UTF-8, unique keys, no NaN or Infinity, bounded nesting."""
+    """Parse strict JSON; see `documents.values.strict_json`.
+
+    Raises:
+        falcon.HTTPBadRequest: the body is not strict JSON.
+    """
     try:
-        value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-        )
-    except RecursionError:
-        raise bad_request(f"JSON nested too deeply. Use at most {MAX_JSON_DEPTH} levels.") from None
-    except ValueError as error:
-        reason = (
-            str(error)
-            if isinstance(error, _StrictError)
-            else "Invalid JSON. Send valid JSON in UTF-8."
-        )
-        raise bad_request(reason) from None
-    # Most bodies have fewer brackets than the limit, so their depth needs no measurement.
-    if body.count(b"[") + body.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
-        raise bad_request(f"JSON nested too deeply. Use at most {MAX_JSON_DEPTH} levels.")
-    return value
-
-
-class _StrictError(ValueError):
-    """JSON that lenient parsers accept."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _StrictError("Duplicate key in JSON object. Send each key once.")
-    return result
-
-
-def _no_constant(name: str) -> Any:
-    raise _StrictError("NaN and Infinity are not valid JSON. Send a finite number.")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise _StrictError("Number too large. Send a smaller number.")
-    return value
-
-
-def _depth(value: Any) -> int:
-    deepest, level = 0, [value]
-    while level and deepest <= MAX_JSON_DEPTH:
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        deepest += 1
-    return deepest
+        return strict_json.parse_json(body)
+    except Unusable as error:
+        raise bad_request(str(error)) from None
 
 
 def read_query(req: falcon.Request, model: type[M]) -> M:

@@ -10,43 +10,17 @@ from typing import Any
 import falcon
 import orjson
 from mongoengine.errors import OperationError
-from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
 from config.transient_errors import is_transient
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.storage.sealed import UnsealableSecret
+from documents.values.validation import InvalidRequest
 
 log = logging.getLogger(__name__)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 UNAVAILABLE_RETRY_AFTER_SECONDS = 5
-MAX_POINTER_LENGTH = 100
-MAX_LISTED_ERRORS = 20
-
-
-class InvalidRequest(Exception):
-    """A well-formed request with unacceptable values: 422.
-
-    Attributes:
-        errors: at most `MAX_LISTED_ERRORS` errors.
-        left_out: number of further errors.
-    """
-
-    def __init__(self, errors: list[dict[str, str]], left_out: int = 0) -> None:
-        super().__init__("invalid")
-        self.errors = errors
-        self.left_out = left_out
-
-    @classmethod
-    def from_pydantic(cls, error: ValidationError) -> "InvalidRequest":
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        listed = [
-            {"pointer": to_json_pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
-            for part in found[:MAX_LISTED_ERRORS]
-        ]
-        return cls(listed, left_out=len(found) - len(listed))
-
 
 # Errors of requests that changed nothing.
 REJECTION_ERRORS = (
@@ -57,14 +31,6 @@ REJECTION_ERRORS = (
     Unacceptable,
     UnsealableSecret,
 )
-
-
-def to_json_pointer(location: tuple[int | str, ...]) -> str:
-    """Return a JSON pointer (RFC 6901). Truncate names, because they come from the client."""
-    names = (str(part)[:MAX_POINTER_LENGTH] for part in location)
-    parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
-    text = "".join(f"/{part}" for part in parts)
-    return text[:MAX_POINTER_LENGTH].encode("utf-8", "replace").decode()
 
 
 def build_problem(status: int, detail: str, request_id: str, **more: Any) -> dict[str, Any]:

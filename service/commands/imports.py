@@ -1,47 +1,29 @@
 """`matchback import`: the import of records from files."""
 
 import sys
-from collections.abc import Callable
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.commands.audit import audited
-from service.commands.connected import connected, print_values
-from service.commands.import_files import read_file
+from service.commands.connected import print_values
+from service.commands.import_options import (
+    AMOUNT_OPTIONS,
+    DATE_OPTION,
+    DATE_ORDERS,
+    DECIMAL_SEPARATORS,
+    FILE_OPTIONS,
+    PARENT_OPTIONS,
+    with_options,
+)
+from service.commands.import_preview import FilePreview
 
 if TYPE_CHECKING:
+    from documents.imports.fields import RecordKind
+    from documents.imports.import_file import ImportFile
     from documents.imports.record_import import RecordImport
 
 MAX_REJECTED_LINES_SHOWN = 20
-MIN_PROGRESS_BYTES = 100_000
-
-FILE_OPTIONS = (
-    click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
-    click.option(
-        "--organization",
-        "organization_id",
-        required=True,
-        metavar="ID",
-        help="ID of the organization.",
-    ),
-    click.option("--dry-run", is_flag=True, help="Check the file and store nothing."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    connected,
-    audited,
-)
-PARENT_OPTIONS = (
-    click.option("--fundraiser", metavar="ID", help="Fundraiser for lines without fundraiser_id."),
-    click.option("--mailing", metavar="ID", help="Mailing for lines without mailing_id."),
-)
-
-Command = Callable[..., Any]
-
-
-def _with_options(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
 @click.group("import")
@@ -50,13 +32,13 @@ def import_() -> None:
 
 
 @import_.command("emails")
-@_with_options(*PARENT_OPTIONS, *FILE_OPTIONS)
+@with_options(*PARENT_OPTIONS, DATE_OPTION, *FILE_OPTIONS)
 def import_emails(**options: Any) -> None:
-    """Import emails from a CSV or NDJSON file.
+    """Import emails from a CSV, .xlsx or NDJSON file.
 
-    FILE must end in .csv, .ndjson or .jsonl. A CSV file begins with a header line. Its columns are
-    fundraiser_id, mailing_id, user_id (or name and email), and sent_at. Each NDJSON line has the
-    fields of POST /v1/emails. A mailing_id implies the fundraiser.
+    The content decides the format, which can be compressed with gzip. Columns have names such as
+    "Email Address", "First Name" and "Send Date", or the fields of POST /v1/emails. A mailing
+    implies its fundraiser. Use --dry-run to see how the file is read.
 
     You can safely import a file again: existing emails are found, not duplicated. The exit code is
     1 if any line was rejected.
@@ -65,12 +47,13 @@ def import_emails(**options: Any) -> None:
 
 
 @import_.command("users")
-@_with_options(*FILE_OPTIONS)
+@with_options(*FILE_OPTIONS)
 def import_users(**options: Any) -> None:
-    """Import users from a CSV or NDJSON file.
+    """Import users from a CSV, .xlsx or NDJSON file.
 
-    FILE must end in .csv, .ndjson or .jsonl. A CSV file begins with a header line. Its columns are
-    name and email. Each NDJSON line has the fields of POST /v1/users.
+    The content decides the format, which can be compressed with gzip. Columns have names such as
+    "Email Address", "First Name" and "Last Name", or the fields of POST /v1/users. Use --dry-run
+    to see how the file is read.
 
     You can safely import a file again: a user is found by the address, in any spelling, and keeps
     the name. The exit code is 1 if any line was rejected.
@@ -79,14 +62,14 @@ def import_users(**options: Any) -> None:
 
 
 @import_.command("donations")
-@_with_options(*PARENT_OPTIONS, *FILE_OPTIONS)
+@with_options(*PARENT_OPTIONS, DATE_OPTION, *AMOUNT_OPTIONS, *FILE_OPTIONS)
 def import_donations(**options: Any) -> None:
-    """Import donations from a CSV or NDJSON file.
+    """Import donations from a CSV, .xlsx or NDJSON file.
 
-    FILE must end in .csv, .ndjson or .jsonl. A CSV file begins with a header line. Its columns are
-    fundraiser_id or mailing_id, amount (such as 25.00), currency, name, email, email_id, status,
-    external_id, recurring_id and donated_at. Each NDJSON line has the fields of POST
-    /v1/donations, with the amount in minor units. A mailing_id implies the fundraiser.
+    The content decides the format, which can be compressed with gzip. Columns have names such as
+    "Gift Amount", "Gift Date" and "Gift ID", or the fields of POST /v1/donations. Amounts of a
+    table are in major units, such as 25.00. Those of NDJSON are in minor units. A mailing implies
+    its fundraiser. Use --dry-run to see how the file is read.
 
     You can safely import a file again: existing donations are found, not duplicated. Without an
     external_id, a donation is found by fundraiser, donor, amount, currency and donated_at. The exit
@@ -96,52 +79,97 @@ def import_donations(**options: Any) -> None:
 
 
 def _import_file(
-    records: str,
+    records: "RecordKind",
     file: Path,
     *,
     organization_id: str,
     dry_run: bool,
     as_json: bool,
-    fundraiser: str | None = None,
-    mailing: str | None = None,
+    **given: Any,
 ) -> None:
+    from documents.errors import Unusable
+    from documents.imports.kinds import IMPORT_KINDS
     from documents.organization import Organization
-    from service.api.import_lines import IMPORT_KINDS, import_line, reject_line
 
-    kind = IMPORT_KINDS[records]
-    importing = kind.importing(Organization.named(organization_id).id, dry_run)
-    given = {"fundraiser_id": fundraiser, "mailing_id": mailing}
-    defaults = {name: value for name, value in given.items() if value}
-    with (
-        file.open("rb") as source,
-        click.progressbar(
-            length=file.stat().st_size,
-            label="checking" if dry_run else "importing",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as progress,
-    ):
-        for number, value, at in read_file(records, file, source):
-            if isinstance(value, dict):
-                import_line(kind, importing, number, defaults | value)
-            else:
-                reject_line(importing, number, "malformed", str(value))
-            if at > progress.pos + MIN_PROGRESS_BYTES:
-                progress.update(at - progress.pos)
-        importing.flush()
-        progress.update(max(0, file.stat().st_size - progress.pos))
-    _print_result(importing, dry_run, as_json)
+    organization = Organization.named(organization_id)
+    importing = IMPORT_KINDS[records].importing(organization.id, dry_run)
+    try:
+        with _open_file(records, file, organization.zone, given) as source:
+            preview = FilePreview(source)
+            _import_lines(records, source, importing, preview)
+    except Unusable as error:
+        raise click.ClickException(f"{str(error).removesuffix('.')}.") from None
+    _print_result(importing, preview, as_json)
     sys.exit(1 if importing.refused_count else 0)
 
 
-def _print_result(importing: "RecordImport[Any]", dry_run: bool, as_json: bool) -> None:
+def _open_file(records: "RecordKind", file: Path, zone: Any, given: dict[str, Any]) -> "ImportFile":
+    from documents.imports.import_file import FileChoices, ImportFile
+    from documents.imports.records import ImportOptions
+
+    parents = {"fundraiser_id": given.get("fundraiser"), "mailing_id": given.get("mailing")}
+    options = ImportOptions(
+        columns=dict(map(_split_column, given["column"])),
+        defaults={name: value for name, value in parents.items() if value},
+        currency=(given.get("currency") or "").upper(),
+        decimal=DECIMAL_SEPARATORS.get(given.get("decimal") or "", ""),
+        date_order=DATE_ORDERS.get(given.get("dates") or "", ""),
+        zone=zone,
+    )
+    choices = FileChoices(
+        encoding=given["encoding"] or "",
+        delimiter=given["delimiter"] or "",
+        sheet=given["sheet"] or "",
+        options=options,
+    )
+    return ImportFile(records, lambda: file.open("rb"), choices)
+
+
+def _split_column(text: str) -> tuple[str, str]:
+    column, separator, field = text.rpartition("=")
+    if not separator or not column:
+        raise click.UsageError(
+            '--column needs a header and a field, such as "Gift Date=donated_at".'
+        )
+    return column, field
+
+
+def _import_lines(
+    records: "RecordKind",
+    source: "ImportFile",
+    importing: "RecordImport[Any]",
+    preview: FilePreview,
+) -> None:
+    from documents.imports.kinds import IMPORT_KINDS, import_file_line
+
+    for _ in source.survey_rows():
+        pass
+    with click.progressbar(
+        source.read_lines(),
+        length=source.rows,
+        label="checking" if importing.dry_run else "importing",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+        update_min_steps=1000,
+    ) as lines:
+        for line in lines:
+            preview.add(line)
+            import_file_line(IMPORT_KINDS[records], importing, line)
+    importing.flush()
+
+
+def _print_result(importing: "RecordImport[Any]", preview: FilePreview, as_json: bool) -> None:
     names = ("created", "found", "refused_count", "refused", "refused_left_out")
     values = {name: getattr(importing, name) for name in names}
-    would = "would be " if dry_run else ""
+    would = "would be " if importing.dry_run else ""
     text = (
-        f"{importing.created} {would}created, {importing.found} found, "
-        f"{importing.refused_count} rejected"
+        f"{importing.created:,} {would}created, {importing.found:,} found, "
+        f"{importing.refused_count:,} rejected"
     )
+    if importing.dry_run:
+        values |= preview.to_values()
+        if not as_json:
+            preview.print()
     for refused in importing.refused[:MAX_REJECTED_LINES_SHOWN] if not as_json else ():
         click.echo(_format_refusal(refused), err=True)
     if not as_json and importing.refused_count > MAX_REJECTED_LINES_SHOWN:

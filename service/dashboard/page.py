@@ -66,9 +66,24 @@ def form(*, role: StaffRole = "admin") -> Callable[[Responder], Responder]:
         def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
             with _signed_in(req, role):
                 sent = read_form(req)
-                _require_token(req, sent, cookies.SESSION_COOKIE)
+                require_token(req, sent, cookies.SESSION_COOKIE)
                 with audit_request(req, resp, more.get("id"), sent.names):
                     responder(self, req, resp, form=sent, **more)
+
+        vars(checked)["page_role"] = role
+        return checked
+
+    return decorate
+
+
+def upload(*, role: StaffRole = "admin") -> Callable[[Responder], Responder]:
+    """Declare a form with a file, which `read_upload` reads after this check of its session."""
+
+    def decorate(responder: Responder) -> Responder:
+        @wraps(responder)
+        def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+            with _signed_in(req, role), audit_request(req, resp, None, ()):
+                responder(self, req, resp, **more)
 
         vars(checked)["page_role"] = role
         return checked
@@ -84,7 +99,7 @@ def public(responder: Responder) -> Responder:
         count_anonymous_request(find_client_address(req))
         if req.method == "POST":
             more["form"] = read_form(req)
-            _require_token(req, more["form"], cookies.VISITOR_COOKIE)
+            require_token(req, more["form"], cookies.VISITOR_COOKIE)
         responder(self, req, resp, **more)
 
     vars(checked)["page_role"] = None
@@ -128,7 +143,12 @@ def _signed_in(req: falcon.Request, role: StaffRole) -> AbstractContextManager[N
     return act_for(staff.organization_id)
 
 
-def _require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
+def require_token(req: falcon.Request, sent: Form, cookie: str) -> None:
+    """Check that a page of the dashboard made the form for this browser.
+
+    Raises:
+        falcon.HTTPForbidden: another site made the form, or it has expired.
+    """
     # Browsers send where a form comes from. Other clients still need the token.
     is_foreign = req.get_header("Sec-Fetch-Site") not in (None, "same-origin", "none")
     if is_foreign or not cookies.is_form_token(

@@ -12,7 +12,7 @@ from service.server.body import MAX_BODY_BYTES
 MAX_HEADER_FIELDS, MAX_HEADER_FIELD_BYTES, MAX_TARGET_BYTES = 100, 8190, 4094
 # A name or address, with an optional port (RFC 9110, 7.2).
 HOST_PATTERN = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
-IMPORT_PATH_PATTERN = re.compile(r"/v1/[a-z-]+/import/?")
+IMPORT_PATH_PATTERN = re.compile(r"(/v1/[a-z-]+/import|/dashboard/imports)/?")
 WEBHOOK_PATH_PATTERN = re.compile(r"/+v1/+webhooks/+(?P<provider>[a-z]+)(/.*)?")
 VISIBLE_ASCII = bytes(range(33, 127))
 
@@ -80,7 +80,10 @@ def find_body_limit(scope: Scope) -> int:
 
 
 def is_import(scope: Scope) -> bool:
-    """Return whether the request is an import, whose body the application reads in pieces."""
+    """Return whether the request is an import or an upload.
+
+    The application reads their bodies in pieces.
+    """
     return scope["method"] == "POST" and IMPORT_PATH_PATTERN.fullmatch(scope["path"]) is not None
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,8 @@ from documents.erased.mailboxes import digests_in
 from documents.erased.rules import Traces
 from documents.errors import Unusable
 from documents.giving_links import references
+from documents.imports.bodies import DonationIn, UserIn
+from documents.imports.import_file import FileChoices, ImportFile
 from documents.payments import ingest as payments
 from documents.payments import standard_webhooks
 from documents.payments.stripe import facts as stripe_events
@@ -39,13 +42,11 @@ from documents.providers.registry import PROVIDERS
 from documents.storage import pagination
 from documents.tracking.machine_agents import is_machine_agent
 from documents.tracking.rules import Click, MachineClickRule, find_machine_reasons
-from documents.values import address, json_items, json_size
-from service.api import idempotency, problems, validation
+from documents.values import address, json_items, json_size, validation
+from service.api import idempotency
 from service.api import parsing as reading
 from service.api.fields import Address, Id, Name, Text, Time
-from service.api.resources.donations import DonationIn
-from service.api.resources.users import UserIn, UserQuery
-from service.commands import import_files
+from service.api.resources.users import UserQuery
 from service.dashboard import cookies, forms
 from service.dashboard.live import watch
 from service.dashboard.presentation import csv_file
@@ -147,9 +148,11 @@ def get_conditionally(text: str) -> None:
 
 
 def read_csv(text: str) -> None:
-    source = io.BytesIO(b"name,email\n" + raw(text))
-    for _ in import_files._from_csv("emails", source):
-        pass
+    content = b"name,email\n" + raw(text)
+    choices = FileChoices("utf-8")
+    with suppress(Unusable), ImportFile("emails", lambda: io.BytesIO(content), choices) as file:
+        deque(file.survey_rows(), 0)
+        deque(file.read_lines(), 0)
 
 
 def log_line(text: str) -> None:
@@ -173,7 +176,7 @@ def fields_of(text: str) -> None:
     """Return an object with the text as many field names."""
     value = {f"{text[start : start + 3]}{start}": text[:3] for start in range(0, len(text), 5)}
     for model in (UserIn, DonationIn):
-        with suppress(problems.InvalidRequest):
+        with suppress(validation.InvalidRequest):
             validation.validate_value(model, value)
     json_size.has_too_many_members(value)
     with suppress(ValueError, Unusable):
@@ -219,7 +222,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "a request's ID": tell_origin,
     "a cursor": lambda text: pagination.decode_cursor(text, "-created_at"),
     "a watched list": lambda text: watch.read_watch(text, ORGANIZATION),
-    "a pointer": lambda text: problems.to_json_pointer((text, text)),
+    "a pointer": lambda text: validation.to_json_pointer((text, text)),
     "names of fields": fields_of,
     "a name": in_field(Name),
     "a text": in_field(Text),
@@ -239,7 +242,7 @@ EXPECTED = (
     ValueError,
     Unusable,
     falcon.HTTPError,
-    problems.InvalidRequest,
+    validation.InvalidRequest,
     ValidationError,
     pagination.InvalidCursor,
 )

@@ -22,10 +22,12 @@ from bson import ObjectId
 from config import database
 from config.settings import Settings
 from documents.fundraiser import Fundraiser
+from documents.imports.fields import RecordKind
+from documents.imports.kinds import IMPORT_KINDS
 from documents.mailing import Mailing
 from documents.organization import Organization
 from jobs.sweep import sweep_due_records
-from service.api.import_lines import IMPORT_KINDS, import_lines
+from service.api.import_lines import import_lines
 from tools.testbed.stack import Servers, run_servers
 
 KIBIBYTES_PER_MEBIBYTE = 1024
@@ -54,7 +56,7 @@ def build_line(records: str, parents: ImportedParents, number: int) -> bytes:
     return json.dumps({**gift, "donor": person, **own}).encode()
 
 
-def import_once(records: str, parents: ImportedParents, lines: int) -> dict[str, Any]:
+def import_once(records: RecordKind, parents: ImportedParents, lines: int) -> dict[str, Any]:
     """Import lines in this process. Return counts, times and the growth of its memory."""
     kind = IMPORT_KINDS[records]
     importing = kind.importing(ObjectId(parents.organization))
@@ -158,8 +160,9 @@ def run(lines: int, records: list[str]) -> None:
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         uri, name, *names, number = sys.argv[2:]
+        records: RecordKind = next(kind for kind in IMPORT_KINDS if kind == name)
         database.connect_database(Settings(mongodb_uri=uri))
-        _print(json.dumps(import_once(name, ImportedParents(*names), int(number))))
+        _print(json.dumps(import_once(records, ImportedParents(*names), int(number))))
         return
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--lines", type=int, nargs="+", default=[20_000, 200_000])

@@ -1,6 +1,7 @@
 """A minimal browser with forms and cookies, for tests of pages that need no real browser."""
 
 import html
+import io
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from bson import ObjectId
 from falcon import testing
 
 from documents.access.staff import Staff
+from documents.imports.file_import import FileImport
 
 STAFF_PASSWORD = "correct horse battery"
 FORM_TOKEN_PATTERN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
@@ -41,6 +43,27 @@ class Browser:
             )
         )
 
+    def upload(
+        self, path: str, content: bytes, fields: dict[str, str], filename: str = "file.csv"
+    ) -> testing.Result:
+        """Send a form of the last page with a file."""
+        boundary = "a-boundary"
+        parts = [
+            f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()
+            for name, value in {"form_token": self.token, **fields}.items()
+        ]
+        head = f'Content-Disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+        parts.append(head.encode() + content)
+        body = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), part) for part in parts)
+        return self._took(
+            self.client.simulate_post(
+                path,
+                body=body + f"--{boundary}--\r\n".encode(),
+                headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+                cookies=self.cookies,
+            )
+        )
+
     def sign_in(self, email: str, password: str = STAFF_PASSWORD, back: str = "") -> testing.Result:
         self.get("/dashboard/sign-in")
         return self.send("/dashboard/sign-in", {"email": email, "password": password, "back": back})
@@ -62,6 +85,18 @@ def add_staff(
 ) -> Staff:
     name = email.partition("@")[0].title()
     return Staff.add(ObjectId(organization_id), name, email, role, password)
+
+
+def upload_file(organization_id: str, filename: str = "people.csv") -> str:
+    """Store the file of an import, as an upload does. Return the import's ID."""
+    new = FileImport.upload(
+        ObjectId(organization_id),
+        io.BytesIO(b"email,name\nbob@example.edu,Bob\nnobody,Nobody\n"),
+        records="users",
+        filename=filename,
+    )
+    new.begin_check()
+    return str(new.id)
 
 
 def extract_text(result: testing.Result) -> str:

@@ -8,8 +8,9 @@ from io import TextIOWrapper
 from typing import Any, BinaryIO
 
 from documents.errors import Unusable
+from documents.imports.tables.encoding import UNDECODED_HANDLER
 from documents.imports.tables.header import check_columns
-from documents.imports.tables.table import TOO_MANY_CELLS_ERROR, Table, TableRow
+from documents.imports.tables.table import TOO_MANY_CELLS_ERROR, Table, TableRow, close_after
 
 DELIMITERS = ",;\t|"
 MAX_LINE_CHARACTERS = 1024 * 1024
@@ -26,7 +27,7 @@ def read_csv(source: BinaryIO, encoding: str, delimiter: str = "") -> Table:
     Raises:
         Unusable: the header cannot be read.
     """
-    text = TextIOWrapper(source, encoding, "surrogateescape", newline="")
+    text = TextIOWrapper(source, encoding, UNDECODED_HANDLER, newline="")
     lines = _Lines(text)
     delimiter = delimiter or _detect_delimiter(lines.peek())
     rows = _read_rows(csv.reader(lines, delimiter=delimiter, strict=True))
@@ -37,7 +38,7 @@ def read_csv(source: BinaryIO, encoding: str, delimiter: str = "") -> Table:
         raise Unusable("The file is empty")
     columns = check_columns([str(cell) for cell in cells], number)
     named = (_name_cells(columns, *row) for row in rows)
-    return Table("csv", encoding, delimiter, columns, named)
+    return Table("csv", encoding, delimiter, columns, close_after(text, named))
 
 
 def _detect_delimiter(line: str) -> str:

@@ -21,6 +21,9 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# The handler of bytes that are not valid in an encoding. UTF-16 does not support surrogateescape.
+UNDECODED_HANDLER = "matchback-undecoded"
+UNDECODED_CHARACTER = "\udc80"
 ENCODING_NAMES = {
     "utf-8": "UTF-8",
     "utf-8-sig": "UTF-8",
@@ -93,6 +96,30 @@ def check_encoding(name: str) -> str:
     if codec not in known:
         raise Unusable(f"Choose an encoding of: {', '.join(ENCODING_NAMES)}")
     return known[codec]
+
+
+def complete_encoding(source: BinaryIO, codec: str) -> str:
+    """Return the codec with its byte order if the file has no byte order mark.
+
+    The file position is then at the start.
+    """
+    start = source.read(4)
+    source.seek(0)
+    if codec not in ("utf-16", "utf-32") or any(
+        name == codec and start.startswith(mark) for mark, name in BYTE_ORDER_MARKS
+    ):
+        return codec
+    return f"{codec}-le"  # as Windows writes it
+
+
+def _replace_undecoded(error: UnicodeError) -> tuple[str, int]:
+    """Return a character that marks undecodable bytes, and the position after them."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return UNDECODED_CHARACTER, error.end
+
+
+codecs.register_error(UNDECODED_HANDLER, _replace_undecoded)
 
 
 def _detect_utf16(sample: bytes) -> str:

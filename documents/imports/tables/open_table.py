@@ -10,8 +10,13 @@ from typing import BinaryIO, cast
 
 from documents.errors import Unusable
 from documents.imports.tables.csv_table import UNDECODED_ERROR, read_csv
-from documents.imports.tables.encoding import check_encoding, detect_encoding
-from documents.imports.tables.table import Table, TableRow
+from documents.imports.tables.encoding import (
+    UNDECODED_HANDLER,
+    check_encoding,
+    complete_encoding,
+    detect_encoding,
+)
+from documents.imports.tables.table import Table, TableRow, close_after
 from documents.imports.tables.workbook import read_workbook
 
 GZIP_MAGIC, ZIP_MAGIC, OLE_MAGIC = b"\x1f\x8b", b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -44,6 +49,7 @@ def open_table(
     if start.startswith(OLE_MAGIC):
         raise Unusable("The file is an old or an encrypted Excel file. Save it as .xlsx or CSV")
     codec = check_encoding(encoding) if encoding else detect_encoding(source)
+    codec = complete_encoding(source, codec)
     if _begins_object(source, codec):
         # JSON is in Unicode, so a byte that is not UTF-8 is damage.
         codec = "utf-8" if codec == "cp1252" and not encoding else codec
@@ -89,7 +95,11 @@ def _begins_object(source: BinaryIO, codec: str) -> bool:
 
 
 def _read_json_lines(source: BinaryIO, codec: str) -> Iterator[TableRow]:
-    text = TextIOWrapper(source, codec, "surrogateescape")
+    text = TextIOWrapper(source, codec, UNDECODED_HANDLER)
+    return close_after(text, _iterate_lines(text))
+
+
+def _iterate_lines(text: TextIOWrapper) -> Iterator[TableRow]:
     number = 0
     while line := text.readline(MAX_LINE_CHARACTERS):
         number += 1

@@ -1,6 +1,7 @@
 """A table: columns and rows of a file, whatever its format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -42,3 +43,11 @@ class Table:
     delimiter: str = ""
     columns: list[str] = field(default_factory=list)
     rows: Iterator[TableRow] = field(default_factory=lambda: iter(()))
+
+
+def close_after(
+    source: AbstractContextManager[object], rows: Iterable[TableRow]
+) -> Iterator[TableRow]:
+    """Yield the rows, and close their source at the end or when the iterator is dropped."""
+    with source:
+        yield from rows

@@ -6,18 +6,15 @@ import falcon
 from pydantic import MISSING, BeforeValidator, Field
 
 from documents.donation import Donation
+from documents.imports.bodies import DonationIn
 from documents.matching.rules import MatchKind
 from documents.removal import remove_record
 from documents.values.gift import hide_import_id, read_gift
 from service.api.fields import (
-    Amount,
     AmountOrZero,
-    Currency,
     FilterQuery,
     Id,
     ListQuery,
-    Name,
-    OptionalAddress,
     RequestModel,
     ResponseModel,
     Text,
@@ -28,51 +25,9 @@ from service.api.operation import answer_model, answer_page, operation
 DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 
 
-class Giver(RequestModel):
-    name: Name
-    email: OptionalAddress = None
-
-
 class GiverOut(ResponseModel):
     name: Annotated[str, Field(description="`Anonymous` if unknown.")]
     email: Annotated[str, Field(description="Blank if unknown.")]
-
-
-class DonationIn(RequestModel):
-    fundraiser_id: Id
-    amount: Amount
-    currency: Currency
-    donor: Annotated[
-        Giver | None,
-        Field(
-            description="The donor. Omit the donor or the `email` for cash and cheques. Each such "
-            "donation then counts as a donor of its own."
-        ),
-    ] = None
-    email_id: Annotated[
-        str | None,
-        Field(
-            description="A link_token or an email ID from the giving link. "
-            "Blank, forged or invalid values are accepted."
-        ),
-    ] = None
-    status: Literal["pending", "succeeded", "failed"] = "succeeded"
-    external_id: Annotated[
-        Text | None,
-        Field(
-            min_length=1,
-            description="Your unique ID for this donation. Repeating it returns the same donation.",
-        ),
-    ] = None
-    recurring_id: Annotated[
-        Text | None,
-        Field(
-            min_length=1, description="Your ID of a recurring plan, the same for all instalments."
-        ),
-    ] = None
-    donated_at: Annotated[
-        Time | None, Field(description="Time of the donation. Defaults to the current time.")
-    ] = None
 
 
 class DonationPatch(RequestModel):

@@ -3,50 +3,20 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import MISSING, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import MISSING, Field
 
 from documents.email import Email
+from documents.imports.bodies import EmailIn
 from documents.removal import remove_record
 from service.api.fields import (
-    Address,
     FilterQuery,
     Id,
     ListQuery,
-    Name,
-    RequestModel,
     ResponseModel,
     Time,
     Totals,
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
-
-
-class Recipient(RequestModel):
-    """A user to find by email address, or to create."""
-
-    name: Name
-    email: Address
-
-
-class EmailIn(RequestModel):
-    fundraiser_id: Id
-    mailing_id: Id | None = None
-    user_id: Id | None = None
-    user: Recipient | None = None
-    sent_at: Annotated[
-        Time | None,
-        Field(
-            description="Defaults to the sending time of the mailing, or to the current time. Null "
-            "means not sent yet; SendGrid's `processed` event then sets the time."
-        ),
-    ] = None
-
-    @model_validator(mode="after")
-    def _one_recipient(self) -> "EmailIn":
-        if (self.user_id is None) == (self.user is None):
-            raise PydanticCustomError("recipient", "Set either user_id or user.")
-        return self
 
 
 class EmailOut(ResponseModel):

@@ -5,13 +5,15 @@ from typing import Annotated
 import falcon
 from pydantic import Field
 
+from documents.imports.fields import RecordKind
+from documents.imports.kinds import IMPORT_KINDS
 from documents.imports.record_import import MAX_REJECTED_LINES
+from documents.values.validation import MAX_LISTED_ERRORS
 from service.api.fields import ResponseModel
-from service.api.import_lines import IMPORT_KINDS, import_lines
+from service.api.import_lines import import_lines
 from service.api.import_shares import ImportShares
 from service.api.operation import Operation, answer_model, operation
 from service.api.parsing import NDJSON_MEDIA_TYPE, read_lines
-from service.api.problems import MAX_LISTED_ERRORS
 
 
 class LineError(ResponseModel):
@@ -48,7 +50,7 @@ class _Imports:
     def __init__(self, shares: ImportShares) -> None:
         self._shares = shares
 
-    def _import(self, req: falcon.Request, resp: falcon.Response, records: str) -> None:
+    def _import(self, req: falcon.Request, resp: falcon.Response, records: RecordKind) -> None:
         kind = IMPORT_KINDS[records]
         with self._shares.one_of(req.context.organization_id):
             importing = kind.importing(req.context.organization_id)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import falcon
 from pydantic import MISSING, BeforeValidator, Field
 
+from documents.imports.bodies import UserIn
 from documents.privacy import erasure
 from documents.removal import remove_record
 from documents.user import User
@@ -19,11 +20,6 @@ from service.api.fields import (
     Totals,
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
-
-
-class UserIn(RequestModel):
-    name: Name
-    email: Address
 
 
 class UserPatch(RequestModel):

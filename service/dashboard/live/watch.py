@@ -8,7 +8,10 @@ from pydantic import Field
 from service.api.fields import RequestModel
 from service.api.parsing import bad_request
 
-WATCHED_RECORD_COLLECTIONS = ("fundraisers", "mailings", "emails", "users", "donations")
+WATCHED_RECORD_COLLECTIONS = (
+    *("fundraisers", "mailings", "emails", "users", "donations"),
+    "imports",
+)
 # The newest record of an organization. It lets a page learn of records that it does not show yet.
 NEWEST_RECORD_COLLECTIONS = {
     "new_fundraisers": "fundraisers",

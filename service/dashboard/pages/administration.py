@@ -11,6 +11,7 @@ from documents.fundraiser import Fundraiser
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove_record
+from documents.values.validation import validate_value
 from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
 from service.api.resources.match_policies import (
@@ -19,7 +20,6 @@ from service.api.resources.match_policies import (
     find_current_policy,
     read_policy,
 )
-from service.api.validation import validate_value
 from service.dashboard import cookies
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to

@@ -11,10 +11,10 @@ from documents.providers.provider import Provider
 from documents.providers.registry import PROVIDERS
 from documents.reports.recent_requests import find_last_requests, list_recent_requests
 from documents.storage.sealed import UnsealableSecret
+from documents.values.validation import validate_value
 from documents.webhook_delivery import WebhookDelivery
 from documents.webhook_key import Signer, WebhookKey
 from service.api.resources.webhook_keys import SecretIn
-from service.api.validation import validate_value
 from service.dashboard.forms import Form, read_choice
 from service.dashboard.page import form, page, redirect_to
 from service.dashboard.presentation.language import marked

@@ -24,7 +24,7 @@ from documents.values.time import now
 from jobs.sweep import sweep_due_records
 from service.routes import DASHBOARD_ROUTES
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
-from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.pages import Browser, add_staff, extract_text, upload_file
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 HOSTILE = """<script>alert(1)</script> "onload='alert(2)' {{7*7}} =cmd|'/C calc'!A1"""
@@ -76,6 +76,7 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
         "emails": email,
         "people": place.get(f"/v1/emails/{email}")["user_id"],
         "gifts": gift,
+        "imports": upload_file(place.id, f"{name}.csv"),
         "lost": lost,
     }
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from falcon import testing
 
-from service.api.import_lines import IMPORT_KINDS
+from documents.imports.fields import RecordKind
+from documents.imports.kinds import IMPORT_KINDS
 from service.routes import API_ROUTES
 from tools.testbed.cast import BOB, Api, University, create_university
 
@@ -38,7 +39,7 @@ def alice(real_client: testing.TestClient) -> University:
     return create_university("Alice's University", Api.in_process(real_client))
 
 
-def post(place: University, records: str, lines: list[bytes]) -> Any:
+def post(place: University, records: RecordKind, lines: list[bytes]) -> Any:
     headers = {"Content-Type": "application/x-ndjson"}
     path = f"/v1/{records}/import"
     answer = place.call("POST", path, body=b"\n".join(lines), headers=headers)
@@ -47,7 +48,7 @@ def post(place: University, records: str, lines: list[bytes]) -> Any:
     return answer.json
 
 
-def good_line(alice: University, records: str) -> dict[str, Any]:
+def good_line(alice: University, records: RecordKind) -> dict[str, Any]:
     spring = {"fundraiser_id": alice.fundraiser()}
     lines: dict[str, dict[str, Any]] = {
         "emails": {**spring, "user": BOB},
@@ -58,7 +59,7 @@ def good_line(alice: University, records: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("records", IMPORT_KINDS)
-def test_hostile_lines_are_rejected_alone(alice: University, records: str) -> None:
+def test_hostile_lines_are_rejected_alone(alice: University, records: RecordKind) -> None:
     good = json.dumps(good_line(alice, records)).encode()
     answer = post(alice, records, [good, *HOSTILE_LINES, good + b" "])
     assert answer["created"] + answer["found"] == 2
@@ -66,7 +67,7 @@ def test_hostile_lines_are_rejected_alone(alice: University, records: str) -> No
 
 
 @pytest.mark.parametrize("records", IMPORT_KINDS)
-def test_hostile_values_are_rejected_or_stored(alice: University, records: str) -> None:
+def test_hostile_values_are_rejected_or_stored(alice: University, records: RecordKind) -> None:
     line = good_line(alice, records)
     names = list(IMPORT_KINDS[records].model.model_fields)
     lines = [

@@ -39,7 +39,7 @@ from tools.testbed.cast import (
     sign_webhook,
 )
 from tools.testbed.commands import CommandRecorder, read_command_name
-from tools.testbed.pages import Browser, add_staff
+from tools.testbed.pages import Browser, add_staff, upload_file
 from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
@@ -104,6 +104,7 @@ def furnish(place: University) -> dict[str, str]:
         "donations": gift,
         "failed": empty,
         "api-keys": place.make("api-keys", name="form", scopes=["read"])["id"],
+        "imports": upload_file(place.id),
         "link_token": place.get(f"/v1/emails/{email}")["link_token"],
     }
 

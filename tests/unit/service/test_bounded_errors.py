@@ -9,8 +9,9 @@ import pytest
 from bson import ObjectId
 
 from documents.errors import Unusable
+from documents.imports.kinds import IMPORT_KINDS
 from documents.payments import standard_webhooks
-from service.api.import_lines import IMPORT_KINDS, import_lines
+from service.api.import_lines import import_lines
 from tools.testbed.cast import BOB, ApiAnswer, University
 
 MOST_LISTED = 20

@@ -1,4 +1,4 @@
-"""Validation of requests against a model, at a bounded cost and with a bounded list of errors."""
+"""Validation of values against a model, at a bounded cost and with a bounded list of errors."""
 
 from itertools import islice
 from typing import Any, TypeVar
@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from documents.values.json_size import MAX_JSON_MEMBERS, has_too_many_members
-from service.api.problems import MAX_LISTED_ERRORS, InvalidRequest, to_json_pointer
+
+MAX_POINTER_LENGTH = 100
+MAX_LISTED_ERRORS = 20
 
 TOO_MANY_MEMBERS_ERROR = {
     "pointer": "",
@@ -17,6 +19,37 @@ TOO_MANY_MEMBERS_ERROR = {
 UNKNOWN_FIELD_ERROR = {"code": "extra_forbidden", "detail": "Extra inputs are not permitted"}
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class InvalidRequest(Exception):
+    """A well-formed request with unacceptable values: 422.
+
+    Attributes:
+        errors: at most `MAX_LISTED_ERRORS` errors.
+        left_out: number of further errors.
+    """
+
+    def __init__(self, errors: list[dict[str, str]], left_out: int = 0) -> None:
+        super().__init__("invalid")
+        self.errors = errors
+        self.left_out = left_out
+
+    @classmethod
+    def from_pydantic(cls, error: ValidationError) -> "InvalidRequest":
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        listed = [
+            {"pointer": to_json_pointer(part["loc"]), "code": part["type"], "detail": part["msg"]}
+            for part in found[:MAX_LISTED_ERRORS]
+        ]
+        return cls(listed, left_out=len(found) - len(listed))
+
+
+def to_json_pointer(location: tuple[int | str, ...]) -> str:
+    """Return a JSON pointer (RFC 6901). Truncate names, because they come from the client."""
+    names = (str(part)[:MAX_POINTER_LENGTH] for part in location)
+    parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
+    text = "".join(f"/{part}" for part in parts)
+    return text[:MAX_POINTER_LENGTH].encode("utf-8", "replace").decode()
 
 
 def validate_value(model: type[M], value: Any, size: int | None = None) -> M:
