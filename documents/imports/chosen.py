@@ -1,4 +1,4 @@
-"""What a person chose for an uploaded file, and what a person should choose. Pure."""
+"""Choices for an uploaded file, and the choices that a person still has to make. Pure."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -20,7 +20,7 @@ LineErrors = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class FileChoices:
-    """What a person chose for a file. An empty value leaves the choice to the file.
+    """Choices of a person for a file. An empty value leaves the choice to the file.
 
     Attributes:
         options: the choices for the values of its rows.
@@ -114,7 +114,7 @@ class ImportFile:
 
     @property
     def survey(self) -> Survey:
-        """What all rows prove together."""
+        """Evidence from all rows together."""
         return self._reader.survey if self._reader else Survey(self.rows)
 
     def survey_rows(self) -> Iterator[int]:

@@ -10,7 +10,7 @@ MAX_DROPPED_FILES = 50
 
 
 def drop_old_files(at: datetime) -> int:
-    """Delete the files of ended imports, and of those that nobody started. Return how many."""
+    """Delete the files of imports that ended or never started. Return how many."""
     dropped = 0
     never_ended = {"state": "uploading", "created_at__lt": at - UPLOAD_LIFETIME}
     for old in FileImport.objects(**never_ended).limit(MAX_DROPPED_FILES):

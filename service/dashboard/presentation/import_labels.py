@@ -106,7 +106,7 @@ REASON_LABELS = {
     "Choose each field for one column only": marked("Choose each field for one column only."),
     "The file was deleted. Upload it again": marked("The file was deleted. Upload it again."),
 }
-MISSING_COLUMN = re.compile(r"The file has no column for (.+)\. Say which column it is")
+MISSING_COLUMN = re.compile(r"The file has no column for (.+)\. Choose the column")
 MISSING_COLUMN_LABELS = {
     "email": marked("No column has the email address. Choose it below."),
     "email or user_id": marked("No column has the email address. Choose it below."),
