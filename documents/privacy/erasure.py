@@ -105,7 +105,8 @@ def erase_user(user_id: ObjectId) -> bool:
         # An earlier run erased the address. Ingest has noted all data that arrived since then.
         erase_gifts(person)
         _erase_all_events(person)
-    erased_items.empty_noted_items(person.organization_id)
+    while erased_items.empty_noted_items(person.organization_id):
+        pass
     finished = erased_items.has_no_items(person.organization_id) and finished
     done: dict[str, Any] = {"$unset": dict.fromkeys(LAST_ERASED_FIELDS, "")}
     waits: dict[str, Any] = {"$set": {"erase_due": now() + ERASURE_RETRY_INTERVAL}}
@@ -132,6 +133,9 @@ def _erase_events(tx: Tx, person: Person, limit: int) -> int:
         events += [one for one in found if person.traces.belongs_to_person(one.get("address", ""))]
     events = list({event["_id"]: event for event in events}.values())
     retention.archive_events(tx, events)
+    # An item can name the person by its message only, so no search of the posts finds it.
+    items = [(event["delivery_id"], event["item"]) for event in events if "item" in event]
+    erased_items.note_items(tx, person.organization_id, items)
     for event in events:
         known: Mapping[str, Any] = event
         left = {name: known[name] for name in KEPT_EVENT_FIELDS if name in known}

@@ -1,9 +1,9 @@
 """Erasure of a person in unrouted items of shared accounts; see erasure.py for the whole erasure.
 
 These items belong to no organization, so every organization's erasure searches them by address. An
-item may name an email that another organization records later. Such an item loses the address only,
-so that no organization can remove the events of another one. It also keeps its client's IP address
-and user agent, until it is routed or retention drops it.
+item may name an email that another organization records later. Such an item stays without the
+address, and without the client's IP address and user agent. So no organization can remove the
+events of another one.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from documents.errors import Unusable
 from documents.giving_links.unowned_references import list_candidate_ids
 from documents.privacy.posts import redact_json
 from documents.providers.registry import PROVIDERS
-from documents.providers.report import ERASED_ITEM, EventReport
+from documents.providers.report import ERASED_ITEM, EventReport, clean_text
 from documents.rows.collections import collection
 from documents.rows.shared_post import SharedPostRow
 from documents.shared_accounts.plan import NO_ORGANIZATION
@@ -70,9 +70,15 @@ def _redact_item(traces: Traces, post: SharedPostRow, item: Any) -> Any:
         list_candidate_ids(report.email_ref, tokens_only=post.get("tokens_only", False))
         for report in reports
     )
-    if not may_be_routed and _is_theirs(traces, reports):
+    is_theirs = _is_theirs(traces, reports)
+    if is_theirs and not may_be_routed:
         return ERASED_ITEM
-    redacted = redact_json(item, traces.has_address)
+    clients = {text for report in reports for text in (report.ip, report.user_agent)}
+
+    def tells(text: str) -> bool:
+        return traces.has_address(text) or (is_theirs and clean_text(text) in clients)
+
+    redacted = redact_json(item, tells)
     left = "\n".join(list_json_texts(redacted))
     return ERASED_ITEM if traces.has_address_or_reference(left) else redacted
 

@@ -47,6 +47,7 @@ MAX_FORM_FIELDS = 10  # Mandrill sends one
 # Mandrill checks a new URL with no events, signed by this public key.
 CHECK_KEY = "test-webhook"
 NO_EVENTS = b"[]"
+MAX_CHECK_BYTES = 100
 WEBHOOK_KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 
 MANDRILL_TYPES = {
@@ -78,14 +79,19 @@ def check_webhook_key(text: str) -> None:
 
 
 def is_signed(key: str, request: WebhookRequest) -> bool:
-    """Return whether the key signed the URL and the form, or Mandrill checks the URL."""
+    """Return whether the key signed the URL and the form."""
     try:
         fields = _parse_form(request.body)
     except Unusable:
         return False
-    keys = [key, CHECK_KEY] if fields == [(EVENTS_FIELD, NO_EVENTS)] else [key]
     urls = {request.url, _add_credentials(request)}
-    return any(_is_signed_for(one, url, fields, request) for one in keys for url in urls)
+    return any(_is_signed_for(key, url, fields, request) for url in urls)
+
+
+def is_url_check(request: WebhookRequest) -> bool:
+    """Return whether Mandrill checks a new URL, before its key exists."""
+    is_empty = len(request.body) <= MAX_CHECK_BYTES and is_signed(CHECK_KEY, request)
+    return is_empty and _parse_form(request.body) == [(EVENTS_FIELD, NO_EVENTS)]
 
 
 def _is_signed_for(
@@ -200,6 +206,7 @@ PROVIDER = Provider(
         "email_id and mailing."
     ),
     media_type=FORM_MEDIA_TYPE,
+    is_url_check=is_url_check,
     unwrap=unwrap,
     max_body_bytes=MAX_BATCH_BYTES,
     read_events=read_events,

@@ -64,6 +64,11 @@ def send_no_challenge(request: WebhookRequest) -> None:
     """Return no challenge, because the provider sends its proof with each request."""
 
 
+def is_no_url_check(request: WebhookRequest) -> bool:
+    """Return False, because the provider does not check a new URL with a POST."""
+    return False
+
+
 @dataclass(frozen=True)
 class Provider:
     """A provider, and how Matchback receives its requests.
@@ -84,6 +89,9 @@ class Provider:
             provider sends its credentials only after a challenge. It returns None for every other
             request. A challenged request does not count against the client's rate limit, because
             the provider sends each message in this way.
+        is_url_check: function that returns whether the provider only checks a new URL. Anyone can
+            send such a request, and the organization may have no key yet. Matchback accepts it and
+            stores nothing.
         confirm: function that confirms a subscription at the provider, if the body asks for it.
             Matchback calls it with the body of an authentic request.
             Raises ProviderUnavailable if the provider does not confirm now.
@@ -110,6 +118,7 @@ class Provider:
     media_type: str = JSON_MEDIA_TYPE
     max_body_bytes: int = MAX_POST_BYTES
     find_challenge: Callable[[WebhookRequest], str | None] = send_no_challenge
+    is_url_check: Callable[[WebhookRequest], bool] = is_no_url_check
     confirm: Callable[[bytes], None] | None = None
     unwrap: Callable[[bytes], bytes] = keep_body
     read_events: Callable[[bytes, Any], Sequence[EventReport]] = read_no_events

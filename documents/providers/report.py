@@ -49,6 +49,8 @@ class EventReport:
         bounce_type: `BLOCKED`, or the provider's name for the kind of bounce.
         group: SendGrid's unsubscribe group.
         machine: whether the provider knows that a machine opened or clicked.
+        of_several: whether the message has several recipients, so that `email_ref` can name the
+            email of another one.
     """
 
     identity: bytes
@@ -67,6 +69,7 @@ class EventReport:
     bounce_type: str | None
     group: str | None
     machine: bool
+    of_several: bool = False
 
 
 def make_report(
@@ -85,6 +88,7 @@ def make_report(
     ip: str | None = None,
     bounce_type: str | None = None,
     machine: bool = False,
+    of_several: bool = False,
 ) -> EventReport:
     """Return the report of an event. Its facts are its natural key, within the provider.
 
@@ -113,6 +117,7 @@ def make_report(
         bounce_type=bounce_type,
         group=None,
         machine=machine,
+        of_several=of_several,
     )
 
 

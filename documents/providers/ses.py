@@ -96,6 +96,7 @@ def _report(
         ip=read_text(detail, "ipAddress") if is_by_client else None,
         bounce_type=bounce_type,
         machine=kind.type == "open" and agent == APPLE_PROXY_AGENT,
+        of_several=bool(address) and len(mail.recipients) > 1,
     )
 
 

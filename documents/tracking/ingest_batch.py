@@ -28,6 +28,7 @@ from documents.tracking.former_clicks import FORMER_CLICK_FIELDS, find_former_cl
 from documents.tracking.former_rows import may_have_former_rows, read_report_key
 from documents.tracking.inbox import Inbox
 from documents.tracking.rules import MachineClickRule
+from documents.tracking.shared_messages import drop_foreign_references
 from matchback.engine import Changes, Tx, settle
 
 EventKey = bytes
@@ -61,6 +62,7 @@ class TallyBatch:
             BulkWriteError: an event is stored already.
         """
         emails = self._named_emails()
+        self.inbox.reports = drop_foreign_references(self.tx, self.inbox.reports, emails)
         # MongoDB would accept a click beside its former identity, so this search is always
         # necessary.
         reports = [reported.report for reported in self.inbox.reports]

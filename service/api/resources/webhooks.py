@@ -106,39 +106,52 @@ def _shared_resource(provider: Provider) -> object:
 def _receive(
     req: falcon.Request, resp: falcon.Response, organization_id: str, provider: str
 ) -> None:
-    prove = partial(WebhookKey.prove, organization_id, provider)
-    signer, body = _authenticate(req, PROVIDERS[provider], prove)
+    known, request = PROVIDERS[provider], _read_request(req, PROVIDERS[provider])
+    if known.is_url_check(request):
+        answer_model(resp, Accepted, {"accepted": 0}, 202)
+        return
+    signer = _authenticate(
+        req, known, request, partial(WebhookKey.prove, organization_id, provider)
+    )
     with act_for(signer.organization_id):
         accepted = WebhookDelivery.receive(
-            signer.organization_id, provider, body, by_test_key=signer.by_test_key
+            signer.organization_id, provider, request.body, by_test_key=signer.by_test_key
         )
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
 
 
 def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
-    prove = partial(WebhookKey.prove_shared, provider)
-    signer, body = _authenticate(req, PROVIDERS[provider], prove)
-    accepted = SharedPost.receive(provider, body, tokens_only=signer.tokens_only)
+    known, request = PROVIDERS[provider], _read_request(req, PROVIDERS[provider])
+    if known.is_url_check(request):
+        answer_model(resp, Accepted, {"accepted": 0}, 202)
+        return
+    signer = _authenticate(req, known, request, partial(WebhookKey.prove_shared, provider))
+    accepted = SharedPost.receive(provider, request.body, tokens_only=signer.tokens_only)
     answer_model(resp, Accepted, {"accepted": accepted}, 202)
+
+
+def _read_request(req: falcon.Request, known: Provider) -> WebhookRequest:
+    """Return the request as the provider sent it, without the compression."""
+    body = decode_body(req, read_bytes(req, known.max_body_bytes), known.max_body_bytes)
+    return WebhookRequest(req.headers, body, _public_url(req))
 
 
 def _authenticate(
     req: falcon.Request,
     known: Provider,
+    request: WebhookRequest,
     prove: Callable[[WebhookRequest], Signer | RejectionReason],
-) -> tuple[Signer, bytes]:
-    """Return the signer of a request, and its body without the compression.
+) -> Signer:
+    """Return the signer of a request.
 
     Raises:
         falcon.HTTPUnauthorized: no key proves the request.
         falcon.HTTPServiceUnavailable: a server of the provider cannot be reached now.
     """
-    body = decode_body(req, read_bytes(req, known.max_body_bytes), known.max_body_bytes)
-    request = WebhookRequest(req.headers, body, _public_url(req))
     try:
         signer = prove(request)
         if isinstance(signer, Signer) and known.confirm:
-            known.confirm(body)
+            known.confirm(request.body)
     except ProviderUnavailable:
         raise falcon.HTTPServiceUnavailable(
             description=f"{known.label} cannot be reached to check the request. Send it again.",
@@ -146,7 +159,7 @@ def _authenticate(
         ) from None
     if not isinstance(signer, Signer):
         _reject(req, known, request, signer)
-    return signer, body
+    return signer
 
 
 def _reject(

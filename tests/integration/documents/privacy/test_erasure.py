@@ -194,6 +194,24 @@ def test_pending_posts_are_counted_first(
     assert alice.get(f"/v1/emails/{email}")["opens"] == 2
 
 
+def test_an_item_that_names_only_his_message_is_redacted(alice: University) -> None:
+    email = alice.email(alice.fundraiser())
+
+    def report(email_id: str, type_: str, message: str, ip: str) -> None:
+        unnamed = {"email": "", "sg_message_id": message}
+        alice.deliver([make_event(email_id, type_, AT, ip=ip, **unnamed)])
+        settle_all()
+
+    report(email, "delivered", "message-7", "")
+    report("", "open", "message-7", "192.0.2.7")
+    report("", "click", "message-8", "192.0.2.8")
+    assert alice.get(f"/v1/emails/{email}")["opens"] == 1
+    alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
+    settle_all()
+    assert traces("192.0.2.7", "message-7") == []
+    assert "deliveries" in [name for name, _ in traces("192.0.2.8")]
+
+
 def test_his_address_is_free_for_a_new_person(alice: University) -> None:
     busy_bob(alice)
     alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")

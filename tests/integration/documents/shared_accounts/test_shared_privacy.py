@@ -20,6 +20,7 @@ from tests.integration.documents.shared_accounts.test_routing import (
 from tools.testbed.cast import UNKNOWN_ID, University, make_event
 from tools.testbed.settled import settle_all
 
+BOB = "to=bob@example.edu"
 SOON = datetime.now(UTC) + timedelta(days=1)
 
 
@@ -37,10 +38,10 @@ def test_an_erasure_removes_the_address_from_unrouted_items(
     deliver(
         [
             make_event(email, "open", AT),
-            make_event(UNKNOWN_ID, "open", AT, ip="192.0.2.7"),
+            make_event(UNKNOWN_ID, "open", AT, ip="192.0.2.7", useragent="Mutt/2"),
             make_event("", "open", AT + 1, ip="192.0.2.8"),
             make_event("", "open", AT, email="bobby@example.edu"),
-            make_event("", "click", AT, email="eve@x.edu", url="https://x/?to=bob@example.edu"),
+            make_event("", "click", AT, email="eve@x.edu", url=f"https://x/?{BOB}", ip="192.0.2.9"),
         ]
     )
     deliver(None, body=f"[{escaped}]".encode())
@@ -53,7 +54,10 @@ def test_an_erasure_removes_the_address_from_unrouted_items(
     assert "bobby@example.edu" in text
     assert "eve@x.edu" in text
     assert UNKNOWN_ID in text
+    assert "192.0.2.7" not in text
+    assert "Mutt/2" not in text
     assert "192.0.2.8" not in text  # this item can never be routed, so nothing of it stays
+    assert "192.0.2.9" in text  # Eve's client
 
 
 def test_an_erasure_by_one_organization_takes_no_event_from_another(
