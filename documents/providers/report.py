@@ -98,7 +98,7 @@ def make_report(
         at: time of the event, from `read_unix_time` or `read_iso_time`.
         event_id: the provider's ID of the event, if a redelivery repeats it.
     """
-    facts = (provider, message_id, email_ref, address or "", type_, at, url, user_agent)
+    facts = (provider, message_id, email_ref, address or "", type_, at, url, user_agent, machine)
     return EventReport(
         identity=make_identity(organization, *facts),
         former_identity=None,

@@ -253,3 +253,13 @@ def test_odd_values_in_each_field_raise_only_a_reason() -> None:
         for changed in replace_each_field(item):
             read_odd(PROVIDER, changed)
             read_odd(PROVIDER, {**changed, "event": "opened", "tags": None})
+
+
+def test_a_person_opens_in_the_second_of_a_proxy() -> None:
+    common = {"email": "bob@example.edu", "ts_event": 1_775_120_400, "message-id": "<m>"}
+    proxy, person = (
+        PROVIDER.read_events(b"o" * 12, {**common, "event": name})[0]
+        for name in ("unique_proxy_open", "opened")
+    )
+    assert (proxy.machine, person.machine) == (True, False)
+    assert proxy.identity != person.identity
