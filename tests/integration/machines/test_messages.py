@@ -11,6 +11,7 @@ from huey.api import Huey
 from mongoengine import get_db
 
 from config.queue import QUEUE_NAME, huey, make_queue
+from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.marks import DUE_FILTER
 from jobs import tasks
 from jobs.callbacks import JOB_BY_DOCUMENT
@@ -63,7 +64,9 @@ def test_messages_of_the_first_version_are_read(
     email = alice.email(spring, mailing_id=mailing, sent_at="2026-05-01T00:00:00Z")
     assert alice.deliver([make_event(email, "open", 1_790_000_000)]).status == 202
     assert {task for task, _ in wakeups} == {
-        task.task_class.__name__ for task in JOB_BY_DOCUMENT.values()
+        task.task_class.__name__
+        for document, task in JOB_BY_DOCUMENT.items()
+        if document is not SharedPost  # the first version had no shared accounts
     }
     for task, id_ in wakeups:
         huey.storage.enqueue(FIRST_FORMAT.format(task=task, id=id_).encode())

@@ -18,6 +18,7 @@ from service.cli import main
 from service.routes import API_ROUTES
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
 from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, set_stripe_secret
+from tools.testbed.webhook_proofs import list_secrets
 
 
 @pytest.fixture
@@ -59,7 +60,6 @@ def do_everything(place: University) -> set[str]:
     post_stripe_event(place, make_invoice_event("paid", 3))
     sweep_due_records()
     payment = place.get("/v1/payments")["data"][0]["id"]
-    secret = {"secret": "whsec_" + "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}
     acts: list[tuple[str, str, Any]] = [
         ("PATCH", "/v1/organization", {"name": "New"}),
         ("PATCH", f"/v1/users/{eve}", {"email": "eve@new.example.edu"}),
@@ -74,10 +74,11 @@ def do_everything(place: University) -> set[str]:
         ("DELETE", "/v1/match-policy", None),
         ("PUT", f"/v1/fundraisers/{spring}/match-policy", {"touch": "first"}),
         ("DELETE", f"/v1/fundraisers/{spring}/match-policy", None),
-        ("PUT", "/v1/webhook-keys/stripe", secret),
-        ("DELETE", "/v1/webhook-keys/stripe", None),
-        ("PUT", "/v1/webhook-keys/payments", secret),
-        ("DELETE", "/v1/webhook-keys/payments", None),
+        *(
+            (verb, f"/v1/webhook-keys/{provider}", body)
+            for provider, secret in list_secrets().items()
+            for verb, body in (("PUT", {"secret": secret}), ("DELETE", None))
+        ),
         ("DELETE", "/v1/webhook-keys/sendgrid", None),
         ("POST", f"/v1/jobs/failed/{email}/retry", None),
         ("DELETE", f"/v1/jobs/failed/{other}", None),

@@ -102,7 +102,8 @@ def use(stack: Stack, alice: University) -> None:
     wait_for(stack, 1, "matchback_settle_seconds_count", kind="emails")
     opened = make_event(email, "open", AT)
     stranger = make_event(UNKNOWN_ID, "open", AT + 1, email="nobody@example.org")
-    alice.deliver([opened, make_event(email, "click", AT + 2), stranger, {"no": "event"}])
+    gateway = make_event(email, "click", AT + 9, useragent="Barracuda Sentinel")
+    alice.deliver([opened, make_event(email, "click", AT + 2), stranger, gateway, {"no": "event"}])
     alice.deliver([opened, make_event(email, "sent by pigeon", AT + 3)])
     wait_for(stack, 2, "matchback_settle_seconds_count", kind="deliveries")
     for _ in range(3):
@@ -155,14 +156,14 @@ def test_a_worker_exposes_its_metrics(watched: Stack) -> None:
         ("open", "counted", 1),
         ("open", "repeated", 1),
         ("open", "unmatched", 1),
-        ("click", "counted", 1),
+        ("click", "counted", 2),
         ("other", "counted", 1),
         ("unknown", "refused", 1),
     ):
         found = told.value("matchback_webhook_events_total", type=type_, fate=fate)
         assert found == number, (type_, fate)
-    assert told.value("matchback_webhook_events_total") == 6
-    assert told.value("matchback_batch_size_sum", kind="events") == 5
+    assert told.value("matchback_webhook_events_total") == 7
+    assert told.value("matchback_batch_size_sum", kind="events") == 6
     assert told.value("matchback_batch_size_sum", kind="records") >= 5
     assert told.value("matchback_transaction_retries_total", work="settle") >= 1
     fast = told.value("matchback_settle_seconds_bucket", kind="donations", le="10.0")

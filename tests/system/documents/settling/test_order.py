@@ -20,6 +20,7 @@ ZOE = {"name": "Zoe", "email": "zoe@example.org"}
 ALWAYS_DIFFERENT = {
     "id",
     "link_token",
+    "trap_token",
     "created_at",
     "updated_at",
     "as_of",
