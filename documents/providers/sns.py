@@ -22,7 +22,6 @@ import orjson
 
 from documents.errors import ProviderUnavailable, Unusable
 from documents.providers.provider import WebhookRequest
-from documents.providers.sns_certificates import load_signing_key
 from documents.providers.sns_fetch import fetch, fetch_in_time
 from documents.providers.sns_message import (
     HASHES,
@@ -100,6 +99,10 @@ def _is_signed(message: Mapping[str, Any]) -> bool:
         return False
     if message["Type"] == SUBSCRIPTION and find_subscribe_url(message) is None:
         return False
+    # Load the module on first use, because it loads X.509, and most organizations do not use
+    # Amazon SES.
+    from documents.providers.sns_certificates import load_signing_key
+
     try:
         return has_signature_of(load_signing_key(url), message)
     except Unusable:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from documents.errors import Unusable
-from documents.providers import sns
+from documents.providers import sns_certificates
 from documents.providers.provider import WebhookRequest, parse_items
 from documents.providers.ses import PROVIDER
 from documents.providers.sns import Topic, read_topics
@@ -44,7 +44,7 @@ def offline_key(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url.text)
         return make_shared_key().public_key()
 
-    monkeypatch.setattr(sns, "load_signing_key", load)
+    monkeypatch.setattr(sns_certificates, "load_signing_key", load)
     return asked
 
 
