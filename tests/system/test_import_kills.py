@@ -13,7 +13,7 @@ from documents.recount import recount
 from tools.testbed.cast import University, create_university
 from tools.testbed.stack import Stack, wait_until
 
-LINES = 20_000
+LINES = 12_000
 WAIT_SECONDS = 120  # a lease of a killed worker blocks others for 20 s
 
 
@@ -42,9 +42,13 @@ def await_state(id_: ObjectId, state: str, position: int = 0) -> None:
     wait_until(partial(is_at, id_, state, position), state, WAIT_SECONDS)
 
 
-@pytest.mark.parametrize("records", ["emails", "donations"])
-def test_a_run_survives_two_killed_workers(
-    alice: University, shared_stack: Stack, records: str
+@pytest.mark.parametrize(
+    ("records", "kills"),
+    [("emails", (1000,)), ("donations", (1000, 7000))],
+    ids=["emails", "gifts"],
+)
+def test_a_run_survives_killed_workers(
+    alice: University, shared_stack: Stack, records: str, kills: tuple[int, ...]
 ) -> None:
     """Of equal gifts, each is a gift of its own, also if they are on both sides of a kill."""
     stack, spring = shared_stack, alice.fundraiser()
@@ -58,7 +62,7 @@ def test_a_run_survives_two_killed_workers(
     one = FileImport.objects.get(id=id_)
     assert (one.made, one.found, one.rejected) == (LINES, 0, 1)
     one.start()
-    for position in (1000, 9000):
+    for position in kills:
         await_state(id_, "running", position)
         stack.kill("worker", signal.SIGKILL)
         assert is_at(id_, "running"), "it was not killed at work"
