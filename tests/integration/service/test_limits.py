@@ -137,8 +137,8 @@ def test_deep_and_large_json_is_rejected_cheaply(alice: University) -> None:
 def test_no_url_from_a_client_is_fetched() -> None:
     """The service and the workers connect only to MongoDB and Redis.
 
-    A library that fetches URLs is imported only where the supervisor or the demo calls this
-    service, and for Amazon SNS, whose hosts tests/unit/documents/providers/test_sns.py checks.
+    Only the supervisor and the demo import a library that fetches URLs, to call this service.
+    Amazon SNS is an exception. tests/unit/documents/providers/test_sns.py checks its hosts.
     """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
