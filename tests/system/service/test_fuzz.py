@@ -8,9 +8,12 @@ from tools.testbed.cast import create_university
 from tools.testbed.stack import NO_RATE_LIMITS, Stack
 
 EXAMPLES, SEED = 2, 1
-# The coverage phase sends the same 2,300 requests each time, out of 2,900. One user that
+# The coverage phase sends the same 3,000 requests each time, out of 4,500. One user that
 # may do everything reaches all code with them.
 COVERING_USER = "admin"
+# These providers prove requests as Brevo or `events` do, so the covering user leaves them out. The
+# other users send requests to all providers.
+SIMILAR_WEBHOOKS = "^/v1/webhooks/(postmark|sparkpost|resend|payments)"
 
 
 def test_no_user_gets_an_undocumented_response(stack: Stack, tmp_path: Path) -> None:
@@ -24,8 +27,11 @@ def test_no_user_gets_an_undocumented_response(stack: Stack, tmp_path: Path) -> 
 
     def run(user: str, key: str | None) -> tuple[int, str]:
         report = tmp_path / f"{user}.txt"
-        phases = [each for each in PHASES if each != "coverage" or user == COVERING_USER]
-        return fuzz_service(stack.url, key, EXAMPLES, SEED, report, phases), report.read_text()
+        phases, excluded = [each for each in PHASES if each != "coverage"], ""
+        if user == COVERING_USER:
+            phases, excluded = list(PHASES), SIMILAR_WEBHOOKS
+        code = fuzz_service(stack.url, key, EXAMPLES, SEED, report, phases, excluded)
+        return code, report.read_text()
 
     users = make_keys(alice)
     with ThreadPoolExecutor(len(users)) as pool:
