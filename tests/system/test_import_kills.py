@@ -73,7 +73,8 @@ def test_a_run_survives_killed_workers(
     assert [line.line for line in one.rejections] == [LINES + 3]
     query = {"organization_id": ObjectId(alice.id)}
     assert get_db()[records].count_documents(query) == LINES
-    assert get_db().import_chunks.count_documents(query) == 0
+    chunks = get_db().import_chunks
+    wait_until(lambda: not chunks.count_documents(query), "no file", WAIT_SECONDS)
     wait_until(lambda: not any(alice.report(spring)["unsettled"].values()), "settled", WAIT_SECONDS)
     assert list(recount.find_drifts()) == []
 

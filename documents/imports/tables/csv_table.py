@@ -8,14 +8,13 @@ from io import TextIOWrapper
 from typing import Any, BinaryIO
 
 from documents.errors import Unusable
-from documents.imports.tables.encoding import UNDECODED_HANDLER
+from documents.imports.tables.encoding import UNDECODED_HANDLER, is_damaged
 from documents.imports.tables.header import check_columns
 from documents.imports.tables.table import TOO_MANY_CELLS_ERROR, Table, TableRow, close_after
 
 DELIMITERS = ",;\t|"
 MAX_LINE_CHARACTERS = 1024 * 1024
 _QUOTED = re.compile(r'"(?:[^"]|"")*+"')
-_UNDECODED = re.compile("[\udc80-\udcff]")
 UNDECODED_ERROR = (
     "The line has a character that is not valid in this encoding. Choose the file's encoding."
 )
@@ -108,7 +107,7 @@ def _name_cells(columns: Sequence[str], number: int, cells: Sequence[str], error
         return TableRow(number, {}, error)
     if any(cell.strip() for cell in cells[len(columns) :]):
         return TableRow(number, {}, TOO_MANY_CELLS_ERROR)
-    if any(map(_UNDECODED.search, cells)):
+    if any(map(is_damaged, cells)):
         return TableRow(number, {}, UNDECODED_ERROR)
     named = zip(columns, cells, strict=False)
     return TableRow(number, {name: cell.strip() for name, cell in named if cell.strip()})

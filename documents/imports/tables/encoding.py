@@ -36,6 +36,7 @@ ENCODING_NAMES = {
     "mac-roman": "Mac Roman",
 }
 _INVALID = re.compile("[\udc80-\udcff]")
+_DAMAGED = re.compile("[\udc80-\udcff\ufffd]")
 _CONTROLS = re.compile("[\0-\x08\x0e-\x1f]")
 _VALID = re.compile("[^\0-\x7f\udc80-\udcff]")
 
@@ -54,6 +55,11 @@ class _Census:
         self.valid += len(_VALID.findall(text))
         self.has_line_feed = self.has_line_feed or "\n" in text
         self.has_carriage_return = self.has_carriage_return or "\r" in text
+
+
+def is_damaged(text: str) -> bool:
+    """Return whether a program, or this reading, could not decode a character of the text."""
+    return _DAMAGED.search(text) is not None
 
 
 def detect_encoding(source: BinaryIO) -> str:

@@ -15,6 +15,7 @@ from documents.imports.tables.encoding import (
     check_encoding,
     complete_encoding,
     detect_encoding,
+    is_damaged,
 )
 from documents.imports.tables.table import Table, TableRow, close_after
 from documents.imports.tables.workbook import read_workbook
@@ -118,6 +119,6 @@ def _skip_line(text: TextIOWrapper) -> None:
 
 
 def _check_line(number: int, line: str) -> TableRow:
-    if any("\udc80" <= char <= "\udcff" for char in line):
+    if is_damaged(line):
         return TableRow(number, "", UNDECODED_ERROR)
     return TableRow(number, line.strip("\ufeff \t\r\n"))

@@ -6,11 +6,13 @@ from datetime import date, datetime, time
 from typing import Any, BinaryIO
 
 from documents.errors import Unusable
+from documents.imports.tables.encoding import is_damaged
 from documents.imports.tables.header import check_columns
 from documents.imports.tables.table import TOO_MANY_CELLS_ERROR, Cell, Table, TableRow
 
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_PACKING_RATIO = 500
+DAMAGED_TEXT_ERROR = "The row has a character that a program could not decode. Correct the cell."
 UNREADABLE = "The workbook is damaged, encrypted or not an .xlsx file"
 
 
@@ -89,6 +91,8 @@ def _has_value(cell: Cell) -> bool:
 def _name_cells(columns: Sequence[str], number: int, cells: Sequence[Cell]) -> TableRow:
     if any(map(_has_value, cells[len(columns) :])):
         return TableRow(number, {}, TOO_MANY_CELLS_ERROR)
+    if any(isinstance(cell, str) and is_damaged(cell) for cell in cells):
+        return TableRow(number, {}, DAMAGED_TEXT_ERROR)
     named = zip(columns, cells, strict=False)
     return TableRow(number, {name: _clean(cell) for name, cell in named if _has_value(cell)})
 

@@ -250,3 +250,13 @@ def measure(rows: int) -> int:
 
 def test_memory_does_not_grow_with_the_file() -> None:
     assert measure(40_000) < 1.5 * measure(4_000) + 4 * 1024 * 1024
+
+
+def test_a_character_that_another_program_lost_is_an_error() -> None:
+    lost = "Zo\ufffd"
+    (row,) = read(f"email,name\nzoe@example.org,{lost}\n".encode()).rows
+    assert "character" in row.error
+    (line,) = read(f'{{"name": "{lost}"}}\n'.encode()).rows
+    assert "character" in line.error
+    (cells,) = read(write_workbook([["email", "name"], ["zoe@example.org", lost]])).rows
+    assert "character" in cells.error
