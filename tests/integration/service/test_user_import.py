@@ -114,3 +114,17 @@ def test_users_can_be_imported_from_files(alice: University, tmp_path: Path) -> 
     assert get_db().users.count_documents({}) == 0
     done = CliRunner().invoke(main, options)
     assert (done.exit_code, result(json.loads(done.stdout))) == (0, (1, 1, 0))
+
+
+def test_a_mark_before_the_first_line_and_a_lost_character(alice: University) -> None:
+    lines = (
+        b'\xef\xbb\xbf{"name": "Zo\xc3\xab", "email": "zoe@example.edu"}\n'
+        b'{"name": "Zo\xef\xbf\xbd", "email": "zoe2@example.edu"}\n'
+    )
+    answer = alice.call(
+        "POST", "/v1/users/import", body=lines, headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert (answer.json["created"], answer.json["refused_count"]) == (1, 1)
+    (rejected,) = answer.json["refused"]
+    assert (rejected["line"], rejected["errors"][0]["code"]) == (2, "undecoded")
+    assert [user["name"] for user in alice.get("/v1/users")["data"]] == ["Zo\u00eb"]
