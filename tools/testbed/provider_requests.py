@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
@@ -32,12 +32,26 @@ class SignedRequest(NamedTuple):
     body: bytes
 
 
+def _keep(content: bytes) -> bytes:
+    return content
+
+
 @dataclass(frozen=True)
 class Sender:
-    """One provider's key, and the function that signs JSON for a URL."""
+    """One provider's key, and how it sends requests.
+
+    Attributes:
+        prove: function that adds the proof to a body for a URL.
+        wrap: function that returns the body of an event's JSON.
+    """
 
     key: str
-    sign: Callable[[bytes, str], SignedRequest]
+    prove: Callable[[bytes, str], SignedRequest]
+    wrap: Callable[[bytes], bytes] = _keep
+
+    def sign(self, content: bytes, url: str) -> SignedRequest:
+        """Return the request that reports this JSON to a URL."""
+        return self.prove(self.wrap(content), url)
 
 
 def _sign_ecdsa(body: bytes, url: str) -> SignedRequest:
@@ -68,16 +82,23 @@ def _sign_mailgun(body: bytes, url: str) -> SignedRequest:
     at, token = str(int(time.time())), "t" * 50
     digest = hmac.new(PLAIN_SECRET.encode(), f"{at}{token}".encode(), hashlib.sha256).hexdigest()
     signature = {"timestamp": at, "token": token, "signature": digest}
-    data = json.loads(body)
-    post = {"signature": signature, "event-data": data if isinstance(data, dict) else {}}
-    return SignedRequest({}, json.dumps(post).encode())
+    return SignedRequest({}, json.dumps(json.loads(body) | {"signature": signature}).encode())
+
+
+def _wrap_in_object(content: bytes) -> bytes:
+    data = json.loads(content)
+    return json.dumps({"event-data": data if isinstance(data, dict) else {}}).encode()
 
 
 def _sign_form(body: bytes, url: str) -> SignedRequest:
-    text = body.decode()
-    digest = hmac.new(PLAIN_SECRET.encode(), f"{url}mandrill_events{text}".encode(), hashlib.sha1)
-    headers = {"X-Mandrill-Signature": base64.b64encode(digest.digest()).decode()}
-    return SignedRequest(headers, urlencode({"mandrill_events": text}).encode())
+    fields = sorted(parse_qsl(body.decode(), keep_blank_values=True))
+    text = url + "".join(map("".join, fields))
+    digest = hmac.new(PLAIN_SECRET.encode(), text.encode(), hashlib.sha1)
+    return SignedRequest({"X-Mandrill-Signature": base64.b64encode(digest.digest()).decode()}, body)
+
+
+def _wrap_in_form(content: bytes) -> bytes:
+    return urlencode({"mandrill_events": content.decode()}).encode()
 
 
 def _send_basic(body: bytes, url: str) -> SignedRequest:
@@ -93,12 +114,12 @@ def _send_raw_notification(body: bytes, url: str) -> SignedRequest:
 SENDERS = {
     "sendgrid": Sender(export_public_key(SIGNING_KEY), _sign_ecdsa),
     "ses": Sender(f"{TOPIC}#{PLAIN_SECRET}", _send_raw_notification),
-    "mailgun": Sender(PLAIN_SECRET, _sign_mailgun),
+    "mailgun": Sender(PLAIN_SECRET, _sign_mailgun, _wrap_in_object),
     "postmark": Sender(PLAIN_SECRET, _send_basic),
     "resend": Sender(STANDARD_SECRET, _sign_standard("Svix")),
     "brevo": Sender(PLAIN_SECRET, _send_basic),
     "sparkpost": Sender(f"matchback:{PLAIN_SECRET}", _send_basic),
-    "mandrill": Sender(PLAIN_SECRET, _sign_form),
+    "mandrill": Sender(PLAIN_SECRET, _sign_form, _wrap_in_form),
     "events": Sender(STANDARD_SECRET, _sign_standard("Webhook")),
     "stripe": Sender(STANDARD_SECRET, _sign_stripe),
     "payments": Sender(STANDARD_SECRET, _sign_standard("Webhook")),

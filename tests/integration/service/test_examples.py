@@ -9,13 +9,14 @@ from mongoengine import get_db
 
 from config.settings import get_settings
 from documents.providers.provider import EXAMPLE_EMAIL_ID, EXAMPLE_FUNDRAISER_ID
+from documents.providers.registry import PROVIDERS
 from documents.values.time import now
 from documents.webhook_key import SHARED_ACCOUNTS_ID
 from service.api import examples
 from service.api.openapi import build_openapi_document, list_operations
 from service.routes import API_ROUTES
-from tools.testbed.cast import Api, University, create_university, sign_webhook
-from tools.testbed.webhook_proofs import ProvenRequest, list_secrets, prove_request
+from tools.testbed.cast import Api, University, create_university
+from tools.testbed.provider_requests import SENDERS, set_provider_key
 
 ASSIGNMENT = "/v1/payments/{id}/fundraiser"
 BODIES = [
@@ -23,14 +24,6 @@ BODIES = [
     for path, verb, declared, _ in list_operations(API_ROUTES)
     if declared.body is not None or declared.raw
 ]
-
-
-def prove(path: str, body: bytes, alice: University) -> ProvenRequest:
-    """Return the body and headers of a webhook, as its provider sends them."""
-    provider = path.split("/")[3]
-    if provider == "sendgrid":
-        return ProvenRequest(body, sign_webhook(alice.signing_key, body))
-    return prove_request(provider, body, get_settings().url + path)
 
 
 def payment(alice: University) -> str:
@@ -59,9 +52,8 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
     email = alice.email(spring, {"name": "Eve", "email": "eve@example.edu"}, mailing_id=mailing)
     user = alice.get(f"/v1/emails/{email}")["user_id"]
     gift = alice.gift(spring)
-    alice.set_webhook_key()
-    for provider, secret in list_secrets().items():
-        alice.call("PUT", f"/v1/webhook-keys/{provider}", {"secret": secret})
+    for provider in PROVIDERS:
+        assert set_provider_key(alice, provider).status == 200
     share_keys()
     real = {
         EXAMPLE_FUNDRAISER_ID: spring,
@@ -82,7 +74,7 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
     )
     headers, body = {"Content-Type": media_type}, text.encode()
     if "/webhooks/" in path:
-        body, proof = prove(at, body, alice)
+        proof, body = SENDERS[at.split("/")[3]].prove(body, get_settings().url + at)
         headers |= proof
     answer = alice.call(verb.upper(), at, body=body, headers=headers)
     assert str(answer.status) in described["responses"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from cryptography.hazmat.primitives.asymmetric import ec
 from mongoengine import get_db
 
 from config.settings import get_settings
@@ -20,9 +19,9 @@ from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from jobs.sweep import sweep_due_records
 from jobs.tasks import wake_tally
 from tests.integration.documents.shared_accounts.conftest import Deliver, count_deliveries
-from tools.testbed.cast import BOB, UNKNOWN_ID, University, make_event, sign_webhook
+from tools.testbed.cast import BOB, UNKNOWN_ID, University, make_event
+from tools.testbed.provider_requests import SENDERS
 from tools.testbed.settled import settle_all
-from tools.testbed.webhook_proofs import list_secrets, prove_request
 
 AT = 1_700_000_000
 
@@ -295,12 +294,11 @@ def test_bob_is_reported_to_both_and_each_counts_its_own(
 
 @pytest.mark.parametrize("provider", EMAIL_PROVIDERS)
 def test_every_provider_can_serve_many_organizations(
-    provider: str, alice: University, charlie: University, account_key: ec.EllipticCurvePrivateKey
+    provider: str, alice: University, charlie: University
 ) -> None:
     """The documented example of the provider names Alice's email, then Charlie's, then none."""
-    keys = list_secrets()
-    if provider in keys:
-        WebhookKey.put(SHARED_ACCOUNTS_ID, provider, keys[provider])
+    sender = SENDERS[provider]
+    WebhookKey.put(SHARED_ACCOUNTS_ID, provider, sender.key)
     emails = [place.email(place.fundraiser()) for place in (alice, charlie)]
     settle_all()
     example = PROVIDERS[provider].example
@@ -308,10 +306,7 @@ def test_every_provider_can_serve_many_organizations(
     url = f"{get_settings().url}/v1/webhooks/{provider}"
     for id_ in (*emails, UNKNOWN_ID):
         sent = text.replace(EXAMPLE_EMAIL_ID, id_).encode()
-        if provider in keys:
-            body, headers = prove_request(provider, sent, url)
-        else:
-            body, headers = sent, sign_webhook(account_key, sent)
+        headers, body = sender.prove(sent, url)
         media = {"Content-Type": PROVIDERS[provider].media_type}
         path = f"/v1/webhooks/{provider}"
         answer = alice.api.call("POST", path, body=body, headers={**media, **headers})
