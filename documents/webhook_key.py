@@ -128,21 +128,6 @@ class WebhookKey(Record):
         return set(cls.objects(organization_id=organization_id).distinct("provider"))
 
     @classmethod
-    def find_signer(
-        cls,
-        organization_id: ObjectId | str,
-        provider: str,
-        request: WebhookRequest,
-    ) -> Signer | None:
-        """Return the organization with this ID if one of its keys proves the request, or None.
-
-        Raises:
-            UnsealableSecret: as `prove`.
-        """
-        proved = cls.prove(organization_id, provider, request)
-        return proved if isinstance(proved, Signer) else None
-
-    @classmethod
     def prove(
         cls,
         organization_id: ObjectId | str,

@@ -7,7 +7,6 @@ import must name the order.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Literal
@@ -54,14 +53,6 @@ class DateOrderVote:
         if self.day == self.month:
             return ""
         return "day" if self.day else "month"
-
-
-def find_date_order(texts: Iterable[str]) -> DateOrder:
-    """Return the order that the dates of a file prove, or empty."""
-    vote = DateOrderVote()
-    for text in texts:
-        vote.add(text)
-    return vote.order
 
 
 def read_date(value: object, zone: tzinfo, order: DateOrder = "") -> datetime:

@@ -35,9 +35,9 @@ from documents.providers.report import (
     EventReport,
     make_report,
     name_unknown_type,
+    read_names,
     read_object,
     read_text,
-    read_texts,
     read_unix_time,
 )
 
@@ -151,12 +151,7 @@ def _read_mailings(custom: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[
         tags = item.get("tag")
         if isinstance(tags, str) and tags.startswith("[") and len(tags) <= MAX_CUSTOM_LENGTH:
             tags = _read_json(tags)
-    names = (
-        *read_texts(custom.get("mailing")),
-        *read_texts(item.get("campaign name")),
-        *read_texts(tags),
-    )
-    return tuple(name for name in names if name)
+    return read_names(custom.get("mailing"), item.get("campaign name"), tags)
 
 
 PROVIDER = Provider(

@@ -37,8 +37,8 @@ from documents.providers.report import (
     make_report,
     name_unknown_type,
     read_iso_time,
+    read_names,
     read_text,
-    read_texts,
 )
 from documents.providers.signatures import (
     STANDARD_HEADER_TEXTS,
@@ -155,7 +155,7 @@ def _read_mailings(value: Any) -> tuple[str, ...]:
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) for name in names):
         raise Unusable("`mailing` is not a text")
-    return tuple(name for name in read_texts(value) if name)
+    return read_names(value)
 
 
 def _read_machine(value: Any) -> bool:

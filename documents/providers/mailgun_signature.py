@@ -10,14 +10,12 @@ Source: Mailgun's user manual ("Securing Webhooks" and "Automatic Retries").
 
 import hashlib
 import hmac
-import re
 from typing import Any
 
 from documents.errors import Unusable
-from documents.providers.provider import WebhookRequest, parse_items
+from documents.providers.provider import OPAQUE_KEY_PATTERN, WebhookRequest, parse_items
 from documents.providers.report import read_object
 
-KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 MAX_SIGNED_SECONDS = 2**53  # larger numbers lose digits as floats
 SIGNATURE_FIELDS = ("signature", "parent-signature")  # the parent account signs for subaccounts
 
@@ -28,7 +26,7 @@ def check_signing_key(text: str) -> None:
     Raises:
         Unusable: the text is not such a key.
     """
-    if not KEY_PATTERN.fullmatch(text):
+    if not OPAQUE_KEY_PATTERN.fullmatch(text):
         raise Unusable("Must be Mailgun's HTTP webhook signing key, of 8 to 255 characters")
 
 

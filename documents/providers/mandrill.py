@@ -16,7 +16,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from documents.errors import Unusable
 from documents.providers.provider import (
     EXAMPLE_EMAIL_ID,
     MAX_BATCH_BYTES,
+    OPAQUE_KEY_PATTERN,
     AuthenticityScheme,
     Provider,
     WebhookRequest,
@@ -33,9 +33,9 @@ from documents.providers.report import (
     EventReport,
     make_report,
     name_unknown_type,
+    read_names,
     read_object,
     read_text,
-    read_texts,
     read_unix_time,
 )
 
@@ -48,7 +48,6 @@ MAX_FORM_FIELDS = 10  # Mandrill sends one
 CHECK_KEY = "test-webhook"
 NO_EVENTS = b"[]"
 MAX_CHECK_BYTES = 100
-WEBHOOK_KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 
 MANDRILL_TYPES = {
     "send": "processed",
@@ -74,7 +73,7 @@ def check_webhook_key(text: str) -> None:
     """
     if text == CHECK_KEY:
         raise Unusable("Must be the key of your webhook; test-webhook is public")
-    if not WEBHOOK_KEY_PATTERN.fullmatch(text):
+    if not OPAQUE_KEY_PATTERN.fullmatch(text):
         raise Unusable("Must be a webhook key of 8 to 255 visible ASCII characters")
 
 
@@ -174,7 +173,7 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         address=read_text(message, "email"),
         email_ref=read_text(metadata, "email_id"),
         message_id=read_text(item, "_id") or read_text(message, "_id"),
-        mailings=_read_mailings(metadata, message),
+        mailings=read_names(metadata.get("mailing"), message.get("tags")),
         url=read_text(item, "url"),
         user_agent=read_text(item, "user_agent"),
         ip=read_text(item, "ip"),
@@ -182,11 +181,6 @@ def read_events(organization: bytes, item: Any) -> Sequence[EventReport]:
         machine=read_object(item.get("user_agent_parsed")).get("type") == "Robot",
     )
     return (report,)
-
-
-def _read_mailings(metadata: Mapping[str, Any], message: Mapping[str, Any]) -> tuple[str, ...]:
-    names = (*read_texts(metadata.get("mailing")), *read_texts(message.get("tags")))
-    return tuple(name for name in names if name)
 
 
 PROVIDER = Provider(

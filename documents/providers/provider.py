@@ -1,5 +1,6 @@
 """Provider: what Matchback must know about one sender of webhooks. Pure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -7,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 from documents.providers.report import EventReport
 from documents.values.json_items import count_items, read_items
 
+# Keys whose form the provider does not document
+OPAQUE_KEY_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 JSON_MEDIA_TYPE = "application/json"
 MAX_POST_BYTES = 2 * 1024 * 1024
 MAX_BATCH_BYTES = 10 * 1024 * 1024  # for providers whose batches have up to 1,000 events or more

@@ -150,6 +150,11 @@ def read_texts(value: Any) -> tuple[str, ...]:
     return tuple(clean_text(text) for text in values[:MAX_MAILING_NAMES] if isinstance(text, str))
 
 
+def read_names(*values: Any) -> tuple[str, ...]:
+    """Return the texts of several values that are texts or lists of texts, without empty ones."""
+    return tuple(name for value in values for name in read_texts(value) if name)
+
+
 def clean_text(text: str) -> str:
     """Cut the text, and replace characters that UTF-8 cannot encode."""
     text = text[:MAX_TEXT_LENGTH]

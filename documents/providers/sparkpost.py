@@ -39,9 +39,9 @@ from documents.providers.report import (
     make_report,
     name_unknown_type,
     read_iso_time,
+    read_names,
     read_object,
     read_text,
-    read_texts,
     read_unix_time,
 )
 
@@ -123,7 +123,9 @@ def _read_event(organization: bytes, event: Any) -> EventReport:
         email_ref=read_text(metadata, "email_id"),
         event_id=read_text(event, "event_id"),
         message_id=read_text(event, "message_id"),
-        mailings=_read_mailings(metadata, event),
+        mailings=read_names(
+            metadata.get("mailing"), event.get("campaign_id"), event.get("rcpt_tags")
+        ),
         url=read_text(event, "target_link_url"),
         user_agent=read_text(event, "user_agent"),
         ip=read_text(event, "ip_address") if stored in ENGAGEMENT_TYPES else None,
@@ -155,15 +157,6 @@ def _read_time(value: Any) -> datetime:
     if isinstance(value, str) and "T" in value[:20]:
         return read_iso_time(value)
     return read_unix_time(value)
-
-
-def _read_mailings(metadata: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[str, ...]:
-    names = (
-        *read_texts(metadata.get("mailing")),
-        *read_texts(event.get("campaign_id")),
-        *read_texts(event.get("rcpt_tags")),
-    )
-    return tuple(name for name in names if name)
 
 
 PROVIDER = Provider(

@@ -3,12 +3,11 @@
 Source: Stripe's webhook documentation, and the `_webhook` module of the `stripe` package.
 """
 
-import re
-
 from documents.errors import Unusable
 from documents.providers.provider import (
     EXAMPLE_EMAIL_ID,
     EXAMPLE_FUNDRAISER_ID,
+    OPAQUE_KEY_PATTERN,
     AuthenticityScheme,
     Provider,
     WebhookRequest,
@@ -16,7 +15,6 @@ from documents.providers.provider import (
 
 STRIPE_HEADER = "Stripe-Signature"
 STRIPE_TOLERANCE_SECONDS = 300
-STRIPE_SECRET_PATTERN = re.compile(r"[\x21-\x7e]{8,255}")
 
 
 def is_signed_by_stripe(secret: str, request: WebhookRequest) -> bool:
@@ -40,7 +38,7 @@ def check_stripe_secret(text: str) -> None:
     Raises:
         Unusable: the text is not a signing secret.
     """
-    if not STRIPE_SECRET_PATTERN.fullmatch(text):
+    if not OPAQUE_KEY_PATTERN.fullmatch(text):
         raise Unusable("Must be a Stripe signing secret, such as whsec_…")
 
 

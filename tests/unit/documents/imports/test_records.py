@@ -1,7 +1,7 @@
 """Rows of a table become bodies of POST: columns by their names, amounts and dates as written."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from documents.errors import Unusable
 from documents.imports.amounts import DecimalVote, read_amount, to_minor_units
-from documents.imports.dates import find_date_order, read_date
+from documents.imports.dates import DateOrderVote, read_date
 from documents.imports.fields import FIELDS
 from documents.imports.records import ImportOptions, RecordReader, RowError
 from documents.imports.tables.header import map_columns
@@ -33,6 +33,13 @@ def read_bodies(
         read_body(reader, row.cells) if isinstance(row.cells, dict) else row.error
         for row in open_table(io.BytesIO(content)).rows
     ]
+
+
+def find_date_order(texts: Iterable[str]) -> str:
+    vote = DateOrderVote()
+    for text in texts:
+        vote.add(text)
+    return vote.order
 
 
 def read_body(reader: RecordReader, cells: Mapping[str, Any]) -> Any:
