@@ -170,8 +170,9 @@ class Imported(TypedDict):
     refused_left_out: int
 
 
-class NewDonation(TypedDict):
-    fundraiser_id: str
+class DonationValues(TypedDict):
+    """The fields of a donation, besides what it belongs to."""
+
     amount: int
     currency: str
     donor: NotRequired[Giver | None]
@@ -182,18 +183,14 @@ class NewDonation(TypedDict):
     donated_at: NotRequired[str | None]
 
 
-class DonationLine(TypedDict):
+class NewDonation(DonationValues):
+    fundraiser_id: str
+
+
+class DonationLine(DonationValues):
     """A line of an import of donations. The mailing implies the fundraiser."""
 
     mailing_id: str
-    amount: int
-    currency: str
-    donor: NotRequired[Giver | None]
-    email_id: NotRequired[str | None]
-    status: NotRequired[Literal["pending", "succeeded", "failed"]]
-    external_id: NotRequired[str | None]
-    recurring_id: NotRequired[str | None]
-    donated_at: NotRequired[str | None]
 
 
 class DonationChanges(TypedDict, total=False):
