@@ -33,7 +33,10 @@ from config.queues.checks import check_queue_url, check_redis_url
 SETTING_PREFIX = "MATCHBACK_"
 # SendGrid redelivered an event for up to 29 hours.
 REDELIVERY_DAYS = 3
-LIST_SETTINGS = ("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins")
+LIST_SETTINGS = (
+    *("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins"),
+    "webhook_private_networks",
+)
 CORS_ORIGIN_PATTERN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
 
@@ -191,6 +194,25 @@ class Settings(BaseModel):
         tuple[str, ...],
         Field(description="Web origins that may call the API from a browser, separated by commas."),
     ] = ()
+    webhook_private_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(
+            description="Private networks whose addresses may receive outgoing webhooks, also by "
+            "http://, separated by commas."
+        ),
+    ] = ()
+    smtp_url: Annotated[
+        str,
+        Field(
+            pattern=r"^$|^smtps?://",
+            repr=False,
+            description="URL of the mail server for notices and digests, such as "
+            "smtp://user:password@host:587; empty sends none.",
+        ),
+    ] = ""
+    mail_from: Annotated[str, Field(description="Sender address of notices and digests.")] = (
+        "Matchback <matchback@localhost>"
+    )
     warehouse_url: Annotated[
         str,
         Field(

@@ -39,6 +39,7 @@ from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
+from documents.outgoing.observer import OutgoingEvents
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -238,4 +239,6 @@ LEDGER = Ledger(
     link_indexes={Donation: MATCH_INDEX},
     # A client's change increments the version, and a mark for rematch sets `rematch`.
     unmarked_after_commit={Donation: ("version", "rematch")},
+    observed=[Donation, Email],
+    observe=OutgoingEvents,
 )

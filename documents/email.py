@@ -7,6 +7,7 @@ from bson import ObjectId
 from mongoengine import (
     BooleanField,
     DateTimeField,
+    DictField,
     IntField,
     MapField,
     ObjectIdField,
@@ -89,6 +90,7 @@ class Email(CountedRecord, Record):
     raised = MapField(IntField())
     # a decision that holds the email writes it to cause write conflicts; never read
     matched_at = DateTimeField()
+    outgoing = DictField(default=None)  # state of the last outgoing event; see outgoing/rules.py
 
     meta = {
         "collection": "emails",

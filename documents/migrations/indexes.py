@@ -40,6 +40,8 @@ from documents.message import Message
 from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
 from documents.organization import Organization
+from documents.outgoing.event_delivery import EventDelivery
+from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
@@ -63,6 +65,8 @@ DOCUMENT_CLASSES = (
     SignInLink,
     WebhookKey,
     WebhookRejections,
+    WebhookEndpoint,
+    EventDelivery,
     User,
     UserIndex,
     Fundraiser,

@@ -1,7 +1,7 @@
 """The stored form of emails, of their messages and of late touches."""
 
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from bson import ObjectId
 
@@ -40,6 +40,7 @@ class EmailRow(RecordRow, SourceRow):
     donations_count: NotRequired[int]
     raised: NotRequired[dict[str, int]]
     matched_at: NotRequired[datetime]
+    outgoing: NotRequired[dict[str, Any]]
 
 
 class MessageRow(TypedDict):

@@ -44,6 +44,7 @@ from .contribution import (
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
 from .links import LinkIndex, find_sources, shorten_link
+from .observer import Observer
 from .recount import Drift, Page, collections, compare
 from .repair import repair
 from .settle import Changes, settle
@@ -64,6 +65,7 @@ __all__ = [
     "LatestCache",
     "Ledger",
     "LinkIndex",
+    "Observer",
     "Page",
     "Source",
     "Target",

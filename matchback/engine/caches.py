@@ -28,6 +28,7 @@ from .contribution import (
 )
 from .index_table import IndexTable
 from .links import LinkIndex
+from .observer import Observer
 from .transaction import Tx
 
 T = TypeVar("T")
@@ -150,6 +151,8 @@ class Ledger:
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
             crash before the removal, the source is settled again, with no difference.
+        observed: sources that an observer follows.
+        observe: creates the observer of a settlement.
     """
 
     def __init__(
@@ -164,7 +167,11 @@ class Ledger:
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
+        observed: Iterable[type] = (),
+        observe: Callable[[Tx], Observer] | None = None,
     ) -> None:
+        self.observed = frozenset(map(get_collection_name, observed))
+        self.observe = observe
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)

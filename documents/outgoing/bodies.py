@@ -1,0 +1,78 @@
+"""Bodies of outgoing events: what a delivery stores, and names and addresses as they are now."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.outgoing.event_delivery import EventDelivery
+from documents.values.gift import hide_import_id
+
+EVENT_ID_PREFIX = "evt_"
+PERSONAL_GIFT_FIELDS = ("donor_name", "donor_email", "external_id", "recurring_id")
+
+
+def format_event_id(event_id: ObjectId) -> str:
+    """Return the ID of an event as receivers see it."""
+    return f"{EVENT_ID_PREFIX}{event_id}"
+
+
+def build_bodies(deliveries: Sequence[EventDelivery]) -> list[bytes]:
+    """Return the JSON body of each delivery, in the same order.
+
+    A record that no longer exists has no name and no address.
+    """
+    gifts = _read("donations", deliveries, "donation.", PERSONAL_GIFT_FIELDS)
+    user_ids = {one.data["user_id"] for one in deliveries if one.type.startswith("email.")}
+    found = get_db().users.find({"_id": {"$in": list(user_ids)}}, {"email": 1})
+    addresses = {row["_id"]: row["email"] for row in found}
+    return [_build_body(one, gifts, addresses) for one in deliveries]
+
+
+def _read(
+    collection: str, deliveries: Iterable[EventDelivery], prefix: str, fields: Iterable[str]
+) -> dict[ObjectId, Mapping[str, Any]]:
+    ids = {one.record_id for one in deliveries if one.type.startswith(prefix)}
+    rows = get_db()[collection].find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields, 1))
+    return {row["_id"]: row for row in rows}
+
+
+def _build_body(
+    delivery: EventDelivery,
+    gifts: Mapping[ObjectId, Mapping[str, Any]],
+    addresses: Mapping[ObjectId, str],
+) -> bytes:
+    data = dict(delivery.data)
+    if delivery.type.startswith("donation."):
+        gift = gifts.get(delivery.record_id, {})
+        data |= {
+            "id": delivery.record_id,
+            "email_id": data.get("email_id"),
+            "donor": {
+                "name": gift.get("donor_name", ""),
+                "email": gift.get("donor_email", ""),
+            },
+            "external_id": hide_import_id(gift.get("external_id")),
+            "recurring_id": gift.get("recurring_id"),
+        }
+    elif delivery.type.startswith("email."):
+        data |= {"id": delivery.record_id, "address": addresses.get(data["user_id"], "")}
+    event = {
+        "id": format_event_id(delivery.event_id),
+        "type": delivery.type,
+        "timestamp": delivery.at,
+        "version": delivery.version,
+        "data": data,
+    }
+    return orjson.dumps(event, default=_to_json, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, ObjectId):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,104 @@
+"""Which events follow from two states of a record. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+from bson import ObjectId
+
+from documents.conditions import is_matchable, is_unsubscribed
+from documents.outgoing.event_types import OutgoingEventType
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from matchback.engine import from_stored
+
+MATCH_COUNT_PREFIX, MATCH_COUNT_SUFFIX, REFUNDED_PREFIX = "by_match.", ".count", "refunded."
+
+
+class GiftState(NamedTuple):
+    """What an endpoint knows of a donation.
+
+    match: class of the match; None if the donation has none, because it is deleted or not paid.
+    refunded: amount in minor units.
+    """
+
+    match: str | None = None
+    email_id: ObjectId | None = None
+    refunded: int = 0
+
+    @classmethod
+    def of(cls, gift: DonationRow) -> Self:
+        """Return the current state."""
+        row: Mapping[str, Any] = gift
+        refunded = gift.get("refunded_amount", 0)
+        if gift.get("deleted_at") is not None or not is_matchable(gift):
+            return cls(refunded=refunded)
+        return cls(row.get("match"), row.get("email_id"), refunded)
+
+    @classmethod
+    def known(cls, gift: DonationRow) -> Self:
+        """Return the state of the last event, or the one that was counted before any event."""
+        if sent := gift.get("outgoing"):
+            return cls(sent.get("match"), sent.get("email_id"), sent.get("refunded", 0))
+        return cls._counted(gift)
+
+    @classmethod
+    def _counted(cls, gift: DonationRow) -> Self:
+        counted = from_stored(gift.get("counted"))
+        if not counted:
+            return cls()
+        amounts = counted.get(("fundraisers", gift["fundraiser_id"]), {})
+        refunded = sum(n for name, n in amounts.items() if name.startswith(REFUNDED_PREFIX))
+        match = next(
+            (
+                name.removeprefix(MATCH_COUNT_PREFIX).removesuffix(MATCH_COUNT_SUFFIX)
+                for name in amounts
+                if name.startswith(MATCH_COUNT_PREFIX) and name.endswith(MATCH_COUNT_SUFFIX)
+            ),
+            None,
+        )
+        if match is None:  # refunded in full, so its match was not counted
+            return cls.of(gift)._replace(refunded=refunded)
+        email_id = next((id_ for name, id_ in counted if name == "emails"), None)
+        return cls(match, email_id, refunded)
+
+    def to_stored(self, version: int) -> dict[str, Any]:
+        """Return the form that the donation's row keeps."""
+        return {"version": version, **{name: one for name, one in self._asdict().items() if one}}
+
+
+def list_gift_events(before: GiftState, after: GiftState) -> list[OutgoingEventType]:
+    """Return the types of the events between two states, in order."""
+    events: list[OutgoingEventType] = []
+    if after.refunded != before.refunded:
+        events.append("donation.refunded")
+    if after[:2] == before[:2]:
+        return events
+    if after.email_id is None:
+        events.append("donation.unmatched")
+    elif before.email_id is None:
+        events.append("donation.matched")
+    else:
+        events.append("donation.rematched")
+    return events
+
+
+def list_email_states(email: EmailRow) -> list[OutgoingEventType]:
+    """Return the events that describe the email's current state."""
+    states: list[OutgoingEventType] = []
+    if email.get("deleted_at") is None:
+        if email.get("bounced_at"):
+            states.append("email.bounced")
+        if email.get("left") and is_unsubscribed(email):
+            states.append("email.unsubscribed")
+    return states
+
+
+def list_counted_email_states(email: EmailRow) -> list[OutgoingEventType]:
+    """Return the events of the state that was counted before any event was sent."""
+    amounts = from_stored(email.get("counted")).get(("fundraisers", email["fundraiser_id"]), {})
+    states: list[OutgoingEventType] = []
+    if amounts.get("funnel.bounced"):
+        states.append("email.bounced")
+    if amounts.get("funnel.unsubscribed"):
+        states.append("email.unsubscribed")
+    return states
