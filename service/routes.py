@@ -7,6 +7,7 @@ from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.emails import Emails
+from service.api.resources.event_deliveries import EventDeliveries
 from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
@@ -18,6 +19,7 @@ from service.api.resources.organization import OwnOrganization
 from service.api.resources.payments import Payments
 from service.api.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.api.resources.users import Users
+from service.api.resources.webhook_endpoints import WebhookEndpoints
 from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
@@ -41,6 +43,7 @@ from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
+webhook_endpoints, event_deliveries = WebhookEndpoints(), EventDeliveries()
 payments, import_shares = Payments(), ImportShares()
 
 API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
@@ -81,6 +84,14 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
         (f"/v1/webhook-keys/{provider}", resource, None)
         for provider, resource in webhook_keys.KEY_RESOURCES.items()
     ),
+    ("/v1/webhook-endpoints", webhook_endpoints, None),
+    ("/v1/webhook-endpoints/{id}", webhook_endpoints, "one"),
+    ("/v1/webhook-endpoints/{id}/rotate-secret", webhook_endpoints, "rotate"),
+    ("/v1/webhook-endpoints/{id}/test", webhook_endpoints, "test"),
+    ("/v1/webhook-endpoints/{id}/deliveries", event_deliveries, None),
+    ("/v1/webhook-endpoints/{id}/deliveries/resend", webhook_endpoints, "resend"),
+    ("/v1/webhook-endpoints/{id}/deliveries/{delivery_id}", event_deliveries, "one"),
+    ("/v1/webhook-endpoints/{id}/deliveries/{delivery_id}/resend", event_deliveries, "resend"),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
     ("/v1/audit", Audit(), None),

@@ -25,19 +25,22 @@ def build_bodies(deliveries: Sequence[EventDelivery]) -> list[bytes]:
 
     A record that no longer exists has no name and no address.
     """
-    gifts = _read("donations", deliveries, "donation.", PERSONAL_GIFT_FIELDS)
+    owners = list({one.organization_id for one in deliveries})
+    gift_ids = {one.record_id for one in deliveries if one.type.startswith("donation.")}
+    gifts = _read("donations", owners, gift_ids, PERSONAL_GIFT_FIELDS)
     user_ids = {one.data["user_id"] for one in deliveries if one.type.startswith("email.")}
-    found = get_db().users.find({"_id": {"$in": list(user_ids)}}, {"email": 1})
-    addresses = {row["_id"]: row["email"] for row in found}
+    users = _read("users", owners, user_ids, ("email",))
+    addresses = {id_: row["email"] for id_, row in users.items()}
     return [_build_body(one, gifts, addresses) for one in deliveries]
 
 
 def _read(
-    collection: str, deliveries: Iterable[EventDelivery], prefix: str, fields: Iterable[str]
+    collection: str, owners: list[ObjectId], ids: set[ObjectId], fields: Iterable[str]
 ) -> dict[ObjectId, Mapping[str, Any]]:
-    ids = {one.record_id for one in deliveries if one.type.startswith(prefix)}
-    rows = get_db()[collection].find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields, 1))
-    return {row["_id"]: row for row in rows}
+    if not ids:
+        return {}
+    query = {"_id": {"$in": list(ids)}, "organization_id": {"$in": owners}}
+    return {row["_id"]: row for row in get_db()[collection].find(query, dict.fromkeys(fields, 1))}
 
 
 def _build_body(

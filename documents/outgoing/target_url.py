@@ -1,11 +1,14 @@
 """URLs that may receive events. `address_rules.py` decides about the address behind the name."""
 
+import re
 from urllib.parse import urlsplit
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
 
 MAX_URL_LENGTH = 2000
+# `urlsplit` removes some of these, so the URL that is called would differ from the stored one.
+FORBIDDEN_PATTERN = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def check_target_url(url: str) -> str:
@@ -28,6 +31,8 @@ def find_url_problem(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "Must be a valid URL."
+    if FORBIDDEN_PATTERN.search(url):
+        return "Must not contain spaces or control characters."
     if parts.scheme not in schemes or not host or len(url) > MAX_URL_LENGTH:
         return "Must be a URL that starts with https://."
     if parts.username is not None or parts.password is not None or parts.fragment:

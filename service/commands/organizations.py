@@ -106,6 +106,7 @@ def new_master_key() -> None:
 @audited
 def reseal() -> None:
     """Encrypt all webhook secrets with the first master key. You can then remove older keys."""
+    from documents.outgoing.resealing import reseal_endpoints
     from documents.webhook_key import WebhookKey
 
-    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal()}")
+    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal() + reseal_endpoints()}")
