@@ -151,11 +151,11 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize("case", BAD_BODIES)
 def test_an_unacceptable_endpoint_is_422_with_a_pointer(alice: University, case: str) -> None:
     body, pointer = BAD_BODIES[case]
-    assert find_problem(alice.call("POST", ENDPOINTS, body)) in {(422, pointer), (400, None)}
+    assert find_problem(alice.call("POST", ENDPOINTS, body)) == (422, pointer)
     endpoint = add(alice)
     if body:
         answer = alice.call("PATCH", f"{ENDPOINTS}/{endpoint}", body)
-        assert find_problem(answer) in {(422, pointer), (400, None)}
+        assert find_problem(answer) == (422, pointer)
     assert len(alice.get(ENDPOINTS)["data"]) == 1
     assert alice.get(f"{ENDPOINTS}/{endpoint}")["url"] == URL
 
@@ -257,13 +257,12 @@ def test_deliveries_come_in_pages_newest_first(alice: University) -> None:
     expected |= {"state=failed": failed, "state=delivered": delivered}
     for query, ids in expected.items():
         found, cursor = [], ""
-        while True:
-            path = f"{ENDPOINTS}/{endpoint}/deliveries?limit=2&{query}{cursor}".rstrip("&")
-            page = alice.get(path)
+        while cursor is not None:
+            asked = "&".join(filter(None, ["limit=2", query, cursor and f"cursor={cursor}"]))
+            page = alice.get(f"{ENDPOINTS}/{endpoint}/deliveries?{asked}")
+            assert len(page["data"]) <= 2
             found += [one["id"] for one in page["data"]]
-            if page["next_cursor"] is None:
-                break
-            cursor = f"&cursor={page['next_cursor']}".lstrip("&" if not query else "")
+            cursor = page["next_cursor"]
         assert found == [str(id_) for id_ in reversed(ids)], query
     path = f"{ENDPOINTS}/{endpoint}/deliveries"
     assert alice.call("GET", f"{path}?state=lost").status == 422
