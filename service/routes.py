@@ -29,6 +29,7 @@ from service.dashboard.pages.administration import (
     SettingsPage,
 )
 from service.dashboard.pages.downloads import ListFiles
+from service.dashboard.pages.event_deliveries import EventDeliveryPages
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -40,6 +41,7 @@ from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
+from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
@@ -109,6 +111,8 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages, provider_pages = PaymentPages(), ProviderPages()
+ENDPOINT_PAGE = "/dashboard/settings/webhook-endpoints/{id}"
+endpoint_pages, delivery_pages = WebhookEndpointPages(), EventDeliveryPages()
 imports = Imports(import_shares)
 
 
@@ -151,6 +155,15 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/settings", SettingsPage(), None),
     ("/dashboard/settings/providers/{name}", provider_pages, None),
     ("/dashboard/settings/providers/{name}/test", provider_pages, "test"),
+    ("/dashboard/settings/webhook-endpoints", endpoint_pages, None),
+    (ENDPOINT_PAGE, endpoint_pages, "one"),
+    *(
+        (f"{ENDPOINT_PAGE}/{action}", endpoint_pages, action)
+        for action in ("enable", "disable", "secret", "delete", "test")
+    ),
+    (f"{ENDPOINT_PAGE}/resend", delivery_pages, "all"),
+    (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}", delivery_pages, None),
+    (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}/resend", delivery_pages, "resend"),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),

@@ -15,6 +15,7 @@ from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.storage.pagination import RecordPage, list_page
 
 NEWEST_FIRST = "-_id"
+MAX_COUNTED_DELIVERIES = 100  # per endpoint and state
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,14 @@ def fetch_delivery(endpoint: WebhookEndpoint, id_: str) -> EventDelivery:
         raise NotFound
     delivery: EventDelivery = found
     return delivery
+
+
+def count_deliveries(endpoint: WebhookEndpoint, state: DeliveryState) -> str:
+    """Return the number of deliveries in a state, such as "3" or "100+"."""
+    of = {"organization_id": endpoint.organization_id, "endpoint_id": endpoint.id}
+    found = EventDelivery.objects(__raw__=of | STATE_FILTERS[state]).hint(state)
+    number = found.limit(MAX_COUNTED_DELIVERIES + 1).count(with_limit_and_skip=True)
+    return f"{MAX_COUNTED_DELIVERIES}+" if number > MAX_COUNTED_DELIVERIES else str(number)
 
 
 def show_deliveries(deliveries: Sequence[EventDelivery]) -> list[ShownDelivery]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, IntField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
@@ -28,6 +28,7 @@ class WebhookEndpoint(Record):
 
     Attributes:
         secret: the sealed signing secret.
+        secret_id: ID that the request chose for the secret, so that a repeated one is recognized.
         previous_secret: the sealed secret that it replaced, valid until `previous_secret_until`.
         disabled_reason: None if events are sent; `staff` if a person disabled it; `failing` after
             three days without a success; `gone` after the response 410.
@@ -40,6 +41,7 @@ class WebhookEndpoint(Record):
     events = ListField(StringField(choices=OUTGOING_EVENT_TYPES))
     description = StringField(default="")
     secret = StringField(required=True)
+    secret_id = ObjectIdField()
     previous_secret = StringField()
     previous_secret_until = DateTimeField()
     disabled_reason = StringField(choices=("staff", "failing", "gone"))
@@ -132,10 +134,11 @@ class WebhookEndpoint(Record):
 
         return self.change(edit)
 
-    def rotate_secret(self) -> tuple[Self, str]:
+    def rotate_secret(self, id_: ObjectId | None = None) -> tuple[Self, str]:
         """Replace the signing secret. The previous one stays valid for 24 hours.
 
-        Return the endpoint and the new secret, which is shown only now.
+        Return the endpoint and the new secret, which is shown only now. A repeated request with the
+        same ID replaces only the secret of the first one, which nobody saw.
 
         Raises:
             UnsealableSecret: there is no master key.
@@ -143,9 +146,10 @@ class WebhookEndpoint(Record):
         secret = make_secret()
 
         def edit(endpoint: Self) -> None:
-            endpoint.previous_secret = endpoint.secret
-            endpoint.previous_secret_until = now() + ROTATION_GRACE
-            endpoint.secret = seal_secret(secret)
+            if id_ is None or endpoint.secret_id != id_:
+                endpoint.previous_secret = endpoint.secret
+                endpoint.previous_secret_until = now() + ROTATION_GRACE
+            endpoint.secret, endpoint.secret_id = seal_secret(secret), id_
 
         return self.change(edit), secret
 

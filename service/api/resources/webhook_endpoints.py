@@ -149,7 +149,8 @@ class WebhookEndpoints:
         name="rotate_webhook_endpoint_secret",
     )
     def on_post_rotate(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer_secret(resp, *fetch_endpoint(req, id).rotate_secret())
+        endpoint = fetch_endpoint(req, id)
+        answer_secret(resp, *endpoint.rotate_secret(req.context.record_id))
 
     @operation(
         "Send a test event",
