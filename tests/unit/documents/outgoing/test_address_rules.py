@@ -80,6 +80,8 @@ def test_ipv6_addresses_are_read(host: str) -> None:
     assert read_host_address(host) == ip_address("::1")
 
 
-@pytest.mark.parametrize("host", ["crm.example.edu", "127.0.0.1.example.edu", "", "0x", "1.2.3.4.5"])
+@pytest.mark.parametrize(
+    "host", ["crm.example.edu", "127.0.0.1.example.edu", "", "0x", "1.2.3.4.5"]
+)
 def test_names_are_no_addresses(host: str) -> None:
     assert read_host_address(host) is None
