@@ -8,7 +8,6 @@ import orjson
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.outgoing.event_delivery import EventDelivery
 from documents.values.gift import hide_import_id
 
 EVENT_ID_PREFIX = "evt_"
@@ -20,39 +19,40 @@ def format_event_id(event_id: ObjectId) -> str:
     return f"{EVENT_ID_PREFIX}{event_id}"
 
 
-def build_bodies(deliveries: Sequence[EventDelivery]) -> list[bytes]:
+def build_bodies(deliveries: Sequence[Any]) -> list[bytes]:
     """Return the JSON body of each delivery, in the same order.
 
     A record that no longer exists has no name and no address.
+
+    Args:
+        deliveries: stored rows, or `EventDelivery` documents.
     """
-    owners = list({one.organization_id for one in deliveries})
-    gift_ids = {one.record_id for one in deliveries if one.type.startswith("donation.")}
-    gifts = _read("donations", owners, gift_ids, PERSONAL_GIFT_FIELDS)
-    user_ids = {one.data["user_id"] for one in deliveries if one.type.startswith("email.")}
-    users = _read("users", owners, user_ids, ("email",))
-    addresses = {id_: row["email"] for id_, row in users.items()}
-    return [_build_body(one, gifts, addresses) for one in deliveries]
+    gift_ids = {one["record_id"] for one in deliveries if one["type"].startswith("donation.")}
+    user_ids = {one["data"]["user_id"] for one in deliveries if one["type"].startswith("email.")}
+    gifts = _read("donations", gift_ids, PERSONAL_GIFT_FIELDS)
+    users = _read("users", user_ids, ("email",))
+    return [_build_body(one, gifts, users) for one in deliveries]
 
 
 def _read(
-    collection: str, owners: list[ObjectId], ids: set[ObjectId], fields: Iterable[str]
+    collection: str, ids: set[ObjectId], fields: Iterable[str]
 ) -> dict[ObjectId, Mapping[str, Any]]:
     if not ids:
         return {}
-    query = {"_id": {"$in": list(ids)}, "organization_id": {"$in": owners}}
-    return {row["_id"]: row for row in get_db()[collection].find(query, dict.fromkeys(fields, 1))}
+    rows = get_db()[collection].find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields, 1))
+    return {row["_id"]: row for row in rows}
 
 
 def _build_body(
-    delivery: EventDelivery,
+    delivery: Any,
     gifts: Mapping[ObjectId, Mapping[str, Any]],
-    addresses: Mapping[ObjectId, str],
+    users: Mapping[ObjectId, Mapping[str, Any]],
 ) -> bytes:
-    data = dict(delivery.data)
-    if delivery.type.startswith("donation."):
-        gift = gifts.get(delivery.record_id, {})
+    data = dict(delivery["data"])
+    if delivery["type"].startswith("donation."):
+        gift = gifts.get(delivery["record_id"], {})
         data |= {
-            "id": delivery.record_id,
+            "id": delivery["record_id"],
             "email_id": data.get("email_id"),
             "donor": {
                 "name": gift.get("donor_name", ""),
@@ -61,13 +61,16 @@ def _build_body(
             "external_id": hide_import_id(gift.get("external_id")),
             "recurring_id": gift.get("recurring_id"),
         }
-    elif delivery.type.startswith("email."):
-        data |= {"id": delivery.record_id, "address": addresses.get(data["user_id"], "")}
+    elif delivery["type"].startswith("email."):
+        data |= {
+            "id": delivery["record_id"],
+            "address": users.get(data["user_id"], {}).get("email", ""),
+        }
     event = {
-        "id": format_event_id(delivery.event_id),
-        "type": delivery.type,
-        "timestamp": delivery.at,
-        "version": delivery.version,
+        "id": format_event_id(delivery["event_id"]),
+        "type": delivery["type"],
+        "timestamp": delivery["at"],
+        "version": delivery["version"],
         "data": data,
     }
     return orjson.dumps(event, default=_to_json, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)

@@ -76,6 +76,10 @@ class EventDelivery(Document):
                 "fields": ["endpoint_id", "next_attempt_at"],
                 "partialFilterExpression": PENDING_FILTER,
             },
+            {
+                "fields": ["next_attempt_at", "endpoint_id"],
+                "partialFilterExpression": PENDING_FILTER,
+            },
             *(
                 {
                     "fields": ["endpoint_id", "id"],

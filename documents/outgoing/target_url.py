@@ -5,10 +5,12 @@ from urllib.parse import urlsplit
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
+from documents.outgoing.address_rules import is_allowed_address, read_host_address
 
 MAX_URL_LENGTH = 2000
 # `urlsplit` removes some of these, so the URL that is called would differ from the stored one.
 FORBIDDEN_PATTERN = re.compile(r"[\s\x00-\x1f\x7f]")
+LOCAL_NAME, LOCAL_ADDRESS = "localhost", "127.0.0.1"
 
 
 def check_target_url(url: str) -> str:
@@ -37,4 +39,14 @@ def find_url_problem(url: str) -> str:
         return "Must be a URL that starts with https://."
     if parts.username is not None or parts.password is not None or parts.fragment:
         return "Must not contain a user name, a password or a fragment."
-    return ""
+    return _find_host_problem(host)
+
+
+def _find_host_problem(host: str) -> str:
+    """Return why a host is obviously not public. The check of each connection decides."""
+    name = host.rstrip(".").lower()
+    is_local = name == LOCAL_NAME or name.endswith(f".{LOCAL_NAME}")
+    address = read_host_address(LOCAL_ADDRESS if is_local else name)
+    if address is None or is_allowed_address(address, get_settings().webhook_private_networks):
+        return ""
+    return "Must not name a private or reserved address. Use a public host."

@@ -9,10 +9,10 @@ from mongoengine import BooleanField, DateTimeField, IntField, ListField, Object
 
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
-from documents.outgoing.signing_secret import make_secret
+from documents.outgoing.signing_secret import make_secret, open_endpoint_secrets
 from documents.outgoing.target_url import check_target_url
 from documents.storage.record import Record
-from documents.storage.sealed import seal_secret, unseal_secret
+from documents.storage.sealed import seal_secret
 from documents.values.time import now
 
 MAX_ENDPOINTS = 20  # of one organization
@@ -183,10 +183,7 @@ class WebhookEndpoint(Record):
         Raises:
             UnsealableSecret: a secret is sealed with a missing master key.
         """
-        stored = [self.secret]
-        if self.previous_secret and self.previous_secret_until and at < self.previous_secret_until:
-            stored.append(self.previous_secret)
-        return [unseal_secret(one) for one in stored]
+        return open_endpoint_secrets(self.to_mongo(), at)
 
 
 def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[str, Any]]:

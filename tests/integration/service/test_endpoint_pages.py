@@ -124,7 +124,7 @@ def test_a_mistake_in_the_form_is_422_with_an_instruction(
     alice: University, browser: Browser
 ) -> None:
     path = f"{PAGE}/{add_endpoint(alice).id}"
-    mistakes = {
+    mistakes: dict[str, list[dict[str, Any]]] = {
         "Enter a URL of at most 2,000 characters": [
             {"url": ""},
             {"url": "http://crm.example.edu"},
