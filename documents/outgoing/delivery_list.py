@@ -23,7 +23,7 @@ class Attempt:
     """An attempt to send an event.
 
     status: HTTP status of the response; None without a response.
-    error: why Matchback has no response; None with a response.
+    error: why the attempt failed, in English; None after a success.
     """
 
     at: datetime

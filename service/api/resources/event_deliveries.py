@@ -22,7 +22,7 @@ class AttemptOut(ResponseModel):
     at: Time
     seconds: Annotated[float | None, Field(description="Duration.")]
     status: Annotated[int | None, Field(description="HTTP status; null without a response.")]
-    error: Annotated[str | None, Field(description="Why there is no response; null otherwise.")]
+    error: Annotated[str | None, Field(description="Why the attempt failed; null after a success.")]
 
 
 class EventDeliveryOut(ResponseModel):

@@ -16,6 +16,7 @@ from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.webhook_endpoint import MAX_ENDPOINTS, WebhookEndpoint
 from documents.storage import sealed
 from documents.values.time import now
+from jobs.sender.responses import TIMEOUT_ERROR, describe_status
 from tools.testbed.cast import BOB, Api, University, create_university
 from tools.testbed.pages import Browser, add_staff, extract_text
 from tools.testbed.settled import settle_all
@@ -190,8 +191,8 @@ def test_a_test_event_and_its_attempts_are_shown(alice: University, browser: Bro
     assert browser.send(f"{path}/test").headers["location"] == f"{path}?done=tested"
     assert "Test event" in extract_text(browser.get(path)).split("Last attempt")[-1]
     attempts = [
-        {"at": now() - timedelta(seconds=5), "seconds": 15, "error": "timeout"},
-        {"at": now(), "seconds": 0.256, "status": 503},
+        {"at": now() - timedelta(seconds=5), "seconds": 15, "error": TIMEOUT_ERROR},
+        {"at": now(), "seconds": 0.256, "status": 503, "error": describe_status(503)},
     ]
     failed = {"$set": {"attempts": attempts, "failed_at": now()}, "$unset": {"next_attempt_at": 1}}
     get_db().event_deliveries.update_one({}, failed)
@@ -199,7 +200,7 @@ def test_a_test_event_and_its_attempts_are_shown(alice: University, browser: Bro
     assert re.search(r"Test event .* Failed Answer 503 Send again evt_", said)
     delivery = EventDelivery.objects.first()
     page = browser.get(f"{path}/deliveries/{delivery.id}")
-    assert re.search(r"Answer 503 0\.26 .* timeout 15", extract_text(page))
+    assert re.search(r"Answer 503 0\.26 .* No response in time\. 15", extract_text(page))
     assert '"type": "endpoint.test"' in extract_text(page)
     sent = browser.send(f"{path}/deliveries/{delivery.id}/resend")
     assert sent.headers["location"] == f"{path}/deliveries/{delivery.id}?done=resent"
