@@ -56,8 +56,8 @@ CORRECTIONS = {
     "/email_id": marked("The email does not exist. Choose another email."),
     "/fundraiser_id": marked("The fundraiser does not exist. Choose another fundraiser."),
     "/url": marked(
-        "Enter a URL of at most 2,000 characters that starts with https://, without a user name, "
-        "password, fragment or space."
+        "Enter a URL of at most 2,000 characters that starts with https:// and names a public "
+        "host, without a user name, password, fragment or space."
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),
