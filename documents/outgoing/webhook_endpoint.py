@@ -138,7 +138,7 @@ class WebhookEndpoint(Record):
         """Replace the signing secret. The previous one stays valid for 24 hours.
 
         Return the endpoint and the new secret, which is shown only now. A repeated request with the
-        same ID replaces only the secret of the first one, which nobody saw.
+        same ID replaces the secret of the first request, whose response was lost.
 
         Raises:
             UnsealableSecret: there is no master key.

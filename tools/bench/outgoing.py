@@ -6,6 +6,7 @@ the cost on a busy machine.
 """
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -144,7 +145,8 @@ def is_delivered() -> bool:
 
 def count_delivered() -> int:
     """Return the number of delivered events."""
-    return get_db().event_deliveries.count_documents({"delivered_at": {"$type": "date"}})
+    count: int = get_db().event_deliveries.count_documents({"delivered_at": {"$type": "date"}})
+    return count
 
 
 def build_sender_part(environment: dict[str, str], folder: Path) -> Part:
@@ -194,8 +196,6 @@ def main() -> None:
 @contextmanager
 def apply(environment: dict[str, str]) -> Iterator[None]:
     """Use the same settings in this process."""
-    import os
-
     os.environ.update(environment)
     get_settings.cache_clear()
     yield

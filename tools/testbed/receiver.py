@@ -21,6 +21,7 @@ class ReceivedRequest:
     path: str
     headers: dict[str, str]
     body: bytes
+    is_closed: Callable[[], bool] = lambda: False
 
     @property
     def event(self) -> dict[str, Any]:
@@ -49,9 +50,10 @@ def answer_with(*responses: bytes) -> Answer:
     return answer
 
 
-async def hang(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
-    """Never answer."""
-    await asyncio.Event().wait()
+async def hang(request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    """Wait until the client closes the connection, and never answer."""
+    while not request.is_closed():
+        await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -63,6 +65,7 @@ class Receiver:
     requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     open_connections: int = 0
+    local_addresses: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
@@ -74,6 +77,7 @@ class Receiver:
         """Serve one connection."""
         self.connections += 1
         self.open_connections += 1
+        self.local_addresses.append(writer.get_extra_info("sockname")[0])
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
@@ -105,18 +109,20 @@ async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest | None:
         name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)
     }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return ReceivedRequest(first.split(" ")[1], headers, body)
+    return ReceivedRequest(first.split(" ")[1], headers, body, reader.at_eof)
 
 
 @asynccontextmanager
 async def run_receiver(
-    answer: Answer | None = None, tls: ssl.SSLContext | None = None
+    answer: Answer | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = LOOPBACK_ADDRESS,
 ) -> AsyncIterator[Receiver]:
     """Run a receiver on the loopback address."""
     receiver = Receiver()
     if answer:
         receiver.answer = answer
-    server = await asyncio.start_server(receiver.serve, LOOPBACK_ADDRESS, 0, ssl=tls)
+    server = await asyncio.start_server(receiver.serve, host, 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     receiver.url = f"{'https' if tls else 'http'}://{LOOPBACK_ADDRESS}:{port}/hook"
     try:
