@@ -30,8 +30,8 @@ class WebhookEndpoint(Record):
         secret: the sealed signing secret.
         secret_id: ID that the request chose for the secret, so that a repeated one is recognized.
         previous_secret: the sealed secret that it replaced, valid until `previous_secret_until`.
-        disabled_reason: None if events are sent; `staff` if a person disabled it; `failing` after
-            three days without a success; `gone` after the response 410.
+        disabled_reason: None if events are sent. `staff` means a person, `failing` three days
+            without a success, and `gone` the response 410.
         failing_since: time of the first failure since the last success.
         resend_requested_at: set until the deliveries that failed before this time are pending.
         tests: number of test events.

@@ -44,7 +44,7 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(cause, BlockedAddress):
         return BLOCKED_ERROR
     if cause is not None and cause.errno == errno.ECONNREFUSED:
-        return "The connection was refused."
+        return "The connection was rejected."
     for kind, text in FAILURE_TEXTS:
         if isinstance(error, kind):
             return text
