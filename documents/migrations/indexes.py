@@ -31,6 +31,7 @@ from documents.index_tables.email_index import EmailIndex
 from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
 from documents.index_tables.user_index import UserIndex
 from documents.link import Link, LinkClicks
+from documents.mail.mail import Mail
 from documents.mailing import Mailing
 from documents.match import FORMER_INDEXES, MATCHES_MIGRATION, Match
 from documents.matching.late_touches import LateTouches
@@ -67,6 +68,7 @@ DOCUMENT_CLASSES = (
     WebhookRejections,
     WebhookEndpoint,
     EventDelivery,
+    Mail,
     User,
     UserIndex,
     Fundraiser,
