@@ -70,6 +70,12 @@ ENQUEUE_FAILURES = Counter(
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
     ["reason"],
 )
+MAILS = Counter(
+    "matchback_mails",
+    "Number of attempts to send a mail by kind and result: `sent`, `delayed`, `failed`, or "
+    "`dropped` if there was nothing to send any more",
+    ["kind", "result"],
+)
 # Initialize the series, because Prometheus cannot compute an increase from an absent one.
 for _reason in ENQUEUE_FAILURE_REASONS:
     ENQUEUE_FAILURES.labels(_reason)

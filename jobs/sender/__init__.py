@@ -1,0 +1,1 @@
+"""The sender process: outgoing webhooks and mails."""
