@@ -73,7 +73,10 @@ def parse_sender(text: str) -> Address:
     """
     if CONTROL_CHARACTERS.search(text):
         raise ValueError("control characters")
-    header: Any = SMTPUTF8.header_factory("From", text)
+    try:
+        header: Any = SMTPUTF8.header_factory("From", text)
+    except IndexError:  # Python's parser expects more text
+        raise ValueError("incomplete") from None
     if header.defects or len(header.addresses) != 1 or header.groups[0].display_name:
         raise ValueError("not one address")
     found = header.addresses[0]

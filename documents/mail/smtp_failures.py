@@ -46,8 +46,10 @@ def explain_failures() -> Iterator[None]:
 
 
 def _describe_failure(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
         return "no answer in time"
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        return "the server closed the connection"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not valid: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
