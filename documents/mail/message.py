@@ -71,12 +71,13 @@ def parse_recipient(address: str) -> Address:
 def add_headers(
     message: EmailMessage, *, sender: Address, recipient: Address, key: str, at: datetime
 ) -> None:
-    """Add the headers that every mail has.
+    """Add the headers that every mail has, and clean the subject.
 
     The Message-ID follows from the key. So receivers recognize a mail that a killed process sends
     again.
     """
     for name, value in {
+        "Subject": clean_subject(str(message["Subject"] or "")),
         "From": sender,
         "To": recipient,
         "Date": format_datetime(at),

@@ -12,6 +12,7 @@ from mongoengine import BooleanField, DateTimeField, ListField, StringField
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.target_url import check_target_url
+from documents.storage.marks import known_index
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 from documents.values.time import now
@@ -48,7 +49,10 @@ class WebhookEndpoint(Record):
     succeeded_at = DateTimeField()
     is_dropped = BooleanField()  # deleted, and no delivery is left
 
-    meta = {"collection": "webhook_endpoints", "indexes": [["organization_id", "id"]]}
+    meta = {
+        "collection": "webhook_endpoints",
+        "indexes": [["organization_id", "id"], known_index("disabled_reason")],
+    }
 
     @classmethod
     def add(

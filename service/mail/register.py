@@ -1,8 +1,10 @@
 """The renderers of all kinds of mails, in one table."""
 
 from documents.mail.renderers import Renderer, register_renderer
+from documents.notices.watch import NOTICE_MAIL_KIND
+from service.mail.notice import render_notice
 
-RENDERERS: dict[str, Renderer] = {}
+RENDERERS: dict[str, Renderer] = {NOTICE_MAIL_KIND: render_notice}
 
 
 def register_renderers() -> None:
