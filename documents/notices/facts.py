@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from bson import ObjectId
@@ -39,7 +40,8 @@ class NoticeFacts:
 
 def read_facts(incident: Incident) -> NoticeFacts | None:
     """Return the details of an open incident; None if its endpoint is gone."""
-    count, more = 0, {}
+    count = 0
+    more: dict[str, Any] = {}
     organization_id = incident.organization_id
     match incident.kind:
         case "failed_jobs":
@@ -63,16 +65,14 @@ def read_facts(incident: Incident) -> NoticeFacts | None:
 
 def _count_failed_jobs(organization_id: ObjectId) -> int:
     query = {"organization_id": organization_id, **FAILED_FILTER}
-    counts = (
+    counts: list[int] = [
         get_db()[name].count_documents(query, hint="failed", limit=MAX_COUNTED)
         for name in JOB_NAMES
-    )
+    ]
     return min(MAX_COUNTED, sum(counts))
 
 
-def _read_rejections(
-    organization_id: ObjectId, provider: str
-) -> tuple[int, dict[str, RejectionReason]]:
+def _read_rejections(organization_id: ObjectId, provider: str) -> tuple[int, dict[str, Any]]:
     """Return the number of rejected requests for the latest reason, and the reason."""
     found = WebhookRejections.objects(organization_id=organization_id, provider=provider).first()
     notes = {
@@ -82,5 +82,5 @@ def _read_rejections(
     }
     if not notes:
         return 0, {}
-    latest = max(notes, key=lambda reason: notes[reason]["last_at"])
+    latest: RejectionReason = max(notes, key=lambda reason: notes[reason]["last_at"])
     return min(MAX_COUNTED, notes[latest]["count"]), {"rejection": latest}

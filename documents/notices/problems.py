@@ -15,11 +15,12 @@ from documents.notices.incident import Problem
 from documents.payments.payment import REASON_INDEX_FIELDS
 from documents.payments.reasons import MissingGiftReason
 from documents.recount.background import list_drift_rounds
-from documents.settling.failed_job import FAILED_FILTER, JOB_NAMES
+from documents.settling.failed_job import FAILED_FILTER, FAILED_JOB_FIELDS, JOB_NAMES
 from documents.webhook_rejections import RejectionReason
 
 # The provider may report the fundraiser in a later event.
 PAYMENT_GRACE = timedelta(minutes=10)
+REASON_INDEX = "_".join(["known", *REASON_INDEX_FIELDS])
 WAITING_REASONS: tuple[MissingGiftReason, ...] = ("no_fundraiser", "unknown_fundraiser")
 DISABLED_REASONS = ("failing", "gone")
 # Slow and interrupted requests are problems of the network, and providers repeat them.
@@ -47,12 +48,29 @@ def list_problems(at: datetime) -> Iterator[Problem]:
 def _list_failed_jobs() -> Iterator[Problem]:
     since: dict[ObjectId, datetime] = {}
     for name in JOB_NAMES:
-        rows = _find_first_of_each_owner(name, FAILED_FILTER, "trouble.failed_at", "failed")
-        for row in rows:
-            id_, first = row["_id"], row["first"]
+        for id_, first in _find_first_failures(name):
             since[id_] = min(first, since.get(id_, first))
     for organization_id, first in since.items():
         yield Problem(organization_id, "failed_jobs", "", first)
+
+
+def _find_first_failures(collection: str) -> Iterator[tuple[ObjectId, datetime]]:
+    """Yield each organization with failed jobs, and the time of its first one.
+
+    Each query reads one record. An aggregation would read all failed jobs, because the index's type
+    condition rules out jumps.
+    """
+    last: ObjectId | None = None
+    order = [("organization_id", 1), ("trouble.failed_at", 1)]
+    while True:
+        after = {} if last is None else {"organization_id": {"$gt": last}}
+        row = get_db()[collection].find_one(
+            {**after, **FAILED_FILTER}, FAILED_JOB_FIELDS, sort=order, hint="failed"
+        )
+        if row is None:
+            return
+        last = row["organization_id"]
+        yield row["organization_id"], row["trouble"]["failed_at"]
 
 
 def _list_drifts(at: datetime) -> Iterator[Problem]:
@@ -92,9 +110,8 @@ def _list_rejected_requests(at: datetime) -> Iterator[Problem]:
 def _list_waiting_payments(at: datetime) -> Iterator[Problem]:
     since: dict[ObjectId, datetime] = {}
     for reason in WAITING_REASONS:
-        index = "_".join(["known", *REASON_INDEX_FIELDS])
-        rows = _find_first_of_each_owner("payments", {"reason": reason}, "public_id", index)
-        for row in rows:
+        stages = build_first_payment_stages(reason)
+        for row in get_db().payments.aggregate(stages, hint=REASON_INDEX):
             if isinstance(row["first"], ObjectId):
                 id_, first = row["_id"], row["first"].generation_time
                 since[id_] = min(first, since.get(id_, first))
@@ -103,13 +120,13 @@ def _list_waiting_payments(at: datetime) -> Iterator[Problem]:
             yield Problem(organization_id, "waiting_payment", "", first)
 
 
-def _find_first_of_each_owner(
-    collection: str, query: dict[str, Any], field: str, index: str
-) -> Iterator[dict[str, Any]]:
-    """Yield the lowest value of each organization. MongoDB jumps from one to the next."""
-    pipeline: list[dict[str, Any]] = [
-        {"$match": query},
-        {"$sort": {"organization_id": 1, field: 1}},
-        {"$group": {"_id": "$organization_id", "first": {"$first": f"${field}"}}},
+def build_first_payment_stages(reason: str) -> list[dict[str, Any]]:
+    """Return the stages that find each organization's first payment that waits for this reason.
+
+    MongoDB jumps in the index from one organization to the next.
+    """
+    return [
+        {"$match": {"reason": reason}},
+        {"$sort": {"organization_id": 1, "public_id": 1}},
+        {"$group": {"_id": "$organization_id", "first": {"$first": "$public_id"}}},
     ]
-    yield from get_db()[collection].aggregate(pipeline, hint=index)
