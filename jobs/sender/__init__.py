@@ -1,1 +1,1 @@
-"""The sender process: outgoing webhooks and mails."""
+"""The sender: a process that delivers outgoing events to webhook endpoints, and mails to staff."""
