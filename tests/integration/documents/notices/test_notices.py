@@ -16,12 +16,13 @@ from documents.access.staff import Staff
 from documents.mail.delivery import send_due_mails
 from documents.mail.mail import Mail
 from documents.notices import problems, watch
-from documents.notices.incident import Incident
+from documents.notices.incident import Incident, Problem
 from documents.notices.rules import MAX_NOTICES_PER_PERIOD
 from documents.notices.watch import watch_problems
 from documents.organization import Organization
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.recount.background import SteadyRecount
+from documents.settling.failed_job import FAILED_FILTER
 from documents.webhook_rejections import rejection_notes
 from jobs.periodic import notices
 from service.mail.register import register_renderers
@@ -60,6 +61,11 @@ def alice(mail_server: MailServer, real_client: testing.TestClient) -> Universit
 @pytest.fixture
 def gift(alice: University) -> str:
     return alice.gift(alice.fundraiser())
+
+
+def read_clock() -> datetime:
+    at: datetime = vars(watch)["now"]()
+    return at
 
 
 def fail_job(gift: str) -> None:
@@ -184,15 +190,15 @@ def test_two_workers_open_an_incident_once(
     gift: str, later: AlterClock, mail_server: MailServer
 ) -> None:
     fail_job(gift)
-    (problem,) = problems.list_problems(watch.now())
-    Incident.open(problem, watch.now())
+    (problem,) = problems.list_problems(read_clock())
+    Incident.open(problem, read_clock())
     (first,) = Incident.list_open()
     later(HOUR)
-    Incident.open(problem, watch.now())
+    Incident.open(problem, read_clock())
     (second,) = Incident.list_open()
     assert first.opened_at == second.opened_at
-    watch._notify(first, watch.now())
-    watch._notify(second, watch.now())
+    watch._notify(first, read_clock())
+    watch._notify(second, read_clock())
     send()
     assert len(mail_server.received) == 1
 
@@ -201,7 +207,7 @@ def test_an_organization_receives_a_limited_number_of_mails_a_day(
     alice: University, later: AlterClock, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [
-        problems.Problem(ObjectId(alice.id), "rejected_requests", f"p{number}", datetime.now(UTC))
+        Problem(ObjectId(alice.id), "rejected_requests", f"p{number}", datetime.now(UTC))
         for number in range(MAX_NOTICES_PER_PERIOD + 5)
     ]
     monkeypatch.setattr(watch, "list_problems", lambda at: found)
@@ -404,6 +410,6 @@ class TestCost:
         )
         assert list(problems._find_first_failures("donations")) == [(one, time) for one in owners]
         order = [("organization_id", 1), ("trouble.failed_at", 1)]
-        query = {"organization_id": {"$gt": owners[0]}, **problems.FAILED_FILTER}
+        query = {"organization_id": {"$gt": owners[0]}, **FAILED_FILTER}
         cursor = get_db().donations.find(query).sort(order).hint("failed").limit(1)
         assert cursor.explain()["executionStats"]["totalDocsExamined"] == 1
