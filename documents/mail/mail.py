@@ -27,6 +27,11 @@ WAITING_FILTER: dict[str, Any] = {"next_attempt_at": {"$type": "date"}}
 FAILED_FILTER: dict[str, Any] = {"failed_at": {"$type": "date"}}
 
 
+def has_mail_server() -> bool:
+    """Return whether the settings name a mail server. Otherwise, Matchback sends no mail."""
+    return bool(get_settings().smtp_url)
+
+
 class Mail(Document):
     """A mail to one staff member.
 
@@ -79,7 +84,7 @@ class Mail(Document):
 
         Without a mail server in the settings, store nothing.
         """
-        if not get_settings().smtp_url:
+        if not has_mail_server():
             return False
         time = now()
         row = {
