@@ -1,7 +1,7 @@
 """Sending the mails of the outbox.
 
-A failed attempt of a mail plans the next one. A server that cannot be used is no attempt, so that
-an outage uses up no attempts. All mails then wait, at most for MAX_MAIL_AGE.
+A failed attempt of a mail plans the next one. An outage of the server uses up no attempts. All
+mails then wait, for at most MAX_MAIL_AGE.
 """
 
 import logging

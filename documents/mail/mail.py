@@ -153,7 +153,7 @@ class Mail(Document):
 
     @property
     def state(self) -> MailState:
-        """What became of the mail."""
+        """Result of the mail, or `waiting`."""
         if self.next_attempt_at is not None:
             return "waiting"
         if self.sent_at is not None:
