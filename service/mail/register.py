@@ -1,8 +1,10 @@
 """The renderers of all kinds of mails, in one table."""
 
 from documents.mail.renderers import Renderer, register_renderer
+from documents.reports.put_digests import DIGEST_MAIL_KIND
+from service.mail.digest import write_digest
 
-RENDERERS: dict[str, Renderer] = {}
+RENDERERS: dict[str, Renderer] = {DIGEST_MAIL_KIND: write_digest}
 
 
 def register_renderers() -> None:
