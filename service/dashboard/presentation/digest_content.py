@@ -58,3 +58,8 @@ class DigestContent:
     footer: list[str]
     choices: tuple[str, str]
     unsubscribe: tuple[str, str]
+
+
+def join_lines(name: str) -> str:
+    """Return a name on one line, so that it cannot add lines to a mail or headers to it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())

@@ -13,6 +13,7 @@ from service.dashboard.presentation.digest_content import (
     DigestLine,
     DigestLinks,
     DigestSection,
+    join_lines,
 )
 from service.dashboard.presentation.formats import NONE, Formats
 from service.dashboard.presentation.language import marked
@@ -197,8 +198,3 @@ class DigestWriter:
 
     def _money(self, amounts: Mapping[str, int]) -> str:
         return "\n".join(self.formats.totals(amounts)) or NONE
-
-
-def join_lines(name: str) -> str:
-    """Return a name on one line, so that it cannot add lines to a mail or headers to it."""
-    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
