@@ -22,6 +22,12 @@ class DigestPeriod:
     frequency: DigestFrequency
     first: date
 
+    @classmethod
+    def find(cls, frequency: DigestFrequency, day: date) -> Self:
+        """Return the period that includes this day."""
+        is_weekly = frequency == "weekly"
+        return cls(frequency, day - day.weekday() * ONE_DAY if is_weekly else day)
+
     @property
     def last(self) -> date:
         """The last day of the period."""

@@ -5,7 +5,7 @@ the mail, the next one finds the mail and continues from the figures in it.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +20,12 @@ from documents.digests.choice import (
     end_digests_of_staff,
     read_change_totals,
 )
-from documents.digests.rules import DigestPeriod, find_last_period, find_next_due
+from documents.digests.rules import (
+    DigestFrequency,
+    DigestPeriod,
+    find_last_period,
+    find_next_due,
+)
 from documents.fundraiser import Fundraiser
 from documents.mail.mail import Mail
 from documents.organization import Organization
@@ -39,6 +44,7 @@ DIGEST_MAIL_KIND = "digest"
 DIGESTS_PER_STEP = 200
 # Longer than a transaction takes, so that no match of an earlier time appears afterwards.
 MATCHES_COMPLETE_AFTER = timedelta(minutes=1)
+NO_CHANGE_TOTALS: dict[str, Any] = {"refunded": {}, "bounced": 0, "unsubscribed": 0}
 POSTPONED_BY = timedelta(minutes=10)  # after an error, so that other digests go first
 
 
@@ -99,20 +105,14 @@ class DigestBatch:
     def _build_params(
         self, choice: DigestChoice, fundraiser: Fundraiser, period: DigestPeriod, zone: ZoneInfo
     ) -> dict[str, Any]:
-        """Return what the renderer needs. It adds the names when it writes the mail."""
+        """Return what the renderer needs, and the totals for the next digest."""
         figures = self._figures.get((fundraiser.id, period))
         if figures is None:
             figures = build_digest_figures(fundraiser, period, zone)
             self._figures[fundraiser.id, period] = figures
-        return {
-            "fundraiser_id": fundraiser.id,
-            "frequency": period.frequency,
-            "first": period.first.isoformat(),
-            "time_zone": zone.key,
-            **figures,
-            "changes": self._build_changes(choice, fundraiser),
-            "totals": read_change_totals(fundraiser),
-        }
+        changes = self._build_changes(choice, fundraiser)
+        params = build_digest_params(fundraiser.id, period, zone, figures, changes)
+        return {**params, "totals": read_change_totals(fundraiser)}
 
     def _build_changes(self, choice: DigestChoice, fundraiser: Fundraiser) -> dict[str, Any]:
         since = choice.changes_since
@@ -137,6 +137,40 @@ def put_due_digests(at: datetime | None = None) -> bool:
     if choices:
         DigestBatch(choices, at).put_mails()
     return bool(choices)
+
+
+def build_digest_params(
+    fundraiser_id: ObjectId,
+    period: DigestPeriod,
+    zone: ZoneInfo,
+    figures: DigestFigures,
+    changes: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the parameters of a digest's mail. They hold no names."""
+    return {
+        "fundraiser_id": fundraiser_id,
+        "frequency": period.frequency,
+        "first": period.first.isoformat(),
+        "time_zone": zone.key,
+        **figures,
+        "changes": changes,
+    }
+
+
+def build_preview_params(
+    fundraiser: Fundraiser,
+    frequency: DigestFrequency,
+    period: DigestPeriod | None,
+    zone: ZoneInfo,
+) -> dict[str, Any]:
+    """Return the parameters of a digest that no one receives, by default of the last period."""
+    period = period or find_last_period(frequency, now(), zone)
+    since, until = period.get_bounds(zone)
+    again = count_matched_again(fundraiser.id, since, until)
+    nothing = subtract_totals(NO_CHANGE_TOTALS, {})
+    changes = {"since": since, "until": until, "matched_again": again, **nothing}
+    figures = build_digest_figures(fundraiser, period, zone)
+    return build_digest_params(fundraiser.id, period, zone, figures, changes)
 
 
 def subtract_totals(after: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """The mail of a digest: HTML and plain text, and the headers of one-click unsubscribe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
@@ -50,21 +51,24 @@ def write_digest(mail: Mail, staff: Staff, organization: Organization) -> EmailM
     choice = DigestChoice.find(staff.id, fundraiser.id)
     if choice is None or choice.frequency != mail.params["frequency"]:
         return None
-    return build_message(read_content(mail, staff.id, fundraiser, organization))
+    return build_message(read_content(mail.params, staff.id, fundraiser, organization))
 
 
 def read_content(
-    mail: Mail, staff_id: ObjectId, fundraiser: Fundraiser, organization: Organization
+    params: Mapping[str, Any],
+    staff_id: ObjectId,
+    fundraiser: Fundraiser,
+    organization: Organization,
 ) -> DigestContent:
     """Add names, texts and links to the figures of a mail."""
-    ids = [one["id"] for one in mail.params["mailings"]]
+    ids = [one["id"] for one in params["mailings"]]
     mailings = Mailing.live(organization.id, id__in=ids).only("id", "name")
     return DigestWriter(
-        mail.params,
+        params,
         fundraiser.name,
         organization.name,
         {one.id: one.name for one in mailings},
-        formats_of(language_of(organization.locale), ZoneInfo(mail.params["time_zone"])),
+        formats_of(language_of(organization.locale), ZoneInfo(params["time_zone"])),
         build_links(staff_id, fundraiser.id),
     ).write()
 

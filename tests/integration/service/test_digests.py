@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ import pytest
 from bson import ObjectId
 from falcon import testing
 
+from config import database
 from config.settings import get_settings
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
@@ -27,6 +29,7 @@ from documents.reports.put_digests import put_due_digests
 from service.mail.digest import write_digest
 from service.middleware.rate_limit import rate_limit
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
+from tools.testbed.command_line import run_matchback
 from tools.testbed.pages import Browser, add_staff, extract_text
 from tools.testbed.settled import settle_all
 
@@ -367,6 +370,25 @@ def test_guesses_are_limited(
     answers = [real_client.simulate_post(path).status_code for _ in range(7)]
     assert answers == [200] * 5 + [429] * 2
     rate_limit.forget()
+
+
+def test_a_digest_can_be_previewed(
+    alice: University, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("config.database.connect_database", database.get_client)
+    spring = alice.fundraiser("Spring")
+    give(alice, spring)
+    text = run_matchback("digest", "preview", spring, "--day", "2026-11-27").stdout
+    assert text.startswith("Subject: Spring: $12,400 on Friday, November 27\n\nSpring\n")
+    file = tmp_path / "digest.html"
+    run_matchback(
+        "digest", "preview", spring, "--weekly", "--day", "2026-11-27", "--html", str(file)
+    )
+    assert "Nov 23 – 29, 2026" in Parts(file.read_text(encoding="utf-8")).text
+    assert run_matchback("digest", "preview", spring).exit_code == 0
+    for unknown in (UNKNOWN_ID, "x"):
+        assert run_matchback("digest", "preview", unknown).exit_code == 1
+    assert Mail.objects.count() == 0
 
 
 def test_gifts_can_be_limited_to_a_fundraiser(alice: University, browser: Browser) -> None:
