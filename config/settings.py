@@ -27,6 +27,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from config import hosts
+from config.mail_server import parse_sender, parse_smtp_url
 from config.queues import address
 from config.queues.checks import check_queue_url, check_redis_url
 
@@ -95,6 +96,15 @@ class Settings(BaseModel):
             ge=0,
             le=65535,
             description="Port on which each worker serves Prometheus metrics; 0 disables it.",
+        ),
+    ] = 0
+    sender_metrics_port: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port on which the sender of outgoing webhooks serves Prometheus metrics; "
+            "0 disables it.",
         ),
     ] = 0
     match_window_days: Annotated[
@@ -308,6 +318,21 @@ class Settings(BaseModel):
     @classmethod
     def _can_be_a_queue(cls, url: str) -> str:
         return _unless_refused(url, check_queue_url) if url else url
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, url: str) -> str:
+        return _unless_refused(url, parse_smtp_url) if url else url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_sender(cls, sender: str) -> str:
+        try:
+            parse_sender(sender)
+        except ValueError:
+            words = "use one address, such as Matchback <matchback@example.edu>"
+            raise PydanticCustomError("address", words) from None
+        return sender
 
     @model_validator(mode="after")
     def _there_is_a_queue(self) -> Self:

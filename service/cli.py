@@ -13,6 +13,7 @@ from service.commands.digest import digest
 from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
+from service.commands.mail import mail
 from service.commands.matching import link_key, rematch
 from service.commands.migrate import migrate
 from service.commands.organizations import key, master_key, org
@@ -111,6 +112,17 @@ def worker() -> None:
 
 
 @main.command()
+def sender() -> None:
+    """Run the sender: events to webhook endpoints, and mails. A second one can take over."""
+    with explain_errors():
+        from jobs.sender.worker import main as send
+        from service.mail.register import register_renderers
+
+        register_renderers()
+        sys.exit(send())
+
+
+@main.command()
 @connected
 def indexes() -> None:
     """Create missing database indexes."""
@@ -140,6 +152,7 @@ for command in (
     duplicates,
     erase,
     warehouse,
+    mail,
     digest,
     migrate,
     status,

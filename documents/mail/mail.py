@@ -99,11 +99,16 @@ class Mail(Document):
         return True
 
     @classmethod
+    def is_any_due(cls, at: datetime) -> bool:
+        """Return whether a mail is due."""
+        return get_db().mails.find_one(_due_by(at), {"_id": 1}) is not None
+
+    @classmethod
     def claim_next(cls, at: datetime) -> Self | None:
         """Claim the mail that has been due for longest; None if none is due."""
         token = secrets.token_hex(8)
         found = get_db().mails.find_one_and_update(
-            {"next_attempt_at": {"$type": "date", "$lte": at}},
+            _due_by(at),
             {"$set": {"next_attempt_at": at + timedelta(seconds=CLAIM_SECONDS), "claim": token}},
             sort=[("next_attempt_at", 1)],
             return_document=True,
@@ -149,3 +154,7 @@ class Mail(Document):
         if self.sent_at is not None:
             return "sent"
         return "failed" if self.failed_at is not None else "dropped"
+
+
+def _due_by(at: datetime) -> dict[str, Any]:
+    return {"next_attempt_at": {"$type": "date", "$lte": at}}

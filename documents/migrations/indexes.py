@@ -41,6 +41,7 @@ from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
 from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
+from documents.notices.incident import Incident
 from documents.organization import Organization
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
@@ -71,6 +72,7 @@ DOCUMENT_CLASSES = (
     EventDelivery,
     DigestChoice,
     Mail,
+    Incident,
     User,
     UserIndex,
     Fundraiser,

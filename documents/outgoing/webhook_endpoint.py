@@ -12,6 +12,7 @@ from mongoengine import BooleanField, DateTimeField, ListField, StringField
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.target_url import check_target_url
+from documents.storage.marks import known_index
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 from documents.values.time import now
@@ -48,7 +49,10 @@ class WebhookEndpoint(Record):
     succeeded_at = DateTimeField()
     is_dropped = BooleanField()  # deleted, and no delivery is left
 
-    meta = {"collection": "webhook_endpoints", "indexes": [["organization_id", "id"]]}
+    meta = {
+        "collection": "webhook_endpoints",
+        "indexes": [["organization_id", "id"], known_index("disabled_reason")],
+    }
 
     @classmethod
     def add(
@@ -141,10 +145,7 @@ class WebhookEndpoint(Record):
         Raises:
             UnsealableSecret: a secret is sealed with a missing master key.
         """
-        stored = [self.secret]
-        if self.previous_secret and self.previous_secret_until and at < self.previous_secret_until:
-            stored.append(self.previous_secret)
-        return [unseal_secret(one) for one in stored]
+        return open_endpoint_secrets(self.to_mongo(), at)
 
     @classmethod
     def reseal(cls) -> int:
@@ -163,6 +164,19 @@ class WebhookEndpoint(Record):
         for endpoint in found:
             endpoint.change(edit)
         return len(found)
+
+
+def open_endpoint_secrets(endpoint: Mapping[str, Any], at: datetime) -> list[str]:
+    """Return the valid signing secrets of a stored row as plain text, newest first.
+
+    Raises:
+        UnsealableSecret: a secret is sealed with a missing master key.
+    """
+    stored = [endpoint["secret"]]
+    until = endpoint.get("previous_secret_until")
+    if endpoint.get("previous_secret") and until and at < until:
+        stored.append(endpoint["previous_secret"])
+    return [unseal_secret(one) for one in stored]
 
 
 def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP, Policy
+from email.policy import Policy
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from documents.digests.choice import DigestChoice
 from documents.digests.unsubscribe_token import make_unsubscribe_token
 from documents.fundraiser import Fundraiser
 from documents.mail.mail import Mail
+from documents.mail.message import build_message
 from documents.mailing import Mailing
 from documents.organization import Organization
 from service.dashboard.presentation.digest_content import (
@@ -40,10 +41,9 @@ class UrlHeader(UnstructuredHeader):
 
 _headers = HeaderRegistry()
 _headers.map_to_type("list-unsubscribe", UrlHeader)  # type: ignore[arg-type]  # typeshed wants the made class
-DIGEST_POLICY = SMTP.clone(header_factory=_headers)
 
 
-def write_digest(mail: Mail, staff: Staff, organization: Organization) -> EmailMessage | None:
+def render_digest(mail: Mail, staff: Staff, organization: Organization) -> EmailMessage | None:
     """Return the message; None if the staff member no longer wants the digest."""
     fundraiser = Fundraiser.live(organization.id, id=mail.params["fundraiser_id"]).first()
     if fundraiser is None:
@@ -51,7 +51,7 @@ def write_digest(mail: Mail, staff: Staff, organization: Organization) -> EmailM
     choice = DigestChoice.find(staff.id, fundraiser.id)
     if choice is None or choice.frequency != mail.params["frequency"]:
         return None
-    return build_message(read_content(mail.params, staff.id, fundraiser, organization))
+    return build_digest_message(read_content(mail.params, staff.id, fundraiser, organization))
 
 
 def read_content(
@@ -91,14 +91,13 @@ def build_unsubscribe_url(staff_id: ObjectId, fundraiser_id: ObjectId) -> str:
     return f"{get_settings().url.rstrip('/')}{UNSUBSCRIBE_PATH}/{token}"
 
 
-def build_message(content: DigestContent) -> EmailMessage:
+def build_digest_message(content: DigestContent) -> EmailMessage:
     """Return the message, with the headers of RFC 8058."""
-    message = EmailMessage(policy=DIGEST_POLICY)
-    message["Subject"] = content.subject
-    message["List-Unsubscribe"] = f"<{content.unsubscribe[1]}>"
+    text, html = format_digest_text(content), format_digest_html(content)
+    message = build_message(content.subject, text, html)
+    url = f"<{content.unsubscribe[1]}>"
+    message["List-Unsubscribe"] = _headers("List-Unsubscribe", url)
     message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    message.set_content(format_digest_text(content))
-    message.add_alternative(format_digest_html(content), subtype="html")
     return message
 
 
