@@ -9,6 +9,7 @@ import click
 from service.commands.audit import audit
 from service.commands.completion import completion
 from service.commands.connected import DEFAULT_DATA_FOLDER, connected, explain_errors
+from service.commands.digest import digest
 from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
@@ -152,6 +153,7 @@ for command in (
     erase,
     warehouse,
     mail,
+    digest,
     migrate,
     status,
     completion,

@@ -14,6 +14,7 @@ from documents.access.staff_session import SignInLink, StaffSession
 from documents.archive import Archive
 from documents.concurrency.lease import Lease
 from documents.concurrency.mutex import AskedTurn, Turn
+from documents.digests.choice import DigestChoice
 from documents.donation import Donation
 from documents.donor import Donor
 from documents.email import Email
@@ -69,6 +70,7 @@ DOCUMENT_CLASSES = (
     WebhookRejections,
     WebhookEndpoint,
     EventDelivery,
+    DigestChoice,
     Mail,
     Incident,
     User,

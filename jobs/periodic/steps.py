@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from jobs.periodic import audit, imports, notices, recount, relabel, retention
+from jobs.periodic import audit, digests, imports, notices, recount, relabel, retention
 from jobs.periodic.periodic import STEP_IDLE_SECONDS, PeriodicThread
 
 AUDIT_IDLE_SECONDS = 1.0
@@ -16,6 +16,7 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "audit": (audit.step, AUDIT_IDLE_SECONDS),
     "imports": (imports.step, IMPORTS_IDLE_SECONDS),
     "notices": (notices.step, STEP_IDLE_SECONDS),
+    "digests": (digests.step, STEP_IDLE_SECONDS),
 }
 
 

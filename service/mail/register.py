@@ -2,9 +2,14 @@
 
 from documents.mail.renderers import Renderer, register_renderer
 from documents.notices.watch import NOTICE_MAIL_KIND
+from documents.reports.put_digests import DIGEST_MAIL_KIND
+from service.mail.digest import render_digest
 from service.mail.notice import render_notice
 
-RENDERERS: dict[str, Renderer] = {NOTICE_MAIL_KIND: render_notice}
+RENDERERS: dict[str, Renderer] = {
+    NOTICE_MAIL_KIND: render_notice,
+    DIGEST_MAIL_KIND: render_digest,
+}
 
 
 def register_renderers() -> None:

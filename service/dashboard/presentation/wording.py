@@ -125,6 +125,11 @@ SCOPE_LABELS = {
     "write": marked("Read and write"),
     "admin": marked("Full access"),
 }
+DIGEST_LABELS = {
+    "none": marked("No digest"),
+    "daily": marked("Daily"),
+    "weekly": marked("Weekly"),
+}
 WINDOW_ORDER_LABELS = {"last": marked("Latest email"), "first": marked("Earliest email")}
 OTHER_FUNDRAISER_LABELS = {
     "note": marked("Match by the donor's address"),
