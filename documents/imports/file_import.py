@@ -2,7 +2,7 @@
 
 A worker checks the file, and shows what an import would do. After a person starts it, a worker
 imports the file. `documents/imports/run.py` has both. Every change by a person begins another
-attempt, so that a worker with an earlier attempt stops.
+attempt, so that a worker with an earlier attempt stops; see `attempt.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -156,16 +156,6 @@ class FileImport(Record):
         if self.file_id:
             files.drop_file(self.organization_id, self.file_id)
             type(self).objects(id=self.id).update_one(unset__file_id=True)
-
-    def update_attempt(self, **changes: Any) -> bool:
-        """Store a worker's progress. Return False if a person began another attempt."""
-        query = {"id": self.id, "state": self.state, "attempt": self.attempt}
-        sets = {f"set__{name}": value for name, value in changes.items()}
-        is_current = type(self).objects(**query).update_one(set__updated_at=now(), **sets)
-        if is_current:
-            for name, value in changes.items():
-                setattr(self, name, value)
-        return bool(is_current)
 
     def _advance(self, states: Iterable[str], **changes: Any) -> None:
         sets = {f"set__{name}": value for name, value in changes.items()}

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from documents.errors import Unusable
 from documents.imports import files
+from documents.imports.attempt import end_attempt, update_attempt
 from documents.imports.chosen import build_choices, guess_columns, list_asks
 from documents.imports.file_import import FileImport
 from documents.imports.import_file import FileLine, ImportFile, UnclearColumns
@@ -57,7 +58,7 @@ class ImportWork:
                 self._describe(error.table, guess_columns(record, error.table.columns))
                 self._save(state="unclear", problem=str(error))
             except Unusable as error:
-                self._save(state="unclear" if is_check else "failed", problem=str(error))
+                self._give_up(str(error), is_check=is_check)
         if record.state == "done":
             record.drop_file()
 
@@ -116,7 +117,8 @@ class ImportWork:
                 self._add(planner, lines)
                 self._add(storer, lines)
             yield
-        self._save(state="done", ended_at=now(), samples=[], planned={})
+        if not end_attempt(record, "done", ended_at=now(), samples=[], planned={}):
+            raise Superseded
 
     def _import_batch(
         self,
@@ -163,8 +165,14 @@ class ImportWork:
             numbers = (lines[0].number, lines[-1].number)
             Rejection.replace(self._record.organization_id, self._record.id, numbers, refused)
 
+    def _give_up(self, problem: str, *, is_check: bool) -> None:
+        if is_check:
+            self._save(state="unclear", problem=problem)
+        elif not end_attempt(self._record, "failed", problem=problem):
+            raise Superseded
+
     def _save(self, **changes: Any) -> None:
-        if not self._record.update_attempt(**changes):
+        if not update_attempt(self._record, **changes):
             raise Superseded
 
 

@@ -61,6 +61,8 @@ def _build_body(
             "external_id": hide_import_id(gift.get("external_id")),
             "recurring_id": gift.get("recurring_id"),
         }
+    elif delivery["type"] == "import.finished":
+        data |= {"id": delivery["record_id"]}
     elif delivery["type"].startswith("email."):
         data |= {
             "id": delivery["record_id"],

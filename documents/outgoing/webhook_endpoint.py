@@ -11,6 +11,7 @@ from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.signing_secret import make_secret, open_endpoint_secrets
 from documents.outgoing.target_url import check_target_url
+from documents.storage.marks import known_index
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret
 from documents.values.time import now
@@ -56,6 +57,7 @@ class WebhookEndpoint(Record):
         "collection": "webhook_endpoints",
         "indexes": [
             ["organization_id", "id"],
+            known_index("disabled_reason"),
             {"fields": ["resend_requested_at"], "partialFilterExpression": RESENDING_FILTER},
         ],
     }

@@ -14,6 +14,7 @@ from bson import ObjectId
 from config.transient_errors import is_transient
 from documents.concurrency.lease import HeldLease, hold_lease
 from documents.concurrency.retries import describe_error
+from documents.imports.attempt import end_attempt
 from documents.imports.file_import import FileImport
 from documents.imports.run import ImportWork, Superseded
 from documents.storage import shutdown
@@ -47,7 +48,7 @@ class OpenImport:
                 log.warning("import: postponed (%s)", describe_error(error))
             else:
                 log.exception("import %s failed", self.id)
-                self._record.update_attempt(state="failed", problem="")
+                end_attempt(self._record, "failed", problem="")
             return False
         return True
 

@@ -11,6 +11,7 @@ from mongoengine import get_db
 from documents.giving_links import link_token
 from documents.matching.policy import MatchPolicy
 from documents.matching.preview import preview_policy
+from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.recount import recount
 from documents.storage.idempotency import ABANDONED_REQUEST_TIME
 from documents.storage.marks import DUE_FILTER
@@ -21,6 +22,7 @@ from tools.seams.forks import get_fork_context
 from tools.seams.scenarios import SCENARIOS, Scenario, prepare_scene
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
+from tools.testbed.reported import find_report_mistakes
 
 PATIENCE_SECONDS = 60
 SETTLED_GIFTS = [
@@ -69,7 +71,10 @@ def test_three_kills_between_commit_and_removal_of_the_mark_change_nothing(
 
 def read_settled() -> dict[str, Any]:
     """Return everything that settling writes, without due marks and times of decisions."""
-    names = ("donations", "matches", "past_matches", "fundraisers", "mailings", "emails", "users")
+    names = (
+        *("donations", "matches", "past_matches", "fundraisers", "mailings", "emails", "users"),
+        "event_deliveries",
+    )
     unset = {"$unset": ["due", "decision.decided_at", "held_at", "matched_at"]}
     order = {"$sort": {"_id": 1}}
     return {name: list(get_db()[name].aggregate([unset, order])) for name in names}
@@ -155,6 +160,7 @@ def new_place(client: testing.TestClient) -> University:
     link_token.forget_link_keys()
     place = create_university("Alice's University", Api.in_process(client))
     place.set_webhook_key()
+    WebhookEndpoint.add(ObjectId(place.id), "https://crm.example.edu/hook")
     return place
 
 
@@ -191,3 +197,4 @@ def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
     emails = {"mailing_id": mailing["_id"], "deleted_at": None}
     assert mailing["emails_count"] == get_db().emails.count_documents(emails)
     assert list(recount.find_drifts()) == []
+    assert find_report_mistakes() == []
