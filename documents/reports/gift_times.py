@@ -51,7 +51,7 @@ class GiftTotal:
 
 
 def sum_by_local_day(rows: Iterable[UtcDay], zone: ZoneInfo) -> dict[date, GiftTotal]:
-    """Return the totals of the local days, of which the first and last can be incomplete."""
+    """Return the totals of local days. The first and the last one can be incomplete."""
     by_day: dict[date, GiftTotal] = {}
     for row in rows:
         for part in _parts(row, zone):

@@ -208,7 +208,7 @@ def test_both_parts_of_a_digest_show_the_same_facts(alice: University, anna: Sta
     }
     assert set(parts.links) == expected
     assert expected == set(re.findall(r"https://\S+", text))
-    # Neither remote images nor scripts, so opening a digest tells no server.
+    # No server can see that a person opened the digest.
     assert not parts.tags & {"img", "script", "link", "iframe", "form", "object"}
     assert not parts.names & {"src", "background"}
     assert "url(" not in html

@@ -152,3 +152,31 @@ def test_gifts_that_are_not_settled_are_named(alice: University) -> None:
     assert build_digest_figures(fundraiser, period, zone)["uncounted"] == 1
     settle_all()
     assert build_digest_figures(fundraiser, period, zone)["uncounted"] == 0
+
+
+def measure_reads(fundraiser_id: str, organization_id: str) -> tuple[int, int]:
+    """Return the keys and documents that MongoDB examines for the figures of a week."""
+    database = get_db()
+    fundraiser = Fundraiser.fetch(ObjectId(organization_id), fundraiser_id)
+    database.command("profile", 2)
+    zone = ZoneInfo("UTC")
+    build_digest_figures(fundraiser, find_last_period("weekly", AT, zone), zone)
+    database.command("profile", 0)
+    seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
+    database.drop_collection("system.profile")
+    return (
+        sum(one.get("keysExamined", 0) for one in seen),
+        sum(one.get("docsExamined", 0) for one in seen),
+    )
+
+
+def test_the_cost_does_not_grow_with_matched_gifts(alice: University) -> None:
+    spring = alice.fundraiser()
+    email = alice.email(spring, mailing_id=alice.mailing(spring), sent_at="2026-10-01T00:00:00Z")
+    reads = []
+    for number in (1, 60):
+        for _ in range(number):
+            alice.gift(spring, donated_at="2026-10-30T12:00:00Z", email_id=email)
+        settle_all()
+        reads.append(measure_reads(spring, alice.id))
+    assert reads[0] == reads[1]
