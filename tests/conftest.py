@@ -1,5 +1,6 @@
 """Shared fixtures: fast ones on mongomock, and real servers that the tests start."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,9 @@ LONG = (
 )
 
 
+# The imports of all tests create millions of objects that stay, so searching them frees nothing.
+gc.disable()
+
 HERE = Path(__file__).parent
 FOLDERS = ("unit", "integration", "system", "browser")
 
@@ -70,6 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"Move {item.path} to a folder of tests/: {FOLDERS}")
             item.add_marker(folder)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage in the tests, without the objects that stay."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
