@@ -27,7 +27,6 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from config import hosts
-from config.mail_server import parse_sender, parse_smtp_url
 from config.queues import address
 from config.queues.checks import check_queue_url, check_redis_url
 
@@ -322,11 +321,15 @@ class Settings(BaseModel):
     @field_validator("smtp_url")
     @classmethod
     def _is_a_mail_server(cls, url: str) -> str:
+        from config.mail_server import parse_smtp_url
+
         return _unless_refused(url, parse_smtp_url) if url else url
 
     @field_validator("mail_from")
     @classmethod
     def _is_a_sender(cls, sender: str) -> str:
+        from config.mail_server import parse_sender
+
         try:
             parse_sender(sender)
         except ValueError:

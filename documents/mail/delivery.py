@@ -1,7 +1,7 @@
 """Sending the mails of the outbox.
 
-A failed attempt of a mail plans the next one. A server that cannot be used is no attempt, so that
-an outage uses up no attempts. All mails then wait, at most for MAX_MAIL_AGE.
+A failed attempt of a mail plans the next one. An outage of the server uses up no attempts. All
+mails then wait, for at most MAX_MAIL_AGE.
 """
 
 import logging
@@ -14,7 +14,7 @@ from config.observability.metrics import MAILS
 from config.settings import get_settings
 from documents.access.staff import Staff
 from documents.concurrency.retries import describe_error
-from documents.mail.mail import Mail
+from documents.mail.mail import Mail, has_mail_server
 from documents.mail.message import UnusableAddress, add_headers, parse_recipient
 from documents.mail.renderers import find_renderer
 from documents.mail.smtp import SmtpSession
@@ -29,11 +29,6 @@ MAX_MAIL_AGE = timedelta(days=3)
 FIRST_RETRY_PAUSE = timedelta(minutes=1)
 MAX_RETRY_PAUSE = timedelta(hours=1)
 RETRY_PAUSE_FACTOR = 4
-
-
-def has_mail_server() -> bool:
-    """Return whether the settings name a mail server. Otherwise, Matchback sends no mail."""
-    return bool(get_settings().smtp_url)
 
 
 def open_session() -> SmtpSession:

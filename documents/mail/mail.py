@@ -27,6 +27,11 @@ WAITING_FILTER: dict[str, Any] = {"next_attempt_at": {"$type": "date"}}
 FAILED_FILTER: dict[str, Any] = {"failed_at": {"$type": "date"}}
 
 
+def has_mail_server() -> bool:
+    """Return whether the settings name a mail server. Otherwise, Matchback sends no mail."""
+    return bool(get_settings().smtp_url)
+
+
 class Mail(Document):
     """A mail to one staff member.
 
@@ -79,7 +84,7 @@ class Mail(Document):
 
         Without a mail server in the settings, store nothing.
         """
-        if not get_settings().smtp_url:
+        if not has_mail_server():
             return False
         time = now()
         row = {
@@ -148,7 +153,7 @@ class Mail(Document):
 
     @property
     def state(self) -> MailState:
-        """What became of the mail."""
+        """Result of the mail, or `waiting`."""
         if self.next_attempt_at is not None:
             return "waiting"
         if self.sent_at is not None:

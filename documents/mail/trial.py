@@ -4,7 +4,8 @@ import secrets
 
 from config.mail_server import parse_sender
 from config.settings import get_settings
-from documents.mail.delivery import has_mail_server, open_session
+from documents.mail.delivery import open_session
+from documents.mail.mail import has_mail_server
 from documents.mail.message import add_headers, build_message, parse_recipient
 from documents.values.time import now
 

@@ -21,7 +21,7 @@ MAX_COUNTED = 1000
 
 @dataclass(frozen=True)
 class NoticeFacts:
-    """What a notice reports.
+    """Details that a notice reports.
 
     Attributes:
         count: number of jobs, counters, requests or payments, at most MAX_COUNTED.

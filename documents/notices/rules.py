@@ -1,4 +1,4 @@
-"""When a notice is due. Pure.
+"""Times at which notices are due. Pure.
 
 A problem that begins and ends repeatedly must not fill a mailbox.
 """

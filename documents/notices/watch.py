@@ -3,7 +3,9 @@
 import logging
 from datetime import datetime
 
-from documents.access.staff import Staff
+from bson import ObjectId
+from mongoengine import get_db
+
 from documents.mail.mail import Mail
 from documents.notices.incident import Incident
 from documents.notices.problems import list_problems
@@ -35,20 +37,26 @@ def _notify(incident: Incident, at: datetime) -> bool:
         log.warning("notices of organization %s wait: too many", incident.organization_id)
         incident.postpone_notice(at)
         return False
-    for staff in Staff.live(incident.organization_id, role="admin"):
-        _put_mail(incident, staff)
+    for staff_id in _list_admins(incident.organization_id):
+        _put_mail(incident, staff_id)
     # A worker that is killed here stores the same mails again, which changes nothing.
     incident.note_notice(at)
     return True
 
 
-def _put_mail(incident: Incident, staff: Staff) -> None:
+def _list_admins(organization_id: ObjectId) -> list[ObjectId]:
+    """Return the IDs of the admins. The class `Staff` would load the hashing of passwords."""
+    query = {"organization_id": organization_id, "role": "admin", "deleted_at": None}
+    return [row["_id"] for row in get_db().staff.find(query, {"_id": 1})]
+
+
+def _put_mail(incident: Incident, staff_id: ObjectId) -> None:
     opened = incident.opened_at.isoformat(timespec="milliseconds")
     number = incident.notices + 1
     Mail.put(
-        f"notice:{incident.key}:{opened}:{number}:{staff.id}",
+        f"notice:{incident.key}:{opened}:{number}:{staff_id}",
         NOTICE_MAIL_KIND,
         organization_id=incident.organization_id,
-        staff_id=staff.id,
+        staff_id=staff_id,
         params={"incident": incident.key, "opened_at": incident.opened_at, "number": number},
     )

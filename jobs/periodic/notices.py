@@ -1,7 +1,7 @@
 """Job that finds problems and notifies admins. A lease lets one worker run it."""
 
 from documents.concurrency.lease import keep_lease
-from documents.mail.delivery import has_mail_server
+from documents.mail.mail import has_mail_server
 from documents.notices.watch import watch_problems
 
 NOTICES_LEASE = "notices"

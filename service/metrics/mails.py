@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from documents.mail.delivery import has_mail_server
-from documents.mail.mail import FAILED_FILTER, WAITING_FILTER
+from documents.mail.mail import FAILED_FILTER, WAITING_FILTER, has_mail_server
 from documents.values.time import now
 
 MAX_INSPECTED_MAILS = 1000  # by their next attempt, which is not the order of their age

@@ -9,7 +9,7 @@ from config.settings import get_settings
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
-from documents.mail.delivery import has_mail_server
+from documents.mail.mail import has_mail_server
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove_record

@@ -21,14 +21,14 @@ TITLES: Mapping[NoticeKind, Marked] = {
 PATHS: Mapping[NoticeKind, str] = {
     "failed_jobs": "/dashboard/health",
     "drift": "/dashboard/health",
-    "disabled_endpoint": "/dashboard/settings",
+    "disabled_endpoint": "/dashboard/settings/webhook-endpoints/%s",
     "rejected_requests": "/dashboard/settings/providers/%s",
     "waiting_payment": "/dashboard/payments",
 }
 LINK_LABELS: Mapping[NoticeKind, Marked] = {
     "failed_jobs": marked("See the failed jobs"),
     "drift": marked("See the health page"),
-    "disabled_endpoint": marked("Open the settings"),
+    "disabled_endpoint": marked("See the endpoint"),
     "rejected_requests": marked("See the last requests"),
     "waiting_payment": marked("See the payments"),
 }
@@ -42,8 +42,8 @@ ACTIONS: Mapping[NoticeKind, Marked] = {
         "figures are calculated again from the stored gifts, emails and events."
     ),
     "disabled_endpoint": marked(
-        "Correct the program that receives the events, then enable the endpoint in the settings. "
-        "You can send the events of the meantime again."
+        "Correct the program that receives the events, then enable the endpoint. "
+        "Its page can send the failed events again."
     ),
     "rejected_requests": marked(
         "Open the provider's page, which shows what to change. Most providers send rejected "

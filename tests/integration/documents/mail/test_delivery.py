@@ -77,6 +77,15 @@ def test_the_address_is_read_when_the_mail_is_sent(alice: Staff, mail_server: Ma
     assert mail_server.received[0].recipients == ["alice@new.example.edu"]
 
 
+def test_an_international_address_receives_mails(alice: Staff, mail_server: MailServer) -> None:
+    alice.change(lambda staff: setattr(staff, "email", "jörg@münchen.example"))
+    put_greeting(alice)
+    send()
+    (mail,) = mail_server.received
+    assert mail.recipients == ["jörg@xn--mnchen-3ya.example"]
+    assert fetch().state == "sent"
+
+
 def test_removed_staff_receive_nothing(alice: Staff, mail_server: MailServer) -> None:
     put_greeting(alice)
     alice.remove()

@@ -247,7 +247,7 @@ def test_notices_use_the_language_and_time_zone_of_the_organization(
     send()
     (mail,) = mail_server.received
     assert mail.message["Subject"] == "Fehlgeschlagene Aufgaben – Alice's University"
-    assert "1 Aufgabe ist nach mehreren Versuchen fehlgeschlagen." in mail.text
+    assert "nach mehreren Versuchen fehlgeschlagen." in mail.text
     assert "Seit: 01.01.2026, 22:04 (America/New_York)" in mail.text
 
 
@@ -312,6 +312,7 @@ class TestProblems:
         (mail,) = mail_server.received
         assert mail.message["Subject"] == "Webhook endpoint disabled – Alice's University"
         assert "the endpoint at crm.example.edu after three days" in mail.text
+        assert f"/dashboard/settings/webhook-endpoints/{endpoint.id}" in mail.text
         assert b"secret" not in mail.content
         endpoint.amend(enabled=True)
         send()
