@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from documents.outgoing.address_rules import IPNetwork, is_allowed_address, is_in_networks
 from documents.outgoing.attempts import Attempt
@@ -64,12 +63,10 @@ class Client:
         allowed = tuple(networks)
         self._seconds = attempt_seconds
         self._threads = ThreadPoolExecutor(dns_threads, "dns")
-        self._sessions = {
-            "https": self._open_session(lambda address: is_allowed_address(address, allowed)),
-            "http": self._open_session(lambda address: is_in_networks(address, allowed)),
-        }
+        self._https = self._open_session(lambda address: is_allowed_address(address, allowed))
+        self._http = self._open_session(lambda address: is_in_networks(address, allowed))
 
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> Attempt:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Attempt:
         """Send a body. Return the result, also if it is a failure.
 
         Raises:
@@ -96,15 +93,15 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
-        for session in self._sessions.values():
-            await session.close()
+        await self._https.close()
+        await self._http.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _request(
-        self, url: URL, headers: Mapping[str, str], body: bytes, response: "_Response"
+        self, url: str, headers: Mapping[str, str], body: bytes, response: "_Response"
     ) -> None:
         """Send the request, again at once if the receiver has closed an idle connection."""
-        session = self._sessions[url.scheme]
+        session = self._http if url.startswith("http:") else self._https
         try:
             await response.read(session, url, headers, body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -139,7 +136,7 @@ class _Response:
         self.retry_after: str | None = None
 
     async def read(
-        self, session: aiohttp.ClientSession, url: URL, headers: Mapping[str, str], body: bytes
+        self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes
     ) -> None:
         """Read the status, and a bounded part of the body, so that the connection stays usable."""
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:

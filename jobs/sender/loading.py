@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bson import ObjectId
-from yarl import URL
 
 from config.observability.outage import Outage
 from documents.outgoing.bodies import build_bodies, format_event_id
@@ -43,7 +42,7 @@ class LoadedEndpoint:
     """An endpoint and its first due deliveries."""
 
     row: EndpointRow
-    url: URL
+    url: str
     signer: Signer
     deliveries: Sequence[LoadedDelivery]
 
@@ -80,7 +79,7 @@ def load_deliveries(limits: Mapping[ObjectId, int]) -> Loaded:
         row, signer = signers[id_]
         ready = [one for each in due if (one := bodies.get(each["_id"]))]
         if ready:
-            loaded.endpoints.append(LoadedEndpoint(row, URL(row["url"]), signer, ready))
+            loaded.endpoints.append(LoadedEndpoint(row, row["url"], signer, ready))
         else:
             loaded.postponed.add(id_)
     return loaded

@@ -51,9 +51,9 @@ class Sender:
         try:
             while not stopping.is_set() and not is_lost():
                 pause = MIN_ROUND_SECONDS if await self._step() else OUTAGE_PAUSE_SECONDS
-                await _wait(stopping, pause)
+                await wait_for_event(stopping, pause)
                 if not stopping.is_set():
-                    await _wait(self._wake, POLL_SECONDS - MIN_ROUND_SECONDS)
+                    await wait_for_event(self._wake, POLL_SECONDS - MIN_ROUND_SECONDS)
         finally:
             await self._finish()
             writing.cancel()
@@ -158,7 +158,7 @@ class Sender:
             log.warning("results of some attempts are not stored; these events are sent again")
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
     """Wait for an event, at most this long."""
     try:
         async with asyncio.timeout(seconds):

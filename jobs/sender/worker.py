@@ -8,6 +8,7 @@ import uvloop
 from pymongo.errors import PyMongoError
 from setproctitle import setproctitle
 
+from config import memory
 from config.database import connect_worker
 from config.observability import traces
 from config.observability.log import configure_logging
@@ -19,7 +20,7 @@ from documents.concurrency.retries import describe_error
 from jobs.process import WORKER_STOP_SECONDS, await_database, serve_metrics
 from jobs.sender.lanes import limit_lane_requests, open_lanes
 from jobs.sender.mail import MailThread
-from jobs.sender.sender import Sender
+from jobs.sender.sender import Sender, wait_for_event
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def main() -> int:
     setproctitle("matchback sender")
     configure_logging("sender")
     traces.start_tracing("sender")
+    memory.limit_arenas()
     serve_metrics(get_settings().sender_metrics_port)
     connect_worker()
     await_database()
@@ -58,8 +60,7 @@ async def _send_until_stopped() -> None:
             if not is_transient(error):
                 raise
             outage.begin(f"events wait, because MongoDB fails ({describe_error(error)})")
-        if not stopping.is_set():
-            await asyncio.wait([asyncio.create_task(stopping.wait())], timeout=LEASE_POLL_SECONDS)
+        await wait_for_event(stopping, LEASE_POLL_SECONDS)
 
 
 async def send_while_holding(stopping: asyncio.Event) -> None:

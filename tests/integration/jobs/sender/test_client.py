@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from yarl import URL
 
 from documents.outgoing.attempts import Attempt
 from jobs.sender import client as client_module
@@ -44,7 +43,7 @@ async def open_client(
 
 
 async def post(client: Client, url: str) -> Attempt:
-    return await client.post(URL(url), {"webhook-id": "evt_1"}, b"{}")
+    return await client.post(url, {"webhook-id": "evt_1"}, b"{}")
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
@@ -277,7 +276,7 @@ def test_a_refused_connection_is_a_failure() -> None:
             unused.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
             async with open_client() as client:
-                assert (await post(client, url)).error == "The connection was rejected."
+                assert (await post(client, url)).error == "The host rejected the connection."
 
     asyncio.run(run())
 
@@ -333,5 +332,18 @@ def test_tls_that_never_answers_is_a_time_out() -> None:
         async with run_receiver() as receiver, open_client(seconds=QUICK_SECONDS) as client:
             attempt = await post(client, receiver.url.replace("http://", "https://"))
             assert attempt.error == TIMEOUT_ERROR
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[::1/", "https://a b/", "https://a:99999/", "gopher://a/"]
+)
+def test_a_url_that_is_not_valid_is_a_failure(url: str) -> None:
+    async def run() -> None:
+        async with open_client() as client:
+            attempt = await post(client, url)
+            assert attempt.status is None
+            assert attempt.error
 
     asyncio.run(run())
