@@ -21,7 +21,6 @@ from tools.testbed.receiver import OK_RESPONSE, ReceivedRequest, Receiver, run_r
 from tools.testbed.stack import Servers, wait_until
 
 EVENT_COUNT = 400
-MAX_IN_FLIGHT = 600
 
 
 @contextmanager
@@ -95,13 +94,17 @@ def list_numbers(receiver: Receiver) -> list[int]:
     return sorted(one["data"]["number"] for one in receiver.events)
 
 
+def await_requests(receiver: Receiver, count: int) -> None:
+    wait_until(lambda: len(receiver.requests) > count, f"{count} requests")
+
+
 def test_a_killed_sender_loses_no_event(sender: tuple[Supervisor, Part]) -> None:
     supervisor, part = sender
     with run_receiver_thread() as receiver:
         store_events(receiver.url)
         for kills in range(3):
             supervisor.start(part)
-            wait_until(lambda kills=kills: len(receiver.requests) > 100 * kills + 30, "requests")
+            await_requests(receiver, 100 * kills + 30)
             assert part.process
             part.process.kill()
             part.process.wait()
@@ -118,7 +121,7 @@ def test_a_stopped_sender_finishes_its_requests(sender: tuple[Supervisor, Part])
     with run_receiver_thread() as receiver:
         store_events(receiver.url)
         supervisor.start(part)
-        wait_until(lambda: len(receiver.requests) > 50, "requests")
+        await_requests(receiver, 50)
         assert part.process
         part.process.send_signal(signal.SIGTERM)
         assert part.process.wait(20) == 0
