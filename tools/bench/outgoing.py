@@ -27,7 +27,6 @@ from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.storage.record import build_record_row
 from documents.values.address import to_canonical, to_mailbox
 from documents.values.time import now
-from jobs.sweep import sweep_due_records
 from service.local.command import build_matchback_command, build_worker_command
 from service.local.servers import LOOPBACK_ADDRESS, find_free_port
 from service.local.supervisor import Part, Supervisor
@@ -84,8 +83,8 @@ class Gifts:
 def measure_backlog(environment: dict[str, str], folder: Path, gifts: Gifts, many: int) -> str:
     """Deliver a backlog with one sender. Return the result for people."""
     gifts.store(many)
-    while sweep_due_records():
-        pass
+    with run_parts([build_worker_part(environment, folder)]):
+        wait_until(is_settled, "the last gift", WAIT_TIMEOUT_SECONDS)
     with run_parts([build_sender_part(environment, folder)]) as running:
         wait_until(lambda: count_delivered() > 0, "the first event", WAIT_TIMEOUT_SECONDS)
         before, clock, begun = count_delivered(), read_sender(running), time.perf_counter()
@@ -100,7 +99,7 @@ def measure_live(
 ) -> str:
     """Settle gifts at a steady rate while one sender runs. Return the result for people."""
     first = ObjectId()
-    worker = Part("worker", build_worker_command(), folder / "worker.log", environment)
+    worker = build_worker_part(environment, folder)
     with run_parts([worker, build_sender_part(environment, folder)]) as running:
         time.sleep(IDLE_SECONDS)
         clock, begun = read_sender(running), time.perf_counter()
@@ -147,6 +146,11 @@ def count_delivered() -> int:
     """Return the number of delivered events."""
     count: int = get_db().event_deliveries.count_documents({"delivered_at": {"$type": "date"}})
     return count
+
+
+def build_worker_part(environment: dict[str, str], folder: Path) -> Part:
+    """Return a worker."""
+    return Part("worker", build_worker_command(), folder / "worker.log", environment)
 
 
 def build_sender_part(environment: dict[str, str], folder: Path) -> Part:

@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from tools.testbed.receiver import OK_RESPONSE, ReceivedRequest, Receiver, run_r
 from tools.testbed.stack import Servers, wait_until
 
 EVENT_COUNT = 400
-MAX_IN_FLIGHT = 600
 
 
 @contextmanager
@@ -96,17 +94,17 @@ def list_numbers(receiver: Receiver) -> list[int]:
     return sorted(one["data"]["number"] for one in receiver.events)
 
 
-def has_requests(receiver: Receiver, enough: int) -> bool:
-    return len(receiver.requests) > enough
+def await_requests(receiver: Receiver, count: int) -> None:
+    wait_until(lambda: len(receiver.requests) > count, f"{count} requests")
 
 
 def test_a_killed_sender_loses_no_event(sender: tuple[Supervisor, Part]) -> None:
     supervisor, part = sender
     with run_receiver_thread() as receiver:
         store_events(receiver.url)
-        for enough in (30, 130, 230):
+        for kills in range(3):
             supervisor.start(part)
-            wait_until(partial(has_requests, receiver, enough), "requests")
+            await_requests(receiver, 100 * kills + 30)
             assert part.process
             part.process.kill()
             part.process.wait()
@@ -123,7 +121,7 @@ def test_a_stopped_sender_finishes_its_requests(sender: tuple[Supervisor, Part])
     with run_receiver_thread() as receiver:
         store_events(receiver.url)
         supervisor.start(part)
-        wait_until(lambda: len(receiver.requests) > 50, "requests")
+        await_requests(receiver, 50)
         assert part.process
         part.process.send_signal(signal.SIGTERM)
         assert part.process.wait(20) == 0
