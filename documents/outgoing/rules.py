@@ -44,8 +44,6 @@ class GiftState(NamedTuple):
     @classmethod
     def _counted(cls, gift: DonationRow) -> Self:
         counted = from_stored(gift.get("counted"))
-        if not counted:
-            return cls()
         amounts = counted.get(("fundraisers", gift["fundraiser_id"]), {})
         refunded = sum(n for name, n in amounts.items() if name.startswith(REFUNDED_PREFIX))
         match = next(
@@ -56,9 +54,21 @@ class GiftState(NamedTuple):
             ),
             None,
         )
-        if match is None:  # refunded in full, so its match was not counted
-            return cls.of(gift)._replace(refunded=refunded)
+        if match is None:
+            return cls._uncounted(gift, refunded)
         email_id = next((id_ for name, id_ in counted if name == "emails"), None)
+        return cls(match, email_id, refunded)
+
+    @classmethod
+    def _uncounted(cls, gift: DonationRow, refunded: int) -> Self:
+        """Return the state of a gift whose match was not counted.
+
+        It is new, not paid, disputed, refunded in full, or deleted. Only the counters of a refunded
+        gift know what was refunded.
+        """
+        if gift.get("deleted_at") is not None and not refunded:
+            return cls.of(gift)
+        match, email_id = gift.get("match_before") or (gift.get("match"), gift.get("email_id"))
         return cls(match, email_id, refunded)
 
     def to_stored(self, version: int) -> dict[str, Any]:
