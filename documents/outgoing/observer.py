@@ -120,5 +120,4 @@ def _describe_gift(row: Mapping[str, Any], before: GiftState, after: GiftState) 
     if before.email_id != after.email_id:
         data["previous_email_id"] = before.email_id
     known = {name: value for name, value in data.items() if value is not None}
-    is_deleted = row.get("deleted_at") is not None
-    return known | {"refunded_amount": after.refunded, "deleted": is_deleted}
+    return known | {"refunded_amount": after.refunded, "deleted": after.deleted}

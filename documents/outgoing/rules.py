@@ -24,21 +24,24 @@ class GiftState(NamedTuple):
     match: str | None = None
     email_id: ObjectId | None = None
     refunded: int = 0
+    deleted: bool = False
 
     @classmethod
     def of(cls, gift: DonationRow) -> Self:
         """Return the current state."""
         row: Mapping[str, Any] = gift
         refunded = gift.get("refunded_amount", 0)
-        if gift.get("deleted_at") is not None or not is_matchable(gift):
-            return cls(refunded=refunded)
+        is_deleted = gift.get("deleted_at") is not None
+        if is_deleted or not is_matchable(gift):
+            return cls(refunded=refunded, deleted=is_deleted)
         return cls(row.get("match"), row.get("email_id"), refunded)
 
     @classmethod
     def known(cls, gift: DonationRow) -> Self:
         """Return the state of the last event, or the one that was counted before any event."""
         if sent := gift.get("outgoing"):
-            return cls(sent.get("match"), sent.get("email_id"), sent.get("refunded", 0))
+            known = {name: sent[name] for name in cls._fields if name in sent}
+            return cls(**known)
         return cls._counted(gift)
 
     @classmethod
@@ -81,7 +84,7 @@ def list_gift_events(before: GiftState, after: GiftState) -> list[OutgoingEventT
     events: list[OutgoingEventType] = []
     if after.refunded != before.refunded:
         events.append("donation.refunded")
-    if after[:2] == before[:2]:
+    if after._replace(refunded=0) == before._replace(refunded=0):
         return events
     if after.email_id is None:
         events.append("donation.unmatched")
