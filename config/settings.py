@@ -97,6 +97,15 @@ class Settings(BaseModel):
             description="Port on which each worker serves Prometheus metrics; 0 disables it.",
         ),
     ] = 0
+    sender_metrics_port: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port on which the sender of outgoing webhooks serves Prometheus metrics; "
+            "0 disables it.",
+        ),
+    ] = 0
     match_window_days: Annotated[
         float,
         Field(

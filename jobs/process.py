@@ -3,10 +3,12 @@
 import logging
 import time
 
+from prometheus_client import start_http_server
 from pymongo.errors import PyMongoError
 
 from config.database import check_deployment, get_client
 from config.observability.outage import Outage
+from config.settings import get_settings
 from config.transient_errors import is_transient
 
 log = logging.getLogger(__name__)
@@ -35,3 +37,13 @@ def await_database() -> None:
     outage.end("the database answers")
     for warning in warnings:
         log.warning(warning)
+
+
+def serve_metrics(port: int) -> None:
+    """Serve Prometheus metrics, unless the port is 0. A failure does not stop the process."""
+    if not port:
+        return
+    try:
+        start_http_server(port, get_settings().host)
+    except OSError as error:
+        log.error("metrics: cannot listen on %s:%d (%s)", get_settings().host, port, error.strerror)

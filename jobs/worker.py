@@ -2,7 +2,6 @@
 
 import logging
 
-from prometheus_client import start_http_server
 from setproctitle import setproctitle
 
 from config import memory
@@ -16,7 +15,7 @@ from documents.storage import shutdown
 from jobs.callbacks import wake_exporter_when_noted
 from jobs.periodic import steps
 from jobs.periodic.periodic import PeriodicThread
-from jobs.process import WORKER_STOP_SECONDS, await_database
+from jobs.process import WORKER_STOP_SECONDS, await_database, serve_metrics
 from jobs.sweep import Sweeper
 from jobs.tasks import huey
 
@@ -29,7 +28,7 @@ def main() -> int:
     configure_logging("worker")
     traces.start_tracing("worker")
     memory.limit_arenas()
-    serve_metrics()
+    serve_metrics(get_settings().worker_metrics_port)
     connect_worker()
     await_database()
     wake_exporter_when_noted()
@@ -55,17 +54,6 @@ def main() -> int:
         thread.stop(WORKER_STOP_SECONDS)
     log.info("worker stopped")
     return 0
-
-
-def serve_metrics() -> None:
-    """Serve Prometheus metrics if a port is set. A failure does not stop the worker."""
-    port = get_settings().worker_metrics_port
-    if not port:
-        return
-    try:
-        start_http_server(port, get_settings().host)
-    except OSError as error:
-        log.error("metrics: cannot listen on %s:%d (%s)", get_settings().host, port, error.strerror)
 
 
 def warn_of_migrations() -> None:

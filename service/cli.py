@@ -110,6 +110,15 @@ def worker() -> None:
 
 
 @main.command()
+def sender() -> None:
+    """Run the sender, which delivers events to webhook endpoints. A second one can take over."""
+    with explain_errors():
+        from jobs.sender.worker import main as send
+
+        sys.exit(send())
+
+
+@main.command()
 @connected
 def indexes() -> None:
     """Create missing database indexes."""

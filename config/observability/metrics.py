@@ -28,6 +28,8 @@ SETTLE_BUCKETS_SECONDS = (
     3600,
     86400,
 )
+EVENT_ATTEMPT_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+EVENT_ATTEMPT_RESULTS = ("delivered", "failed")
 BATCH_SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 ENQUEUE_FAILURE_REASONS = ("queue_away", "outbox_full", "error")
 
@@ -65,6 +67,16 @@ SHARED_ITEMS = Counter(
     "the reason why they belong to no organization",
     ["provider", "fate"],
 )
+EVENT_ATTEMPTS = Counter(
+    "matchback_event_attempts",
+    "Number of requests that sent an outgoing event, by result: `delivered` or `failed`",
+    ["result"],
+)
+EVENT_ATTEMPT_SECONDS = Histogram(
+    "matchback_event_attempt_seconds",
+    "Time of a request that sent an outgoing event",
+    buckets=EVENT_ATTEMPT_BUCKETS_SECONDS,
+)
 ENQUEUE_FAILURES = Counter(
     "matchback_enqueue_failures",
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
@@ -73,6 +85,8 @@ ENQUEUE_FAILURES = Counter(
 # Initialize the series, because Prometheus cannot compute an increase from an absent one.
 for _reason in ENQUEUE_FAILURE_REASONS:
     ENQUEUE_FAILURES.labels(_reason)
+for _result in EVENT_ATTEMPT_RESULTS:
+    EVENT_ATTEMPTS.labels(_result)
 WEBHOOK_EVENTS.labels("unknown", "refused")
 
 
@@ -106,3 +120,10 @@ def count_shared_items(by_provider_and_fate: Mapping[tuple[str, str], int]) -> N
     """Count the items of shared posts by provider and result."""
     for (provider, fate), number in by_provider_and_fate.items():
         SHARED_ITEMS.labels(provider, fate).inc(number)
+
+
+def observe_event_attempts(successes_and_seconds: Iterable[tuple[bool, float]]) -> None:
+    """Record requests that sent outgoing events: their success, and their time in seconds."""
+    for is_success, seconds in successes_and_seconds:
+        EVENT_ATTEMPTS.labels("delivered" if is_success else "failed").inc()
+        EVENT_ATTEMPT_SECONDS.observe(seconds)

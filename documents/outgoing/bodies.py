@@ -8,7 +8,6 @@ import orjson
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.outgoing.event_delivery import EventDelivery
 from documents.values.gift import hide_import_id
 
 EVENT_ID_PREFIX = "evt_"
@@ -20,36 +19,40 @@ def format_event_id(event_id: ObjectId) -> str:
     return f"{EVENT_ID_PREFIX}{event_id}"
 
 
-def build_bodies(deliveries: Sequence[EventDelivery]) -> list[bytes]:
+def build_bodies(deliveries: Sequence[Any]) -> list[bytes]:
     """Return the JSON body of each delivery, in the same order.
 
     A record that no longer exists has no name and no address.
+
+    Args:
+        deliveries: stored rows, or `EventDelivery` documents.
     """
-    gifts = _read("donations", deliveries, "donation.", PERSONAL_GIFT_FIELDS)
-    user_ids = {one.data["user_id"] for one in deliveries if one.type.startswith("email.")}
-    found = get_db().users.find({"_id": {"$in": list(user_ids)}}, {"email": 1})
-    addresses = {row["_id"]: row["email"] for row in found}
-    return [_build_body(one, gifts, addresses) for one in deliveries]
+    gift_ids = {one["record_id"] for one in deliveries if one["type"].startswith("donation.")}
+    user_ids = {one["data"]["user_id"] for one in deliveries if one["type"].startswith("email.")}
+    gifts = _read("donations", gift_ids, PERSONAL_GIFT_FIELDS)
+    users = _read("users", user_ids, ("email",))
+    return [_build_body(one, gifts, users) for one in deliveries]
 
 
 def _read(
-    collection: str, deliveries: Iterable[EventDelivery], prefix: str, fields: Iterable[str]
+    collection: str, ids: set[ObjectId], fields: Iterable[str]
 ) -> dict[ObjectId, Mapping[str, Any]]:
-    ids = {one.record_id for one in deliveries if one.type.startswith(prefix)}
+    if not ids:
+        return {}
     rows = get_db()[collection].find({"_id": {"$in": list(ids)}}, dict.fromkeys(fields, 1))
     return {row["_id"]: row for row in rows}
 
 
 def _build_body(
-    delivery: EventDelivery,
+    delivery: Any,
     gifts: Mapping[ObjectId, Mapping[str, Any]],
-    addresses: Mapping[ObjectId, str],
+    users: Mapping[ObjectId, Mapping[str, Any]],
 ) -> bytes:
-    data = dict(delivery.data)
-    if delivery.type.startswith("donation."):
-        gift = gifts.get(delivery.record_id, {})
+    data = dict(delivery["data"])
+    if delivery["type"].startswith("donation."):
+        gift = gifts.get(delivery["record_id"], {})
         data |= {
-            "id": delivery.record_id,
+            "id": delivery["record_id"],
             "email_id": data.get("email_id"),
             "donor": {
                 "name": gift.get("donor_name", ""),
@@ -58,15 +61,18 @@ def _build_body(
             "external_id": hide_import_id(gift.get("external_id")),
             "recurring_id": gift.get("recurring_id"),
         }
-    elif delivery.type == "import.finished":
-        data |= {"id": delivery.record_id}
-    elif delivery.type.startswith("email."):
-        data |= {"id": delivery.record_id, "address": addresses.get(data["user_id"], "")}
+    elif delivery["type"] == "import.finished":
+        data |= {"id": delivery["record_id"]}
+    elif delivery["type"].startswith("email."):
+        data |= {
+            "id": delivery["record_id"],
+            "address": users.get(data["user_id"], {}).get("email", ""),
+        }
     event = {
-        "id": format_event_id(delivery.event_id),
-        "type": delivery.type,
-        "timestamp": delivery.at,
-        "version": delivery.version,
+        "id": format_event_id(delivery["event_id"]),
+        "type": delivery["type"],
+        "timestamp": delivery["at"],
+        "version": delivery["version"],
         "data": data,
     }
     return orjson.dumps(event, default=_to_json, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)

@@ -68,6 +68,10 @@ class EventDelivery(Document):
                 "fields": ["endpoint_id", "next_attempt_at"],
                 "partialFilterExpression": PENDING_FILTER,
             },
+            {
+                "fields": ["next_attempt_at", "endpoint_id"],
+                "partialFilterExpression": PENDING_FILTER,
+            },
             {"fields": ["endpoint_id", "failed_at"], "partialFilterExpression": FAILED_FILTER},
         ],
         **OWNED_META,

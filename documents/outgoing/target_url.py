@@ -4,8 +4,10 @@ from urllib.parse import urlsplit
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
+from documents.outgoing.address_rules import is_allowed_address, read_host_address
 
 MAX_URL_LENGTH = 2000
+LOCAL_NAME, LOCAL_ADDRESS = "localhost", "127.0.0.1"
 
 
 def check_target_url(url: str) -> str:
@@ -32,4 +34,14 @@ def find_url_problem(url: str) -> str:
         return "Must be a URL that starts with https://."
     if parts.username is not None or parts.password is not None or parts.fragment:
         return "Must not contain a user name, a password or a fragment."
-    return ""
+    return _find_host_problem(host)
+
+
+def _find_host_problem(host: str) -> str:
+    """Return why a host is obviously not public. The check of each connection decides."""
+    name = host.rstrip(".").lower()
+    is_local = name == LOCAL_NAME or name.endswith(f".{LOCAL_NAME}")
+    address = read_host_address(LOCAL_ADDRESS if is_local else name)
+    if address is None or is_allowed_address(address, get_settings().webhook_private_networks):
+        return ""
+    return "Must not name a private or reserved address. Use a public host."

@@ -141,10 +141,7 @@ class WebhookEndpoint(Record):
         Raises:
             UnsealableSecret: a secret is sealed with a missing master key.
         """
-        stored = [self.secret]
-        if self.previous_secret and self.previous_secret_until and at < self.previous_secret_until:
-            stored.append(self.previous_secret)
-        return [unseal_secret(one) for one in stored]
+        return open_endpoint_secrets(self.to_mongo(), at)
 
     @classmethod
     def reseal(cls) -> int:
@@ -163,6 +160,19 @@ class WebhookEndpoint(Record):
         for endpoint in found:
             endpoint.change(edit)
         return len(found)
+
+
+def open_endpoint_secrets(endpoint: Mapping[str, Any], at: datetime) -> list[str]:
+    """Return the valid signing secrets of a stored row as plain text, newest first.
+
+    Raises:
+        UnsealableSecret: a secret is sealed with a missing master key.
+    """
+    stored = [endpoint["secret"]]
+    until = endpoint.get("previous_secret_until")
+    if endpoint.get("previous_secret") and until and at < until:
+        stored.append(endpoint["previous_secret"])
+    return [unseal_secret(one) for one in stored]
 
 
 def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[str, Any]]:

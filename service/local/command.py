@@ -68,6 +68,8 @@ class LocalDeployment:
         self._start(web)
         exporter = [*build_matchback_command(), "warehouse", "worker"]
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
+        sender = [*build_matchback_command(), "sender"]
+        self._start(Part("sender", sender, log / "sender.log", environment))
 
     def watch(self) -> None:
         """Restart dead parts, and store the current PIDs."""

@@ -17,10 +17,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo.errors import ConnectionFailure
 
-from config.settings import Settings
 from documents.recount.background import SteadyRecount
 from documents.values.time import now
-from jobs.worker import serve_metrics
+from jobs.process import serve_metrics
 from service.local import servers
 from tools.docs import metrics_reference
 from tools.docs.monitored import ScrapedSamples, list_used_metrics
@@ -227,11 +226,9 @@ def test_without_a_database_the_service_exposes_its_own_metrics(
 
 
 def test_a_worker_works_although_its_metrics_port_is_taken(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with socket.create_server((servers.LOOPBACK_ADDRESS, 0)) as taken:
         port = taken.getsockname()[1]
-        config = Settings(worker_metrics_port=port)
-        monkeypatch.setattr("jobs.worker.get_settings", lambda: config)
-        serve_metrics()
+        serve_metrics(port)
     assert f"metrics: cannot listen on 127.0.0.1:{port}" in caplog.text

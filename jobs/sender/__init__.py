@@ -1,0 +1,1 @@
+"""The sender: a process that delivers outgoing events to webhook endpoints."""
