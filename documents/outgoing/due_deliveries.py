@@ -27,12 +27,18 @@ def find_recently_due(since: datetime, until: datetime) -> set[ObjectId]:
     return set(get_db().event_deliveries.distinct("endpoint_id", query))
 
 
-def find_all_due(until: datetime) -> dict[ObjectId, datetime]:
+def find_all_due(
+    until: datetime, endpoints: Mapping[str, Any] | None = None
+) -> dict[ObjectId, datetime]:
     """Return every endpoint with due deliveries, and when the first one became due.
 
-    Deleted endpoints are included. The cost is proportional to the number of endpoints.
+    The cost is proportional to the number of endpoints.
+
+    Args:
+        endpoints: condition on endpoints. Without it, deleted ones are included, too.
     """
-    return {row["_id"]: row["due"][0]["next_attempt_at"] for row in _look_up_due({}, 1, until)}
+    found = _look_up_due(endpoints or {}, 1, until)
+    return {row["_id"]: row["due"][0]["next_attempt_at"] for row in found}
 
 
 def read_endpoints(ids: Iterable[ObjectId]) -> dict[ObjectId, EndpointRow]:

@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.outgoing.delivery_lag import DeliveryLag, measure_delivery_lag
 from documents.people.duplicate import DuplicatePair, list_duplicates
 from documents.recount.background import SteadyRecount
 from documents.rows.collections import collection
@@ -124,6 +125,7 @@ class ServiceHealth:
     warehouse: WarehouseLag | None
     posts: RecentPosts
     stored: dict[str, int]
+    outgoing: DeliveryLag
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ def measure_service_health() -> ServiceHealth:
         _warehouse() if export_outbox.has_warehouse() else None,
         _posts(),
         {kind: get_db()[kind].estimated_document_count() for kind in GROWING_COLLECTIONS},
+        measure_delivery_lag(),
     )
 
 

@@ -106,6 +106,8 @@ def new_master_key() -> None:
 @audited
 def reseal() -> None:
     """Encrypt all webhook secrets with the first master key. You can then remove older keys."""
+    from documents.outgoing.webhook_endpoint import WebhookEndpoint
     from documents.webhook_key import WebhookKey
 
-    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal()}")
+    resealed = WebhookKey.reseal() + WebhookEndpoint.reseal()
+    click.echo(f"Webhook secrets encrypted again: {resealed}")

@@ -7,6 +7,7 @@ from mongoengine import get_db
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from documents.outgoing.delivery_lag import measure_delivery_lag
 from documents.recount.background import find_last_result
 from documents.reports.health import SERVICE_WAITING_KINDS, USER_DUE_FIELD
 from documents.storage import export_outbox
@@ -41,6 +42,7 @@ class DueCollector(Collector):
         yield count
         yield oldest
         yield from _drift()
+        yield from _outgoing()
         if export_outbox.has_warehouse():
             yield from _warehouse()
 
@@ -53,6 +55,25 @@ def _find_due() -> Iterator[tuple[str, int, datetime | None]]:
     users, due = get_db().users, {USER_DUE_FIELD: DUE_FILTER["due"]}
     user = users.find_one(due, {USER_DUE_FIELD: 1}, sort=[(USER_DUE_FIELD, 1)])
     yield "users", users.count_documents(due), user[USER_DUE_FIELD] if user else None
+
+
+def _outgoing() -> Iterator[Metric]:
+    found = measure_delivery_lag()
+    yield GaugeMetricFamily(
+        "matchback_event_lag_seconds",
+        "Age of the oldest outgoing event that is due, except events of failing endpoints",
+        value=found.lag_seconds,
+    )
+    yield GaugeMetricFamily(
+        "matchback_events_pending",
+        "Number of outgoing events that wait for an attempt, up to 100,000",
+        value=found.pending,
+    )
+    yield GaugeMetricFamily(
+        "matchback_failing_endpoints",
+        "Number of enabled webhook endpoints whose last attempt failed",
+        value=found.failing_endpoints,
+    )
 
 
 def _warehouse() -> Iterator[Metric]:

@@ -63,6 +63,7 @@ class Receiver:
     requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
     open_connections: int = 0
+    local_addresses: list[str] = field(default_factory=list)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
@@ -74,6 +75,7 @@ class Receiver:
         """Serve one connection."""
         self.connections += 1
         self.open_connections += 1
+        self.local_addresses.append(writer.get_extra_info("sockname")[0])
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
@@ -110,13 +112,15 @@ async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest | None:
 
 @asynccontextmanager
 async def run_receiver(
-    answer: Answer | None = None, tls: ssl.SSLContext | None = None
+    answer: Answer | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = LOOPBACK_ADDRESS,
 ) -> AsyncIterator[Receiver]:
     """Run a receiver on the loopback address."""
     receiver = Receiver()
     if answer:
         receiver.answer = answer
-    server = await asyncio.start_server(receiver.serve, LOOPBACK_ADDRESS, 0, ssl=tls)
+    server = await asyncio.start_server(receiver.serve, host, 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     receiver.url = f"{'https' if tls else 'http'}://{LOOPBACK_ADDRESS}:{port}/hook"
     try:

@@ -22,6 +22,7 @@ Keys of the JSON object:
   rates      per second: gifts_stored, gifts_settled, posts, events; seconds measured
   recount    off, ended_at
   warehouse  lag_seconds, is_failing, is_filled
+  outgoing   lag_seconds, pending (up to 100,000), failing_endpoints
   posts      last (time per provider), refused_events, unrouted_items
 Unknown or missing values are null."""
 

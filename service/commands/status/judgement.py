@@ -14,6 +14,7 @@ LATE_DUE_SECONDS = 30
 LATE_RETRY_SECONDS = 300  # retries back off for up to three minutes
 MAX_REPLICA_LAG_SECONDS = 30
 MAX_WAREHOUSE_LAG_SECONDS = 120
+MAX_EVENT_LAG_SECONDS = 60
 MAX_QUEUE_LENGTH = 100_000
 MAX_MISSED_RECOUNTS = 3
 
@@ -48,6 +49,7 @@ def judge_facts(facts: Facts) -> Verdict:
         *_queue(facts),
         *_recount(facts.service, facts),
         *_warehouse(facts.service),
+        *_outgoing(facts.service),
     )
     return Verdict(ATTENTION_LEVEL if problems else WELL_LEVEL, problems)
 
@@ -152,4 +154,12 @@ def _warehouse(service: ServiceHealth) -> Iterator[str]:
         yield (
             f"The warehouse is {found.lag_seconds:.0f} s behind. Check that its worker runs. To "
             "start one, run `matchback warehouse worker`."
+        )
+
+
+def _outgoing(service: ServiceHealth) -> Iterator[str]:
+    if service.outgoing.lag_seconds > MAX_EVENT_LAG_SECONDS:
+        yield (
+            f"Events for webhook endpoints have been due for {service.outgoing.lag_seconds:.0f} s. "
+            "Check that the sender runs, and check its log. To start one, run `matchback sender`."
         )

@@ -75,6 +75,7 @@ def _service(service: ServiceHealth, facts: Facts) -> Iterator[tuple[str, str]]:
         fails = ", export fails" if service.warehouse.is_failing else ""
         yield "Warehouse", f"{service.warehouse.lag_seconds:.1f} s behind{filled}{fails}"
     yield "Webhooks", _posts(service, facts.at)
+    yield "Outgoing", _outgoing(service)
 
 
 def _due(service: ServiceHealth) -> Iterator[str]:
@@ -126,6 +127,14 @@ def _posts(service: ServiceHealth, at: datetime) -> str:
     if unrouted := service.posts.unrouted_items:
         told.append(f"{unrouted} items of no known organization (`matchback unrouted list`)")
     return "; ".join(told) or "none yet"
+
+
+def _outgoing(service: ServiceHealth) -> str:
+    found = service.outgoing
+    waiting = f"{found.pending} events wait" if found.pending else "no events wait"
+    late = f", {found.lag_seconds:.1f} s behind" if found.lag_seconds else ""
+    failing = f"; {found.failing_endpoints} failing endpoints" if found.failing_endpoints else ""
+    return f"{waiting}{late}{failing}"
 
 
 def _age(seconds: float) -> str:

@@ -28,6 +28,7 @@ def to_json_object(facts: Facts, verdict: Verdict) -> dict[str, Any]:
         "recount": service
         and {"off": service.recount.last_off, "ended_at": service.recount.last_finished_at},
         "warehouse": service and service.warehouse and asdict(service.warehouse),
+        "outgoing": service and asdict(service.outgoing),
         "posts": service and asdict(service.posts),
     }
     return {name: _plain(value) for name, value in found.items()}

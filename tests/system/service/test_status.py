@@ -24,6 +24,7 @@ from rich.console import Console
 
 from config import database, queue
 from documents.concurrency.retries import MAX_ATTEMPTS
+from documents.outgoing.delivery_lag import DeliveryLag
 from documents.reports.health import (
     DueRecords,
     FailedJobSummary,
@@ -69,6 +70,7 @@ SERVICE = ServiceHealth(
     warehouse=WarehouseLag(0.4, is_failing=False, is_filled=True),
     posts=RecentPosts({"sendgrid": AT, "stripe": None}, 0),
     stored={"donations": 100, "deliveries": 10, "events": 1000},
+    outgoing=DeliveryLag(0.2, pending=3, failing_endpoints=1),
 )
 SET = MongoDBFacts(
     True, None, "8.0.4", date(2029, 10, 31), "a:1", [ReplicaSetMember("a:1", "PRIMARY")]
@@ -126,6 +128,11 @@ def test_a_healthy_service_is_reported_as_healthy() -> None:
             with_(due=[DueRecords("donations", 9, 31.0, 0)]),
             ATTENTION_LEVEL,
             ["although work continues"],
+        ),
+        (
+            with_(outgoing=DeliveryLag(61.0, pending=9, failing_endpoints=0)),
+            ATTENTION_LEVEL,
+            ["61 s", "`matchback sender`"],
         ),
         (with_(due=[DueRecords("users", 9, 301.0, 3)]), ATTENTION_LEVEL, ["Users"]),
         (
@@ -311,7 +318,7 @@ def test_the_json_object_has_the_documented_keys(alice: University) -> None:
     assert re.findall(r"^ {4}(\w+)  ", described, re.M) == list(told)
     words = set(re.findall(r"\w+", described))
     parts = [told["mongodb"], *told["mongodb"]["members"], told["queue"], told["rates"]]
-    parts += [*told["due"], told["failed"], told["recount"], told["posts"]]
+    parts += [*told["due"], told["failed"], told["recount"], told["posts"], told["outgoing"]]
     for part in [*parts, *to_json_object(FACTS, judge_facts(FACTS))["due"]]:
         assert set(part) <= words
     assert (told["status"], told["problems"]) == ("well", [])

@@ -12,6 +12,7 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.outgoing.event_delivery import EventDelivery, build_delivery_rows
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
+from documents.values.time import now
 from jobs.sender.lanes import open_lanes
 from jobs.sender.sender import Sender
 
@@ -58,6 +59,16 @@ def list_deliveries(endpoint: WebhookEndpoint) -> Sequence[EventDelivery]:
 def count_states(endpoint: WebhookEndpoint) -> dict[str, int]:
     states = [one.state for one in list_deliveries(endpoint)]
     return {state: states.count(state) for state in sorted(set(states))}
+
+
+def reload(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    return WebhookEndpoint.fetch(endpoint.organization_id, endpoint.id)
+
+
+def make_due(endpoint: WebhookEndpoint) -> None:
+    """Make all deliveries due now."""
+    change = {"$set": {"next_attempt_at": now()}, "$unset": {"failed_at": "", "delivered_at": ""}}
+    get_db().event_deliveries.update_many({"endpoint_id": endpoint.id}, change)
 
 
 @asynccontextmanager
