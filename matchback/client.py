@@ -256,6 +256,51 @@ class ApiKeys(Records[r.ApiKey]):
         self._delete(id)
 
 
+class WebhookEndpoints(Records[r.WebhookEndpoint]):
+    """URLs that receive events. The API shows a signing secret only once."""
+
+    def create(
+        self, *, once: str | None = None, **values: Unpack[r.WebhookEndpointValues]
+    ) -> r.NewWebhookEndpoint:
+        endpoint: r.NewWebhookEndpoint = self._create(values, once)
+        return endpoint
+
+    def update(self, id: str, **changes: Unpack[r.WebhookEndpointChanges]) -> r.WebhookEndpoint:
+        endpoint: r.WebhookEndpoint = self._update(id, changes)
+        return endpoint
+
+    def delete(self, id: str) -> None:
+        self._delete(id)
+
+    def rotate_secret(self, id: str) -> r.NewWebhookEndpoint:
+        """Replace the signing secret. The previous one stays valid for 24 hours."""
+        endpoint: r.NewWebhookEndpoint = self._call("POST", f"{self._path}/{id}/rotate-secret")
+        return endpoint
+
+    def test(self, id: str) -> r.EventDelivery:
+        """Send a test event."""
+        delivery: r.EventDelivery = self._call("POST", f"{self._path}/{id}/test")
+        return delivery
+
+    def deliveries(
+        self, id: str, *, state: r.DeliveryState | None = None, page_size: int = 200
+    ) -> Iterator[r.EventDelivery]:
+        """Yield the deliveries of an endpoint, newest first. Read them page by page."""
+        query = {"state": state, "limit": page_size}
+        yield from self._pages(f"{self._path}/{id}/deliveries", query)
+
+    def resend(self, id: str, delivery_id: str) -> r.EventDelivery:
+        """Send an event again."""
+        at = f"{self._path}/{id}/deliveries/{delivery_id}/resend"
+        delivery: r.EventDelivery = self._call("POST", at)
+        return delivery
+
+    def resend_failed(self, id: str) -> r.WebhookEndpoint:
+        """Send all failed events again."""
+        endpoint: r.WebhookEndpoint = self._call("POST", f"{self._path}/{id}/deliveries/resend")
+        return endpoint
+
+
 class FailedJobs(Records[r.FailedJob]):
     """Records that could not be settled."""
 
@@ -303,6 +348,7 @@ class Matchback:
         self.donations = Donations(transport, "/v1/donations")
         self.payments = Payments(transport, "/v1/payments")
         self.api_keys = ApiKeys(transport, "/v1/api-keys")
+        self.webhook_endpoints = WebhookEndpoints(transport, "/v1/webhook-endpoints")
         self.failed_jobs = FailedJobs(transport, "/v1/jobs/failed")
         self.audit = Audit(transport, "/v1/audit")
 

@@ -12,6 +12,7 @@ DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed
 Touch = Literal["clicked", "opened", "sent"]
 Totals = dict[str, int]
 Report = dict[str, Any]
+DeliveryState = Literal["pending", "failed", "delivered"]
 
 
 class Money(TypedDict):
@@ -280,6 +281,55 @@ class ApiKey(Stored):
 
 class NewApiKey(ApiKey):
     secret: str
+
+
+class WebhookEndpointValues(TypedDict, total=False):
+    url: str
+    events: list[str]
+    description: str
+
+
+class WebhookEndpointChanges(WebhookEndpointValues, total=False):
+    enabled: bool
+
+
+class WebhookEndpoint(Stored):
+    url: str
+    events: list[str]
+    description: str
+    enabled: bool
+    disabled_reason: Literal["staff", "failing", "gone"] | None
+    disabled_at: str | None
+    failing_since: str | None
+    succeeded_at: str | None
+    previous_secret_until: str | None
+    resend_requested_at: str | None
+
+
+class NewWebhookEndpoint(WebhookEndpoint):
+    secret: str
+
+
+class Attempt(TypedDict):
+    at: str
+    seconds: float | None
+    status: int | None
+    error: str | None
+
+
+class EventDelivery(TypedDict):
+    id: str
+    event_id: str
+    type: str
+    record_id: str
+    version: int
+    created_at: str
+    state: DeliveryState
+    next_attempt_at: str | None
+    failed_at: str | None
+    delivered_at: str | None
+    attempts: list[Attempt]
+    body: dict[str, Any]
 
 
 class FailedJob(TypedDict):

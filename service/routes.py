@@ -7,6 +7,7 @@ from service.api.resources.api_keys import ApiKeys
 from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.emails import Emails
+from service.api.resources.event_deliveries import EventDeliveries
 from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
@@ -18,6 +19,7 @@ from service.api.resources.organization import OwnOrganization
 from service.api.resources.payments import Payments
 from service.api.resources.system import Docs, Health, Metrics, OpenApi, Readiness
 from service.api.resources.users import Users
+from service.api.resources.webhook_endpoints import WebhookEndpoints
 from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
@@ -27,6 +29,7 @@ from service.dashboard.pages.administration import (
     SettingsPage,
 )
 from service.dashboard.pages.downloads import ListFiles
+from service.dashboard.pages.event_deliveries import EventDeliveryPages
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -38,9 +41,11 @@ from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
+from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
+webhook_endpoints, event_deliveries = WebhookEndpoints(), EventDeliveries()
 payments, import_shares = Payments(), ImportShares()
 
 API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
@@ -81,6 +86,14 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
         (f"/v1/webhook-keys/{provider}", resource, None)
         for provider, resource in webhook_keys.KEY_RESOURCES.items()
     ),
+    ("/v1/webhook-endpoints", webhook_endpoints, None),
+    ("/v1/webhook-endpoints/{id}", webhook_endpoints, "one"),
+    ("/v1/webhook-endpoints/{id}/rotate-secret", webhook_endpoints, "rotate"),
+    ("/v1/webhook-endpoints/{id}/test", webhook_endpoints, "test"),
+    ("/v1/webhook-endpoints/{id}/deliveries", event_deliveries, None),
+    ("/v1/webhook-endpoints/{id}/deliveries/resend", webhook_endpoints, "resend"),
+    ("/v1/webhook-endpoints/{id}/deliveries/{delivery_id}", event_deliveries, "one"),
+    ("/v1/webhook-endpoints/{id}/deliveries/{delivery_id}/resend", event_deliveries, "resend"),
     ("/v1/api-keys", api_keys, None),
     ("/v1/api-keys/{id}", api_keys, "one"),
     ("/v1/audit", Audit(), None),
@@ -98,6 +111,8 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages, provider_pages = PaymentPages(), ProviderPages()
+ENDPOINT_PAGE = "/dashboard/settings/webhook-endpoints/{id}"
+endpoint_pages, delivery_pages = WebhookEndpointPages(), EventDeliveryPages()
 imports = Imports(import_shares)
 
 
@@ -140,6 +155,15 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/settings", SettingsPage(), None),
     ("/dashboard/settings/providers/{name}", provider_pages, None),
     ("/dashboard/settings/providers/{name}/test", provider_pages, "test"),
+    ("/dashboard/settings/webhook-endpoints", endpoint_pages, None),
+    (ENDPOINT_PAGE, endpoint_pages, "one"),
+    *(
+        (f"{ENDPOINT_PAGE}/{action}", endpoint_pages, action)
+        for action in ("enable", "disable", "secret", "delete", "test")
+    ),
+    (f"{ENDPOINT_PAGE}/resend", delivery_pages, "all"),
+    (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}", delivery_pages, None),
+    (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}/resend", delivery_pages, "resend"),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),

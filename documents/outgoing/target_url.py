@@ -1,5 +1,6 @@
 """URLs that may receive events. `address_rules.py` decides about the address behind the name."""
 
+import re
 from urllib.parse import urlsplit
 
 from config.settings import get_settings
@@ -7,6 +8,8 @@ from documents.errors import Unacceptable
 from documents.outgoing.address_rules import is_allowed_address, read_host_address
 
 MAX_URL_LENGTH = 2000
+# `urlsplit` removes some of these, so the URL that is called would differ from the stored one.
+FORBIDDEN_PATTERN = re.compile(r"[\s\x00-\x1f\x7f]")
 LOCAL_NAME, LOCAL_ADDRESS = "localhost", "127.0.0.1"
 
 
@@ -30,6 +33,8 @@ def find_url_problem(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "Must be a valid URL."
+    if FORBIDDEN_PATTERN.search(url):
+        return "Must not contain spaces or control characters."
     if parts.scheme not in schemes or not host or len(url) > MAX_URL_LENGTH:
         return "Must be a URL that starts with https://."
     if parts.username is not None or parts.password is not None or parts.fragment:

@@ -1,25 +1,23 @@
 """Webhook endpoints: URLs of an organization's own programs, which receive outgoing events."""
 
-import secrets
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
+from documents.outgoing.signing_secret import make_secret, open_endpoint_secrets
 from documents.outgoing.target_url import check_target_url
 from documents.storage.record import Record
-from documents.storage.sealed import seal_secret, unseal_secret
+from documents.storage.sealed import seal_secret
 from documents.values.time import now
 
 MAX_ENDPOINTS = 20  # of one organization
-SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks
-SECRET_BYTES = 32
 ROTATION_GRACE = timedelta(hours=24)
+RESENDING_FILTER: dict[str, Any] = {"resend_requested_at": {"$type": "date"}}
 DisabledReason = Literal["staff", "failing", "gone"]
 
 
@@ -30,25 +28,37 @@ class WebhookEndpoint(Record):
 
     Attributes:
         secret: the sealed signing secret.
+        secret_id: ID that the request chose for the secret, so that a repeated one is recognized.
         previous_secret: the sealed secret that it replaced, valid until `previous_secret_until`.
         disabled_reason: None if events are sent; `staff` if a person disabled it; `failing` after
             three days without a success; `gone` after the response 410.
         failing_since: time of the first failure since the last success.
+        resend_requested_at: set until the deliveries that failed before this time are pending.
+        tests: number of test events.
     """
 
     url = StringField(required=True)
     events = ListField(StringField(choices=OUTGOING_EVENT_TYPES))
     description = StringField(default="")
     secret = StringField(required=True)
+    secret_id = ObjectIdField()
     previous_secret = StringField()
     previous_secret_until = DateTimeField()
     disabled_reason = StringField(choices=("staff", "failing", "gone"))
     disabled_at = DateTimeField()
     failing_since = DateTimeField()
     succeeded_at = DateTimeField()
+    resend_requested_at = DateTimeField()
+    tests = IntField(default=0)
     is_dropped = BooleanField()  # deleted, and no delivery is left
 
-    meta = {"collection": "webhook_endpoints", "indexes": [["organization_id", "id"]]}
+    meta = {
+        "collection": "webhook_endpoints",
+        "indexes": [
+            ["organization_id", "id"],
+            {"fields": ["resend_requested_at"], "partialFilterExpression": RESENDING_FILTER},
+        ],
+    }
 
     @classmethod
     def add(
@@ -57,6 +67,7 @@ class WebhookEndpoint(Record):
         url: str,
         events: Iterable[str] = OUTGOING_EVENT_TYPES,
         description: str = "",
+        id_: ObjectId | None = None,
     ) -> tuple[Self, str]:
         """Add an endpoint. Return it and its signing secret, which is shown only now.
 
@@ -65,17 +76,36 @@ class WebhookEndpoint(Record):
             Conflict: the organization has too many endpoints.
             UnsealableSecret: there is no master key.
         """
-        if cls.live(organization_id).count() >= MAX_ENDPOINTS:
-            raise Conflict(f"An organization has at most {MAX_ENDPOINTS} webhook endpoints.")
         secret = make_secret()
         endpoint = cls(
+            id=id_ or ObjectId(),
             organization_id=organization_id,
             url=check_target_url(url),
             events=sorted(set(events)),
             description=description,
             secret=seal_secret(secret),
         )
-        return endpoint.insert(), secret
+        endpoint._check_limit()
+        made = endpoint.insert()
+        if made.secret != endpoint.secret:  # a process stored it and died before it showed it
+            return made.change(lambda one: setattr(one, "secret", endpoint.secret)), secret
+        try:
+            # Of requests at the same time, the last one to insert counts all others.
+            made._check_limit()
+        except Conflict:
+            made.remove()
+            raise
+        return made, secret
+
+    def _check_limit(self) -> None:
+        others = type(self).live(self.organization_id, id__ne=self.id)
+        if others.count() >= MAX_ENDPOINTS:
+            raise Conflict(f"An organization has at most {MAX_ENDPOINTS} webhook endpoints.")
+
+    def remove(self) -> None:
+        """Delete the endpoint and its secrets."""
+        none: dict[str, Any] = {"previous_secret": None, "resend_requested_at": None}
+        self.mark_deleted(secret="", **none)
 
     def amend(
         self,
@@ -104,10 +134,11 @@ class WebhookEndpoint(Record):
 
         return self.change(edit)
 
-    def rotate_secret(self) -> tuple[Self, str]:
+    def rotate_secret(self, id_: ObjectId | None = None) -> tuple[Self, str]:
         """Replace the signing secret. The previous one stays valid for 24 hours.
 
-        Return the endpoint and the new secret, which is shown only now.
+        Return the endpoint and the new secret, which is shown only now. A repeated request with the
+        same ID replaces only the secret of the first one, which nobody saw.
 
         Raises:
             UnsealableSecret: there is no master key.
@@ -115,9 +146,10 @@ class WebhookEndpoint(Record):
         secret = make_secret()
 
         def edit(endpoint: Self) -> None:
-            endpoint.previous_secret = endpoint.secret
-            endpoint.previous_secret_until = now() + ROTATION_GRACE
-            endpoint.secret = seal_secret(secret)
+            if id_ is None or endpoint.secret_id != id_:
+                endpoint.previous_secret = endpoint.secret
+                endpoint.previous_secret_until = now() + ROTATION_GRACE
+            endpoint.secret, endpoint.secret_id = seal_secret(secret), id_
 
         return self.change(edit), secret
 
@@ -129,11 +161,21 @@ class WebhookEndpoint(Record):
         self.disabled_reason = reason
         self.disabled_at = now() if reason else None
         self.failing_since = None
+        self.resend_requested_at = None
 
     @property
     def enabled(self) -> bool:
         """True if events are sent."""
         return self.disabled_reason is None
+
+    def check_enabled(self) -> None:
+        """Check that events are sent.
+
+        Raises:
+            Conflict: the endpoint is disabled.
+        """
+        if not self.enabled:
+            raise Conflict("The webhook endpoint is disabled. Enable it first.")
 
     def open_secrets(self, at: datetime) -> list[str]:
         """Return the valid signing secrets as plain text, newest first.
@@ -143,37 +185,6 @@ class WebhookEndpoint(Record):
         """
         return open_endpoint_secrets(self.to_mongo(), at)
 
-    @classmethod
-    def reseal(cls) -> int:
-        """Seal every secret with the newest master key. Return the number of endpoints.
-
-        Raises:
-            UnsealableSecret: a secret is sealed with a missing master key.
-        """
-
-        def edit(endpoint: Self) -> None:
-            endpoint.secret = seal_secret(unseal_secret(endpoint.secret))
-            if endpoint.previous_secret:
-                endpoint.previous_secret = seal_secret(unseal_secret(endpoint.previous_secret))
-
-        found = list(cls.objects(deleted_at=None))
-        for endpoint in found:
-            endpoint.change(edit)
-        return len(found)
-
-
-def open_endpoint_secrets(endpoint: Mapping[str, Any], at: datetime) -> list[str]:
-    """Return the valid signing secrets of a stored row as plain text, newest first.
-
-    Raises:
-        UnsealableSecret: a secret is sealed with a missing master key.
-    """
-    stored = [endpoint["secret"]]
-    until = endpoint.get("previous_secret_until")
-    if endpoint.get("previous_secret") and until and at < until:
-        stored.append(endpoint["previous_secret"])
-    return [unseal_secret(one) for one in stored]
-
 
 def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[str, Any]]:
     """Return ID, events and state of the organization's endpoints, without a cache.
@@ -182,8 +193,3 @@ def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[st
     """
     query = {"organization_id": organization_id, "deleted_at": None}
     return list(database.webhook_endpoints.find(query, {"events": 1, "disabled_reason": 1}))
-
-
-def make_secret() -> str:
-    """Return a new signing secret in the form of Standard Webhooks."""
-    return SECRET_PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()

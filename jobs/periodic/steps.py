@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from jobs.periodic import audit, imports, recount, relabel, retention
+from jobs.periodic import audit, imports, recount, relabel, resend, retention
 from jobs.periodic.periodic import STEP_IDLE_SECONDS, PeriodicThread
 
 AUDIT_IDLE_SECONDS = 1.0
 IMPORTS_IDLE_SECONDS = 1.0
+RESEND_IDLE_SECONDS = 1.0
 
 # Each step returns whether it did any work. If not, it pauses for this number of seconds.
 PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
@@ -15,6 +16,7 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "retention": (retention.step, STEP_IDLE_SECONDS),
     "audit": (audit.step, AUDIT_IDLE_SECONDS),
     "imports": (imports.step, IMPORTS_IDLE_SECONDS),
+    "resend": (resend.step, RESEND_IDLE_SECONDS),
 }
 
 

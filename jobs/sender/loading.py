@@ -20,7 +20,7 @@ from documents.outgoing.due_deliveries import (
     read_due,
     read_endpoints,
 )
-from documents.outgoing.webhook_endpoint import open_endpoint_secrets
+from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.rows.event_delivery import DeliveryRow, EndpointRow
 from documents.storage.sealed import UnsealableSecret
 from documents.values.time import now

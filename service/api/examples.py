@@ -54,6 +54,12 @@ EXAMPLE_BODIES: dict[str, Any] = {
     },
     "SecretIn": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
     "StripeSecretIn": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "test": False},
+    "WebhookEndpointIn": {
+        "url": "https://crm.example.edu/matchback",
+        "events": ["donation.matched", "donation.rematched", "donation.unmatched"],
+        "description": "Our CRM",
+    },
+    "WebhookEndpointPatch": {"enabled": False},
     "ApiKeyIn": {
         "name": "Donation form",
         "scopes": ["write"],

@@ -106,8 +106,7 @@ def new_master_key() -> None:
 @audited
 def reseal() -> None:
     """Encrypt all webhook secrets with the first master key. You can then remove older keys."""
-    from documents.outgoing.webhook_endpoint import WebhookEndpoint
+    from documents.outgoing.resealing import reseal_endpoints
     from documents.webhook_key import WebhookKey
 
-    resealed = WebhookKey.reseal() + WebhookEndpoint.reseal()
-    click.echo(f"Webhook secrets encrypted again: {resealed}")
+    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal() + reseal_endpoints()}")

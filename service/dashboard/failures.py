@@ -55,6 +55,12 @@ CORRECTIONS = {
     "/current": marked("The current password is incorrect. Enter it again."),
     "/email_id": marked("The email does not exist. Choose another email."),
     "/fundraiser_id": marked("The fundraiser does not exist. Choose another fundraiser."),
+    "/url": marked(
+        "Enter a URL of at most 2,000 characters that starts with https:// and names a public "
+        "host, without a user name, password, fragment or space."
+    ),
+    "/events": marked("Choose at least one event."),
+    "/description": marked("Enter a description of at most 1,000 characters."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {

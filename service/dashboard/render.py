@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from documents.providers.registry import PROVIDERS
 from service.dashboard.presentation import filters, wording
+from service.dashboard.presentation.attempt_labels import error_label
 from service.dashboard.presentation.formats import NONE, Formats, formats_of
 from service.dashboard.presentation.language import Language, accepted_language
 
@@ -84,6 +85,7 @@ def load_templates() -> Environment:
         "NONE": NONE,
         "wording": wording,
         "providers": PROVIDERS,
+        "error_label": error_label,
     }
     return made
 

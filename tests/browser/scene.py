@@ -6,6 +6,7 @@ from tools.testbed.cast import University, make_event
 from tools.testbed.stack import wait_until
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
+ENDPOINTS = "/dashboard/settings/webhook-endpoints"
 HOSTILE = """<script>alert(1)</script>"onload='alert(2)'"""
 
 
@@ -26,7 +27,11 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
         place,
         make_charge_event("succeeded", billing_details={"name": name, "email": "eve@example.org"}),
     )
+    url = f"https://crm.example.edu/{name}".replace(" ", "+")
+    endpoint = place.make("webhook-endpoints", url=url, description=name)["id"]
+    tested = place.call("POST", f"/v1/webhook-endpoints/{endpoint}/test").json["id"]
     ids = {"fundraiser": spring, "mailing": mailing, "email": email, "gift": gift, "lost": lost}
+    ids |= {"endpoint": endpoint, "delivery": tested}
     wait_until(lambda: is_counted(place, spring), "everything to be counted")
     return ids | {"person": place.get(f"/v1/emails/{email}")["user_id"]}
 
@@ -53,6 +58,9 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "a provider": "/dashboard/settings/providers/sendgrid",
         "a new provider": "/dashboard/settings/providers/mailgun",
         "normalised events": "/dashboard/settings/providers/events",
+        "new endpoint": ENDPOINTS,
+        "endpoint": f"{ENDPOINTS}/{ids['endpoint']}",
+        "delivery": f"{ENDPOINTS}/{ids['endpoint']}/deliveries/{ids['delivery']}",
         "account": "/dashboard/account",
         "nothing": "/dashboard/nothing",
     }

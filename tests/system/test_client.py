@@ -246,6 +246,23 @@ def walk_payments(api: Matchback, alice: University, fundraiser_id: str) -> None
         api.payments.assign(UNKNOWN_ID, fundraiser_id)
 
 
+def walk_endpoints(api: Matchback) -> None:
+    endpoints, url = api.webhook_endpoints, "https://crm.example.edu/hook"
+    made = endpoints.create(url=url, events=["donation.matched"])
+    id_ = made["id"]
+    assert endpoints.rotate_secret(id_)["secret"] != made["secret"]
+    assert [one["id"] for one in endpoints.list()] == [id_]
+    tested = endpoints.test(id_)
+    assert endpoints.resend(id_, tested["id"])["event_id"] == tested["event_id"]
+    assert [one["id"] for one in endpoints.deliveries(id_)] == [tested["id"]]
+    assert list(endpoints.deliveries(id_, state="delivered")) == []
+    assert endpoints.resend_failed(id_)["resend_requested_at"] is None
+    assert endpoints.update(id_, enabled=False)["disabled_reason"] == "staff"
+    endpoints.delete(id_)
+    with pytest.raises(Refused, match="404"):
+        endpoints.get(id_)
+
+
 def walk_administration(api: Matchback, alice: University) -> None:
     assert api.update_organization(time_zone="Asia/Tokyo")["time_zone"] == "Asia/Tokyo"
     assert api.organization()["id"] == alice.id
@@ -255,6 +272,7 @@ def walk_administration(api: Matchback, alice: University) -> None:
     key = api.api_keys.create(name="form", scopes=["read"])
     assert api.api_keys.get(key["id"])["prefix"] == key["secret"][:9]
     api.api_keys.delete(key["id"])
+    walk_endpoints(api)
     api.set_webhook_key("stripe", secret="whsec_12345678")
     assert api.webhook_key("stripe")["secret_ends_with"] == "5678"
     api.remove_webhook_key("stripe")

@@ -9,7 +9,8 @@ from mongoengine import get_db
 
 from documents.outgoing.event_delivery import FAILED_FILTER, PENDING_FILTER
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
-from documents.outgoing.webhook_endpoint import WebhookEndpoint, make_secret
+from documents.outgoing.signing_secret import make_secret
+from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.storage.sealed import seal_secret
 from documents.values.time import now
 from tools.chaos.clients import ChaosClient

@@ -12,7 +12,6 @@ from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove_record
 from documents.values.validation import validate_value
-from service.api.parsing import bad_request
 from service.api.resources.api_keys import ApiKeyIn
 from service.api.resources.match_policies import (
     DAY_SECONDS,
@@ -20,10 +19,11 @@ from service.api.resources.match_policies import (
     find_current_policy,
     read_policy,
 )
-from service.dashboard import cookies
 from service.dashboard.forms import Form
+from service.dashboard.offered_ids import offer_id, read_offered_id
 from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.providers import list_providers
+from service.dashboard.pages.webhook_endpoints import list_endpoints
 from service.dashboard.presentation.language import marked
 from service.dashboard.presentation.locale_names import locale_names
 from service.dashboard.queries import PageQuery
@@ -35,8 +35,8 @@ SETTINGS_MESSAGES = {
     "policy": marked("Rules saved. They apply to gifts from now on."),
     "default": marked("Rules removed. The more general rules apply from now on."),
     "locale": marked("Language and formats saved."),
+    "endpoint-deleted": marked("Webhook endpoint deleted."),
 }
-FOREIGN_FORM = marked("This form belongs to another session. Load its page again, then send it.")
 MAX_API_KEYS_SHOWN = 100
 SETTINGS_PATH = "/dashboard/settings"
 
@@ -57,8 +57,9 @@ class SettingsPage:
             resp,
             "settings.html",
             keys=list(keys),
-            offered=_offer(req),
+            offered=offer_id(req),
             connections=list_providers(organization_id),
+            endpoints=list_endpoints(organization_id),
             policies=_policies(organization_id),
             touches=TOUCH_PREFERENCE,
             locales=locale_names(req.context.organization.locale),
@@ -73,7 +74,7 @@ class ApiKeyForms:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         body = _valid(ApiKeyIn, name=form.text("name"), scopes=form.list_values("scopes"))
-        organization_id, id_ = req.context.organization_id, _offered(req, form.text("key"))
+        organization_id, id_ = req.context.organization_id, read_offered_id(req, form.text("key"))
         if ApiKey.objects(organization_id=organization_id, id=id_).first():
             redirect_to(resp, f"{SETTINGS_PATH}?done=made")  # the browser sent the form twice
             return
@@ -118,20 +119,6 @@ class LocaleForm:
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         req.context.organization.amend({"locale": form.text("locale")})
         redirect_to(resp, f"{SETTINGS_PATH}?done=locale")
-
-
-def _offer(req: falcon.Request) -> str:
-    """Return a signed ID for a new key, so that a form sent twice creates one key."""
-    id_ = str(ObjectId())
-    secret = cookies.read_secret(req, cookies.SESSION_COOKIE) or ""
-    return f"{id_}.{cookies.make_form_token(secret, id_)}"
-
-
-def _offered(req: falcon.Request, text: str) -> ObjectId:
-    id_, _, token = text.partition(".")
-    if not cookies.is_form_token(cookies.read_secret(req, cookies.SESSION_COOKIE), token, id_):
-        raise bad_request(FOREIGN_FORM)
-    return ObjectId(id_)
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:

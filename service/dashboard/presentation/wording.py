@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from documents.outgoing.event_delivery import DeliveryState
+from documents.outgoing.event_types import OutgoingEventType
+from documents.outgoing.webhook_endpoint import DisabledReason
 from documents.payments.reasons import MissingGiftReason
 from documents.tracking.rules import MachineReason
 from documents.values.money import count_decimals
@@ -124,6 +127,27 @@ SCOPE_LABELS = {
     "read": marked("Read only"),
     "write": marked("Read and write"),
     "admin": marked("Full access"),
+}
+OUTGOING_EVENT_LABELS: dict[OutgoingEventType, Marked] = {
+    "donation.matched": marked("Gift matched to an email"),
+    "donation.rematched": marked("Gift matched to another email"),
+    "donation.unmatched": marked("Gift matched to no email"),
+    "donation.refunded": marked("Gift refunded"),
+    "email.bounced": marked("Email bounced"),
+    "email.unsubscribed": marked("Recipient unsubscribed"),
+    "import.finished": marked("Import finished"),
+    "recount.drift_found": marked("Incorrect figure found"),
+    "endpoint.test": marked("Test event"),
+}
+DELIVERY_STATE_LABELS: dict[DeliveryState, Marked] = {
+    "pending": marked("Waiting"),
+    "failed": marked("Failed"),
+    "delivered": marked("Delivered"),
+}
+DISABLED_REASON_SENTENCES: dict[DisabledReason, Marked] = {
+    "staff": marked("An admin or a program disabled this endpoint."),
+    "failing": marked("Matchback disabled this endpoint after three days without a success."),
+    "gone": marked("Matchback disabled this endpoint because its server answered 410 (gone)."),
 }
 WINDOW_ORDER_LABELS = {"last": marked("Latest email"), "first": marked("Earliest email")}
 OTHER_FUNDRAISER_LABELS = {

@@ -1,5 +1,6 @@
 """Audit log: every change, removal and administrative act, with its actor and time, in a chain."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ def charlie(real_client: testing.TestClient) -> University:
 def entries(place: University) -> list[dict[str, Any]]:
     """Return the chain from its beginning, including the acts done so far."""
     audit.link_finished_acts()
-    listed: list[dict[str, Any]] = place.get("/v1/audit?sort=seq")["data"]
+    listed: list[dict[str, Any]] = place.get("/v1/audit?sort=seq&limit=200")["data"]
     return listed
 
 
@@ -50,6 +51,8 @@ def do_everything(place: University) -> set[str]:
     email, gift = place.email(spring), place.gift(spring)
     eve = place.make("users", name="Eve", email="eve@example.edu")["id"]
     key = place.make("api-keys", name="form", scopes=["read"])["id"]
+    endpoint = place.make("webhook-endpoints", url="https://crm.example.edu/")["id"]
+    tested = place.call("POST", f"/v1/webhook-endpoints/{endpoint}/test").json
     trouble = {"error": "ValueError", "tries": 5, "failed_at": now()}
     other = place.email(spring, {"name": "Eve", "email": "eve2@example.edu"})
     for id_ in (email, other):
@@ -84,6 +87,11 @@ def do_everything(place: University) -> set[str]:
         ("POST", f"/v1/jobs/failed/{email}/retry", None),
         ("DELETE", f"/v1/jobs/failed/{other}", None),
         ("DELETE", f"/v1/api-keys/{key}", None),
+        ("PATCH", f"/v1/webhook-endpoints/{endpoint}", {"description": "CRM"}),
+        ("POST", f"/v1/webhook-endpoints/{endpoint}/rotate-secret", None),
+        ("POST", f"/v1/webhook-endpoints/{endpoint}/deliveries/{tested['id']}/resend", None),
+        ("POST", f"/v1/webhook-endpoints/{endpoint}/deliveries/resend", None),
+        ("DELETE", f"/v1/webhook-endpoints/{endpoint}", None),
         ("DELETE", f"/v1/donations/{gift}", None),
         ("DELETE", f"/v1/emails/{email}", None),
         ("DELETE", f"/v1/emails/{other}", None),
@@ -92,14 +100,13 @@ def do_everything(place: University) -> set[str]:
         ("DELETE", f"/v1/users/{eve}?erase=true", None),
     ]
     place.set_webhook_key()
-    done = {"POST /v1/api-keys", "PUT /v1/webhook-keys/sendgrid"}
+    done = {"POST /v1/api-keys", "PUT /v1/webhook-keys/sendgrid", "POST /v1/webhook-endpoints"}
+    done.add("POST /v1/webhook-endpoints/{id}/test")
     for verb, path, body in acts:
         answer = place.call(verb, path, body)
         assert answer.status in {200, 202, 204}, (verb, path, answer.content)
-        parts = path.split("?")[0].split("/")
-        done.add(
-            f"{verb} {'/'.join('{id}' if ObjectId.is_valid(part) else part for part in parts)}"
-        )
+        route = re.sub(r"(?<=/)[0-9a-f]{24}\b", "{id}", path.split("?")[0])
+        done.add(f"{verb} {route.replace('deliveries/{id}', 'deliveries/{delivery_id}')}")
     return done
 
 

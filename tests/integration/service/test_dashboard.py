@@ -69,6 +69,9 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
         place, make_charge_event("succeeded", billing_details={"name": name, "email": BOB["email"]})
     )
     sweep_due_records()
+    url = "https://crm.example.edu/"
+    endpoint = place.make("webhook-endpoints", url=url, description=name)["id"]
+    tested = place.call("POST", f"/v1/webhook-endpoints/{endpoint}/test").json["id"]
     return {
         "payments": place.get("/v1/payments")["data"][0]["id"],
         "fundraisers": spring,
@@ -77,6 +80,8 @@ def furnish(place: University, name: str = "Spring Giving Day") -> dict[str, str
         "people": place.get(f"/v1/emails/{email}")["user_id"],
         "gifts": gift,
         "imports": upload_file(place.id, f"{name}.csv"),
+        "webhook-endpoints": endpoint,
+        "event-deliveries": tested,
         "lost": lost,
     }
 
@@ -337,6 +342,9 @@ def walk(ids: dict[str, str]) -> Iterator[str]:
     yield from (f"/dashboard/settings/providers/{name}" for name in PROVIDERS)
     for kind in ("fundraisers", "mailings", "people", "gifts"):
         yield f"/dashboard/{kind}/{ids[kind]}"
+    endpoint = f"/dashboard/settings/webhook-endpoints/{ids['webhook-endpoints']}"
+    yield from ("/dashboard/settings/webhook-endpoints", endpoint)
+    yield f"{endpoint}/deliveries/{ids['event-deliveries']}"
 
 
 @pytest.mark.parametrize("table", ["raised-over-time", "funnel", "matches", "mailings"])
@@ -436,13 +444,17 @@ def test_charlie_sees_and_changes_nothing_of_alices(
     for path, resource, suffix in DASHBOARD_ROUTES:
         if "{id}" not in path:
             continue
-        noun = {"jobs": "emails", "api-keys": "gifts"}.get(path.split("/")[2], path.split("/")[2])
+        noun = path.split("/")[2]
+        noun = {"jobs": "emails", "api-keys": "gifts", "settings": "webhook-endpoints"}.get(
+            noun, noun
+        )
         for verb in ("get", "post"):
             if not hasattr(resource, f"on_{verb}{'_' + suffix if suffix else ''}"):
                 continue
             answers = []
             for id_ in (hers[noun], UNKNOWN_ID):
                 at = path.replace("{id}", id_).replace("{table}", "funnel")
+                at = at.replace("{delivery_id}", hers["event-deliveries"])
                 answers.append(spy.get(at) if verb == "get" else spy.send(at, {"email": "none"}))
                 spy.get("/dashboard/account")  # loads the form's token
             assert {answer.status_code for answer in answers} == {404}, path

@@ -69,6 +69,7 @@ def test_an_example_is_accepted(request: pytest.FixtureRequest, path: str, verb:
         text = text.replace(known, id_)
     own = {"users": user, "fundraisers": spring, "mailings": mailing, "donations": gift}
     own["payments"] = payment(alice)
+    own["webhook-endpoints"] = alice.make("webhook-endpoints", url="https://example.edu/")["id"]
     at = path.replace("{id}", own.get(path.split("/")[2], "")).replace(
         "{organization_id}", alice.id
     )

@@ -89,6 +89,7 @@ def furnish(place: University) -> dict[str, str]:
     mailing = place.mailing(spring)
     email = place.email(spring, mailing_id=mailing)
     empty = place.email(spring, {"name": "Eve", "email": "eve@example.edu"})
+    endpoint = place.make("webhook-endpoints", url="https://crm.example.edu/")["id"]
     at = int(time.time())
     place.deliver([make_event(email, "click", at, url="https://example.edu/give")])
     gift = place.gift(spring, external_id="gift-1", recurring_id="plan-1", email_id=email)
@@ -105,6 +106,8 @@ def furnish(place: University) -> dict[str, str]:
         "failed": empty,
         "api-keys": place.make("api-keys", name="form", scopes=["read"])["id"],
         "imports": upload_file(place.id),
+        "webhook-endpoints": endpoint,
+        "deliveries": place.get(f"/v1/webhook-endpoints/{endpoint}/deliveries")["data"][0]["id"],
         "link_token": place.get(f"/v1/emails/{email}")["link_token"],
     }
 
@@ -141,6 +144,8 @@ def bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "AssignmentIn": {"fundraiser_id": ids["fundraisers"]},
         "PolicyIn": {"window_seconds": 60},
         "ApiKeyIn": {"name": "New", "scopes": ["read"]},
+        "WebhookEndpointIn": {"url": "https://crm.example.edu/"},
+        "WebhookEndpointPatch": {"description": "New"},
     }
 
 
@@ -193,7 +198,8 @@ def everything_of_alice(world: World) -> dict[str, Any]:
 def with_id(path: str, ids: dict[str, str]) -> tuple[str, str]:
     """Return the path with someone's ID, and with an unused ID."""
     noun = path.split("/")[2] if "/jobs/" not in path else "failed"
-    return path.replace("{id}", ids[noun]), path.replace("{id}", UNKNOWN_ID)
+    named = path.replace("{id}", ids[noun]).replace("{delivery_id}", ids["deliveries"])
+    return named, path.replace("{id}", UNKNOWN_ID).replace("{delivery_id}", UNKNOWN_ID)
 
 
 def routes() -> Iterator[tuple[str, str, Operation]]:
@@ -406,8 +412,8 @@ def test_every_page_queries_only_own_records(world: World) -> None:
             at = path.replace("{table}", "mailings" if "fundraisers" in path else "links")
             if "{id}" in at:
                 noun = path.split("/")[2]
-                noun = {"people": "users", "gifts": "donations"}.get(noun, noun)
-                at = at.replace("{id}", ids[noun])
+                noun = PAGE_NOUNS.get(noun, noun)
+                at = at.replace("{id}", ids[noun]).replace("{delivery_id}", ids["deliveries"])
             for query in QUERIES.get(path, [""]):
                 answer = browser.get(at, query_string=query.format(**ids))
                 assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
@@ -423,6 +429,7 @@ def is_of_the_watching_thread(command: Mapping[str, Any]) -> bool:
     return {"trouble.retry_at": None} in command.get("filter", {}).get("$or", ())
 
 
+PAGE_NOUNS = {"people": "users", "gifts": "donations", "settings": "webhook-endpoints"}
 # Parameters that make a page read more.
 QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
@@ -433,6 +440,7 @@ QUERIES = {
     "/dashboard/gifts.csv": ["match=none", "match=link", "match=all"],
     "/dashboard/gifts.xlsx": ["match=link", "match=all"],
     "/dashboard/mailings/{id}/recipients.csv": ["", "did=clicked", "did=left", "q=bob&did=gave"],
+    "/dashboard/settings/webhook-endpoints/{id}": ["", "state=failed", "state=pending"],
     "/dashboard/live": ["watch=fundraisers:{fundraisers},users:{users},new_donations:{donations}"],
 }
 

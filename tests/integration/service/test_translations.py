@@ -8,6 +8,7 @@ import gettext
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 from bson import ObjectId
@@ -16,13 +17,19 @@ from falcon import testing
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.donation import Donation
+from documents.outgoing.endpoint_tests import note_test
+from documents.outgoing.event_delivery import EventDelivery
+from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
+from documents.outgoing.webhook_endpoint import DisabledReason, WebhookEndpoint
 from documents.people.duplicate import Duplicate
 from documents.providers.registry import PROVIDERS
 from documents.user import User
 from documents.values.time import now
 from documents.webhook_rejections import REJECTION_REASONS, rejection_notes
 from jobs.sweep import sweep_due_records
+from service.dashboard.pages.webhook_endpoints import ENDPOINT_MESSAGES
 from service.dashboard.presentation import language
+from service.dashboard.presentation.attempt_labels import ERROR_LABELS
 from service.dashboard.presentation.language import TRANSLATIONS
 from tests.integration.service.test_dashboard import fail, walk
 from tools.testbed.cast import Api, University, create_university, make_event
@@ -38,7 +45,7 @@ SHOWN_ATTRIBUTES = frozenset("alt aria-label placeholder title data-title data-l
 SHOWN_ATTRIBUTES |= {f"data-{state}" for state in ("stale", "away", "behind", "gone")}
 # Names, addresses, codes of currencies, and the name of the product.
 DATA = re.compile(
-    r"\S+@\S+|https?://\S+|[0-9a-f]{24,32}|pi_\w+|JP¥|\{time\}|\{duration\}|\b(Matchback|USD|JPY)\b"
+    r"\S+@\S+|https?://\S+|[0-9a-f]{24,32}|evt_[0-9a-f]{24}|pi_\w+|JP¥|\{time\}|\{duration\}|\b(Matchback|USD|JPY)\b"
 )
 AT = 1_790_000_000
 
@@ -172,7 +179,30 @@ def furnish(place: University) -> dict[str, str]:
         "gifts": gift,
         "lost": lost,
         "emails": others[0],
+        **furnish_endpoints(place),
     }
+
+
+def furnish_endpoints(place: University) -> dict[str, str]:
+    """Add an endpoint in each state. The first one has an event of each type and state."""
+    owner = ObjectId(place.id)
+    first, _ = WebhookEndpoint.add(owner, "https://crm.example.edu/", description=GREEK)
+    failing, failed = {"failing_since": now(), "succeeded_at": now()}, {"failed_at": now()}
+    WebhookEndpoint.objects(id=first.id).update(**failing)
+    for reason in get_args(DisabledReason):
+        endpoint, _ = WebhookEndpoint.add(owner, "https://crm.example.edu/")
+        endpoint.disable(reason)
+    ids = []
+    for type_ in (*OUTGOING_EVENT_TYPES, *OUTGOING_EVENT_TYPES):
+        ids.append(note_test(first).id)
+        EventDelivery.objects(id=ids[-1]).update(type=type_, data={"user_id": ObjectId()})
+    errors = [{"at": now(), "seconds": 1, "error": text} for text in ERROR_LABELS]
+    redirect = {"at": now(), "seconds": 1, "status": 301, "error": "Status 301."}
+    ended = EventDelivery.objects(id__in=ids[:3])
+    ended.update(attempts=[*errors, redirect], unset__next_attempt_at=True, **failed)
+    delivered = EventDelivery.objects(id=ids[3])
+    delivered.update(unset__next_attempt_at=True, delivered_at=now())
+    return {"webhook-endpoints": str(first.id), "event-deliveries": str(ids[0])}
 
 
 def pages(ids: dict[str, str]) -> Iterator[str]:
@@ -186,10 +216,20 @@ def pages(ids: dict[str, str]) -> Iterator[str]:
     yield f"/dashboard/mailings/{ids['mailings']}?q=%CE%B1"
     yield f"/dashboard/fundraisers/{ids['fundraisers']}?mailings=all"
     yield "/dashboard?q=%CE%B1"
-    for done in "made revoked policy default locale".split():
+    for done in "made revoked policy default locale endpoint-deleted".split():
         yield f"/dashboard/settings?done={done}"
     for done in "set removed tested untested".split():
         yield f"/dashboard/settings/providers/events?done={done}"
+    endpoint = f"/dashboard/settings/webhook-endpoints/{ids['webhook-endpoints']}"
+    for done in ENDPOINT_MESSAGES:
+        yield f"{endpoint}?done={done}"
+    for state in ("pending", "failed", "delivered"):
+        yield f"{endpoint}?state={state}"
+    for delivery in EventDelivery.objects(endpoint_id=ids["webhook-endpoints"]):
+        yield f"{endpoint}/deliveries/{delivery.id}?done=resent"
+    for other in WebhookEndpoint.objects():
+        yield f"/dashboard/settings/webhook-endpoints/{other.id}"
+        yield f"/dashboard/settings/webhook-endpoints/{other.id}?state=failed"
     yield "/dashboard/account?done=changed"
     yield "/dashboard/payments?done=waiting"
     yield "/dashboard/health?done=retried"
@@ -236,12 +276,16 @@ def test_what_a_viewer_sees_and_each_error_is_in_the_catalogues(
 ) -> None:
     ids = furnish(alice)
     found = {}
+    endpoint = f"/dashboard/settings/webhook-endpoints/{ids['webhook-endpoints']}"
     wrong: list[tuple[str, dict[str, object]]] = [
         ("/dashboard/api-keys", {"name": "", "scopes": "all"}),
         ("/dashboard/webhook-keys", {"provider": "sendgrid", "key": "x"}),
         ("/dashboard/webhook-keys", {"provider": "fax", "key": "x"}),
         ("/dashboard/match-policy", {"days": "0", "touch": "x", "other_fundraiser": "y"}),
         ("/dashboard/locale", {"locale": "xx"}),
+        (f"{endpoint}", {"url": "x", "events": [], "description": "x" * 1001}),
+        (f"{endpoint}", {"url": "ftp://x", "events": ["email.bounced"]}),
+        ("/dashboard/settings/webhook-endpoints", {"key": "x"}),
         ("/dashboard/account", {"password": "short"}),
         ("/dashboard/account", {"password": "passwordpassword", "current": "x"}),
         (f"/dashboard/gifts/{ids['lost']}/pin", {}),

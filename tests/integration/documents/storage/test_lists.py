@@ -17,6 +17,7 @@ from documents.fundraiser import Fundraiser
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
+from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.payments.payment import Payment
 from documents.storage.pagination import list_page
 from documents.storage.record import Record, build_record_row
@@ -31,6 +32,7 @@ from service.api.resources.fundraisers import FundraiserQuery
 from service.api.resources.mailings import LinkQuery, MailingQuery
 from service.api.resources.payments import PaymentQuery
 from service.api.resources.users import UserQuery
+from service.api.resources.webhook_endpoints import WebhookEndpointQuery
 from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.index_tables import fill_index_tables
 
@@ -42,6 +44,7 @@ LISTS: dict[Any, type[ListQuery]] = {
     Email: EmailQuery,
     Donation: DonationQuery,
     ApiKey: ApiKeyQuery,
+    WebhookEndpoint: WebhookEndpointQuery,
     Link: LinkQuery,
     AuditEntry: AuditQuery,
     Payment: PaymentQuery,
