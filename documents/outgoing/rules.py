@@ -1,4 +1,4 @@
-"""Which events follow from two states of a record. Pure."""
+"""Rules for the events that follow from two states of a record. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -15,7 +15,7 @@ MATCH_COUNT_PREFIX, MATCH_COUNT_SUFFIX, REFUNDED_PREFIX = "by_match.", ".count",
 
 
 class GiftState(NamedTuple):
-    """What an endpoint knows of a donation.
+    """The knowledge of endpoints about a donation.
 
     match: class of the match; None if the donation has none, because it is deleted or not paid.
     refunded: amount in minor units.

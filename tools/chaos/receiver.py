@@ -63,7 +63,7 @@ class ChaosReceiver:
         self._secret = secret
 
     def go_down(self, seconds: float) -> None:
-        """Refuse connections for some time."""
+        """Accept no connections for some time."""
         self._server.shutdown()
         self._server.server_close()
         time.sleep(seconds)
