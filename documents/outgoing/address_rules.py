@@ -1,4 +1,4 @@
-"""Which IP addresses may receive events. Pure.
+"""Rules about IP addresses that may receive events. Pure.
 
 Only global unicast addresses may, because an organization could otherwise make Matchback send
 requests to the operator's own network. Sources: IANA's registries of special-purpose addresses for

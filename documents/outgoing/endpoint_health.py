@@ -1,4 +1,4 @@
-"""What sending notes about an endpoint: its last success, since when it fails, and its end.
+"""Notes of sending about an endpoint: its last success, its first failure, and its end.
 
 Each change is conditional on what was read, so that it never undoes a change by staff.
 """

@@ -117,8 +117,8 @@ def measure_live(
     lags = list_lags(first)
     return (
         f"live: {many / stored_in:.0f} gifts/s stored, {many / settled_in:.0f}/s settled, "
-        f"{many / delivered_in:.0f}/s delivered; lag {statistics.median(lags):.2f} s, "
-        f"99th percentile {statistics.quantiles(lags, n=100)[98]:.2f} s; "
+        f"{many / delivered_in:.0f}/s delivered, lag {statistics.median(lags):.2f} s, "
+        f"99th percentile {statistics.quantiles(lags, n=100)[98]:.2f} s, "
         f"{cost:.0f} µs of the sender for each"
     )
 

@@ -28,7 +28,8 @@ METRICS_PAGE_INTRO = """# Metrics
 - `GET /metrics` of the web service exposes the sums of all web processes of a host, and the metrics
   of the database. The latter are the same on each host, so use `max` over hosts.
 - Each worker exposes its own metrics at `MATCHBACK_WORKER_METRICS_PORT` of `MATCHBACK_HOST`, with
-  its memory and processor time (`process_*`, `python_*`).
+  its memory and processor time (`process_*`, `python_*`). The sender does so at
+  `MATCHBACK_SENDER_METRICS_PORT`.
 
 Neither endpoint asks for a key, so keep both inside your network. Counters restart with their
 process, as Prometheus expects. No label identifies an organization, a record or a person.
@@ -41,8 +42,8 @@ METRICS_SECTIONS = {
 of the recount appear after the first one, and metrics of the warehouse if you use one. While
 MongoDB is unavailable, only the first metric appears.""",
     "Metrics of web processes": "",
-    "Metrics of jobs": """Workers count most of these. Web processes count wake-ups that do not
-reach the queue.""",
+    "Metrics of jobs": """Workers count most of these, and the sender counts attempts. Web
+processes count wake-ups that do not reach the queue.""",
 }
 
 

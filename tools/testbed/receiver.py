@@ -21,6 +21,7 @@ class ReceivedRequest:
     path: str
     headers: dict[str, str]
     body: bytes
+    is_closed: Callable[[], bool] = lambda: False
 
     @property
     def event(self) -> dict[str, Any]:
@@ -49,9 +50,10 @@ def answer_with(*responses: bytes) -> Answer:
     return answer
 
 
-async def hang(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
-    """Never answer."""
-    await asyncio.Event().wait()
+async def hang(request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    """Wait until the client closes the connection, and never answer."""
+    while not request.is_closed():
+        await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -107,7 +109,7 @@ async def _read_request(reader: asyncio.StreamReader) -> ReceivedRequest | None:
         name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)
     }
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return ReceivedRequest(first.split(" ")[1], headers, body)
+    return ReceivedRequest(first.split(" ")[1], headers, body, reader.at_eof)
 
 
 @asynccontextmanager

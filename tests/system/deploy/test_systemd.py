@@ -12,11 +12,12 @@ import pytest
 
 from config.settings import Settings, get_variable_name
 from jobs.process import WORKER_STOP_SECONDS
+from jobs.sender.sender import STOP_SECONDS
 from service.cli import main
 from tools.testbed.readme import ROOT, find_group
 
 UNITS = ROOT / "deploy" / "systemd"
-SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse")
+SERVICES = ("matchback-web", "matchback-worker@", "matchback-warehouse", "matchback-sender")
 # Tenths of systemd's exposure scale, on which 100 is an unconfined service.
 EXPOSURE = 20
 THREADS_IN_TURN = 6  # a stopping worker waits for these, including the consumer
@@ -99,6 +100,7 @@ def test_no_service_is_killed_before_its_own_timeout() -> None:
     assert int(told("matchback-web")["TimeoutStopSec"]) > graceful + 5
     assert int(told("matchback-worker@")["TimeoutStopSec"]) > THREADS_IN_TURN * WORKER_STOP_SECONDS
     assert int(told("matchback-warehouse")["TimeoutStopSec"]) > 2 * WORKER_STOP_SECONDS
+    assert int(told("matchback-sender")["TimeoutStopSec"]) > 2 * STOP_SECONDS
 
 
 def test_the_example_environment_is_valid_for_systemd_and_a_shell() -> None:
