@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -146,6 +147,27 @@ def test_a_request_with_another_secret_stores_nothing(alice: University, crm: Cr
     with crm.run(other):
         send_until(lambda: rejected.count() == 1)
     assert crm.read(gift) is None
+
+
+def test_the_command_on_the_page_creates_an_endpoint(alice: University) -> None:
+    command, answer = (one for one in read_blocks(PAGE) if one.language in ("sh", "json"))
+    body = json.loads(command.text.partition("-d '")[2].rstrip().removesuffix("'"))
+    told = alice.call("POST", "/v1/webhook-endpoints", body)
+    assert told.status == 201
+    shown = json.loads(answer.text)
+    assert told.json["secret"].startswith(shown.pop("secret").rstrip("…"))
+    assert {name: told.json[name] for name in shown} == shown
+    test = alice.call("POST", f"/v1/webhook-endpoints/{told.json['id']}/test")
+    assert test.status in (200, 201, 202)
+
+
+def test_the_page_names_routes_that_exist(alice: University) -> None:
+    text = Path("docs", PAGE).read_text()
+    document = alice.api.call("GET", "/openapi.json").json
+    named = re.findall(r"`(GET|POST|PATCH) (/v1/[^?`]+)", text)
+    assert len(named) >= 5
+    for verb, path in named:
+        assert verb.lower() in document["paths"][path], path
 
 
 def test_the_reference_lists_every_event() -> None:
