@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 UPGRADE ?=
+# Tests start hundreds of processes, so the first one writes compiled modules, also if the shell disables that.
+COMPILED := PYTHONDONTWRITEBYTECODE=
 
 .PHONY: help setup setup-test setup-docs setup-bench programs run test test-unit check format docs reference bench chaos dist lock clean
 
@@ -39,10 +41,10 @@ programs: setup-test
 
 # Use three processes on two processors, each with its own servers, because tests often wait.
 test: setup-test programs  ## run all tests, on real servers and in a real browser
-	@$(VENV)/bin/pytest --numprocesses 3 --dist worksteal --durations 10
+	@$(COMPILED) $(VENV)/bin/pytest --numprocesses 3 --dist worksteal --durations 10
 
 test-unit: setup-test  ## run the tests that need no server, in under a minute
-	@$(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10
+	@$(COMPILED) $(VENV)/bin/pytest tests/unit --numprocesses 2 --dist worksteal --durations 10
 
 check: setup-test  ## check style, types, imports, prose, secrets and advisories
 	@$(VENV)/bin/ruff check .

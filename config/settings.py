@@ -318,6 +318,25 @@ class Settings(BaseModel):
     def _can_be_a_queue(cls, url: str) -> str:
         return _unless_refused(url, check_queue_url) if url else url
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_mail_server(cls, url: str) -> str:
+        from config.mail_server import parse_smtp_url
+
+        return _unless_refused(url, parse_smtp_url) if url else url
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_a_sender(cls, sender: str) -> str:
+        from config.mail_server import parse_sender
+
+        try:
+            parse_sender(sender)
+        except ValueError:
+            words = "use one address, such as Matchback <matchback@example.edu>"
+            raise PydanticCustomError("address", words) from None
+        return sender
+
     @model_validator(mode="after")
     def _there_is_a_queue(self) -> Self:
         if not self.wakeups_url:

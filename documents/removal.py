@@ -4,6 +4,8 @@ from typing import Any
 
 from mongoengine import get_db
 
+from documents.access.staff import Staff
+from documents.digests.choice import end_digests_about, end_digests_of_staff
 from documents.donation import Donation
 from documents.email import Email
 from documents.errors import Conflict
@@ -51,3 +53,11 @@ def remove_record(record: Record) -> None:
             noun, children = kind.__name__.lower(), child._get_collection_name()
             raise Conflict(f"This {noun} has {children}. Delete them first.")
     record.mark_deleted(**FREED_FIELDS.get(kind, {}))
+    if kind is Fundraiser:
+        end_digests_about([record.id])
+
+
+def remove_staff(staff: Staff) -> None:
+    """Remove a staff member with their sessions and digests."""
+    staff.remove()
+    end_digests_of_staff([staff.id])

@@ -9,9 +9,11 @@ import click
 from service.commands.audit import audit
 from service.commands.completion import completion
 from service.commands.connected import DEFAULT_DATA_FOLDER, connected, explain_errors
+from service.commands.digest import digest
 from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
 from service.commands.imports import import_
+from service.commands.mail import mail
 from service.commands.matching import link_key, rematch
 from service.commands.migrate import migrate
 from service.commands.organizations import key, master_key, org
@@ -111,10 +113,12 @@ def worker() -> None:
 
 @main.command()
 def sender() -> None:
-    """Run the sender, which delivers events to webhook endpoints. A second one can take over."""
+    """Run the sender: events to webhook endpoints, and mails. A second one can take over."""
     with explain_errors():
         from jobs.sender.worker import main as send
+        from service.mail.register import register_renderers
 
+        register_renderers()
         sys.exit(send())
 
 
@@ -148,6 +152,8 @@ for command in (
     duplicates,
     erase,
     warehouse,
+    mail,
+    digest,
     migrate,
     status,
     completion,

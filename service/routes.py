@@ -28,6 +28,7 @@ from service.dashboard.pages.administration import (
     PolicyForms,
     SettingsPage,
 )
+from service.dashboard.pages.digests import DigestForms, Unsubscribe
 from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.event_deliveries import EventDeliveryPages
 from service.dashboard.pages.files import Assets
@@ -132,6 +133,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard", overview, None),
     ("/dashboard/fundraisers.csv", overview, "csv"),
     ("/dashboard/fundraisers/{id}", fundraiser_pages, None),
+    ("/dashboard/fundraisers/{id}/digest", DigestForms(), None),
     ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
     ("/dashboard/mailings/{id}", mailing_pages, None),
     ("/dashboard/mailings/{id}/{table}.csv", mailing_pages, "csv"),
@@ -170,6 +172,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/match-policy", PolicyForms(), None),
     ("/dashboard/locale", LocaleForm(), None),
     ("/dashboard/account", Account(), None),
+    ("/dashboard/digests/unsubscribe/{token}", Unsubscribe(), None),
     ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),
     ("/dashboard/sign-in/link", SignInByLink(), None),

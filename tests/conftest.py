@@ -1,5 +1,6 @@
 """Shared fixtures: fast ones on mongomock, and real servers that the tests start."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +21,10 @@ from documents.tracking import former_rows
 from documents.webhook_rejections import rejection_notes
 from jobs import callbacks
 from jobs.wakeups import wakeup_buffer
-from service.app import create_app
 from service.local.supervisor import Supervisor
 from service.middleware import api_key
 from service.middleware.rate_limit import rate_limit
+from tools.testbed.application import build_client
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.data_folder import make_data_folder
 from tools.testbed.memory_database import MemoryClient
@@ -53,6 +54,9 @@ LONG = (
 )
 
 
+# The imports of all tests create millions of objects that stay, so searching them frees nothing.
+gc.disable()
+
 HERE = Path(__file__).parent
 FOLDERS = ("unit", "integration", "system", "browser")
 
@@ -70,6 +74,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 raise pytest.UsageError(f"Move {item.path} to a folder of tests/: {FOLDERS}")
             item.add_marker(folder)
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage in the tests, without the objects that stay."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -110,7 +120,7 @@ def mock_database(wakeups: list[tuple[str, str]]) -> Iterator[None]:
 @pytest.fixture
 def client(mock_database: None) -> testing.TestClient:
     """Return the application on the database in memory, called without a network."""
-    return testing.TestClient(create_app())
+    return build_client()
 
 
 @pytest.fixture
@@ -138,7 +148,9 @@ def real_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     supervisor = Supervisor(say=lambda text: None)
     with make_data_folder(tmp_path_factory.mktemp("servers")) as data:
         try:
-            yield Servers.start(data, supervisor)
+            started = Servers.start(data, supervisor)
+            yield started
+            started.hang_up()
         finally:
             supervisor.stop()
 
@@ -182,7 +194,7 @@ def real_client(real_database: str) -> testing.TestClient:
 
     `sweep_due_records()` runs jobs.
     """
-    return testing.TestClient(create_app())
+    return build_client()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ SETTLE_BUCKETS_SECONDS = (
 EVENT_ATTEMPT_BUCKETS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 EVENT_ATTEMPT_RESULTS = ("delivered", "failed")
 BATCH_SIZE_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+MAIL_RESULTS = ("sent", "delayed", "failed", "dropped")
 ENQUEUE_FAILURE_REASONS = ("queue_away", "outbox_full", "error")
 
 SETTLE_SECONDS = Histogram(
@@ -82,12 +83,20 @@ ENQUEUE_FAILURES = Counter(
     "Number of wake-ups that did not reach the queue; the sweep processes their records",
     ["reason"],
 )
+MAILS = Counter(
+    "matchback_mails",
+    "Number of attempts to send a mail by kind and result: `sent`, `delayed`, `failed`, or "
+    "`dropped` if there was nothing to send any more",
+    ["kind", "result"],
+)
 # Initialize the series, because Prometheus cannot compute an increase from an absent one.
 for _reason in ENQUEUE_FAILURE_REASONS:
     ENQUEUE_FAILURES.labels(_reason)
 for _result in EVENT_ATTEMPT_RESULTS:
     EVENT_ATTEMPTS.labels(_result)
 WEBHOOK_EVENTS.labels("unknown", "refused")
+for _result in MAIL_RESULTS:
+    MAILS.labels("notice", _result)
 
 
 def observe_settle_times(kind: str, dues: Iterable[datetime], at: datetime) -> None:

@@ -22,6 +22,7 @@ class PastMatch(FormerMatchReader, Document):
 
     organization_id = ObjectIdField(required=True)
     donation_id = ObjectIdField(required=True)
+    fundraiser_id = ObjectIdField()  # rows of earlier versions lack it
     match = StringField()
     email_id = ObjectIdField()
     decision = DictField()
@@ -31,7 +32,7 @@ class PastMatch(FormerMatchReader, Document):
         "collection": "past_matches",
         **OWNED_META,
         "auto_create_index": False,
-        "indexes": [["donation_id", "id"]],
+        "indexes": [["donation_id", "id"], ["fundraiser_id", "replaced_at"]],
     }
 
     @classmethod
@@ -55,6 +56,7 @@ def build_past_match(gift: DonationRow, update: MatchFields, at: datetime) -> Pa
         "_id": ObjectId(),
         "organization_id": gift["organization_id"],
         "donation_id": gift["_id"],
+        "fundraiser_id": gift["fundraiser_id"],
         "match": matched,
         "decision": decision,
         "replaced_at": at,

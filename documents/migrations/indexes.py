@@ -14,6 +14,7 @@ from documents.access.staff_session import SignInLink, StaffSession
 from documents.archive import Archive
 from documents.concurrency.lease import Lease
 from documents.concurrency.mutex import AskedTurn, Turn
+from documents.digests.choice import DigestChoice
 from documents.donation import Donation
 from documents.donor import Donor
 from documents.email import Email
@@ -31,6 +32,7 @@ from documents.index_tables.email_index import EmailIndex
 from documents.index_tables.former_layout import FORMER_EMAIL_INDEXES, FORMER_USER_INDEXES
 from documents.index_tables.user_index import UserIndex
 from documents.link import Link, LinkClicks
+from documents.mail.mail import Mail
 from documents.mailing import Mailing
 from documents.match import FORMER_INDEXES, MATCHES_MIGRATION, Match
 from documents.matching.late_touches import LateTouches
@@ -39,6 +41,7 @@ from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
 from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
+from documents.notices.incident import Incident
 from documents.organization import Organization
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
@@ -67,6 +70,9 @@ DOCUMENT_CLASSES = (
     WebhookRejections,
     WebhookEndpoint,
     EventDelivery,
+    DigestChoice,
+    Mail,
+    Incident,
     User,
     UserIndex,
     Fundraiser,

@@ -11,6 +11,7 @@ from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.signing_secret import make_secret, open_endpoint_secrets
 from documents.outgoing.target_url import check_target_url
+from documents.storage.marks import known_index
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret
 from documents.values.time import now
@@ -30,8 +31,8 @@ class WebhookEndpoint(Record):
         secret: the sealed signing secret.
         secret_id: ID that the request chose for the secret, so that a repeated one is recognized.
         previous_secret: the sealed secret that it replaced, valid until `previous_secret_until`.
-        disabled_reason: None if events are sent; `staff` if a person disabled it; `failing` after
-            three days without a success; `gone` after the response 410.
+        disabled_reason: None if events are sent. `staff` means a person, `failing` three days
+            without a success, and `gone` the response 410.
         failing_since: time of the first failure since the last success.
         resend_requested_at: set until the deliveries that failed before this time are pending.
         tests: number of test events.
@@ -56,6 +57,7 @@ class WebhookEndpoint(Record):
         "collection": "webhook_endpoints",
         "indexes": [
             ["organization_id", "id"],
+            known_index("disabled_reason"),
             {"fields": ["resend_requested_at"], "partialFilterExpression": RESENDING_FILTER},
         ],
     }
@@ -138,7 +140,7 @@ class WebhookEndpoint(Record):
         """Replace the signing secret. The previous one stays valid for 24 hours.
 
         Return the endpoint and the new secret, which is shown only now. A repeated request with the
-        same ID replaces only the secret of the first one, which nobody saw.
+        same ID replaces the secret of the first request, whose response was lost.
 
         Raises:
             UnsealableSecret: there is no master key.

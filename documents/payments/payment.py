@@ -25,6 +25,9 @@ from documents.storage.marks import known_index
 from documents.storage.tenancy import OWNED_META
 from matchback.engine import Tx
 
+# The first payment of each organization that waits for the same reason.
+REASON_INDEX_FIELDS = ("reason", "organization_id", "public_id")
+
 
 class Payment(Document):
     """The payment of one gift. Its ID is "<organization>:<provider>:<key>".
@@ -77,6 +80,7 @@ class Payment(Document):
             ["organization_id", "reason", "public_id"],
             ["organization_id", "named_by"],
             known_index("donation_id"),
+            known_index(*REASON_INDEX_FIELDS),
         ],
         **OWNED_META,
     }

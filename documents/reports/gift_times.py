@@ -50,6 +50,15 @@ class GiftTotal:
         return {"count": self.count, "raised": drop_zero_totals(self.raised)}
 
 
+def sum_by_local_day(rows: Iterable[UtcDay], zone: ZoneInfo) -> dict[date, GiftTotal]:
+    """Return the totals of local days. The first and the last one can be incomplete."""
+    by_day: dict[date, GiftTotal] = {}
+    for row in rows:
+        for part in _parts(row, zone):
+            part.add_to(by_day)
+    return by_day
+
+
 def sum_by_local_time(
     rows: Iterable[UtcDay], zone: ZoneInfo, days: int, *, is_cut: bool
 ) -> tuple[list[DayLine], list[HourLine]]:
@@ -60,11 +69,8 @@ def sum_by_local_time(
         is_cut: whether older rows exist, so that the oldest local days can be incomplete.
     """
     rows = sorted(rows, key=lambda row: row.day)
-    by_day: dict[date, GiftTotal] = {}
+    by_day = sum_by_local_day(rows, zone)
     by_hour: dict[datetime, GiftTotal] = {}
-    for row in rows:
-        for part in _parts(row, zone):
-            part.add_to(by_day)
     complete = rows[0].day + timedelta(days=2) if rows and is_cut else date.min
     shown = [day for day, total in sorted(by_day.items()) if total.count and day >= complete]
     shown = shown[-days:]

@@ -95,6 +95,7 @@ class PastMatchRow(TypedDict):
     _id: ObjectId
     organization_id: ObjectId
     donation_id: ObjectId
+    fundraiser_id: NotRequired[ObjectId]
     match: NotRequired[str]
     email_id: NotRequired[ObjectId]
     decision: NotRequired[StoredDecision]

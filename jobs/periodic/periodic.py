@@ -1,4 +1,4 @@
-"""Threads of each worker for periodic work: recount, relabelling, retention, audit."""
+"""Threads of each worker for periodic work, such as recounts and digests."""
 
 import logging
 import threading

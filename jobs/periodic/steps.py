@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from jobs.periodic import audit, imports, recount, relabel, resend, retention
+from jobs.periodic import (
+    audit,
+    digests,
+    imports,
+    notices,
+    recount,
+    relabel,
+    resend,
+    retention,
+)
 from jobs.periodic.periodic import STEP_IDLE_SECONDS, PeriodicThread
 
 AUDIT_IDLE_SECONDS = 1.0
@@ -17,6 +26,8 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "audit": (audit.step, AUDIT_IDLE_SECONDS),
     "imports": (imports.step, IMPORTS_IDLE_SECONDS),
     "resend": (resend.step, RESEND_IDLE_SECONDS),
+    "notices": (notices.step, STEP_IDLE_SECONDS),
+    "digests": (digests.step, STEP_IDLE_SECONDS),
 }
 
 

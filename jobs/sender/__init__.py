@@ -1,1 +1,1 @@
-"""The sender: a process that delivers outgoing events to webhook endpoints."""
+"""The sender: a process that delivers outgoing events to webhook endpoints, and mails to staff."""

@@ -1,4 +1,4 @@
-"""Meanings of responses and errors, in words that staff read beside an attempt. Pure."""
+"""What a response or an error means, in words that staff read beside an attempt. Pure."""
 
 import errno
 from datetime import datetime
@@ -44,7 +44,7 @@ def describe_failure(error: BaseException) -> str:
     if isinstance(cause, BlockedAddress):
         return BLOCKED_ERROR
     if cause is not None and cause.errno == errno.ECONNREFUSED:
-        return "The host rejected the connection."
+        return "The connection was rejected."
     for kind, text in FAILURE_TEXTS:
         if isinstance(error, kind):
             return text

@@ -16,8 +16,9 @@ from config.settings import get_settings
 from config.transient_errors import is_transient
 from documents.concurrency.lease import hold_lease
 from documents.concurrency.retries import describe_error
-from jobs.process import await_database, serve_metrics
+from jobs.process import WORKER_STOP_SECONDS, await_database, serve_metrics
 from jobs.sender.lanes import limit_lane_requests, open_lanes
+from jobs.sender.mail import MailThread
 from jobs.sender.sender import Sender
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,11 @@ def main() -> int:
     serve_metrics(get_settings().sender_metrics_port)
     connect_worker()
     await_database()
+    mails = MailThread()
+    mails.start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_send_until_stopped())
+    mails.stop(WORKER_STOP_SECONDS)
     log.info("sender stopped")
     return 0
 

@@ -109,4 +109,5 @@ def reseal() -> None:
     from documents.outgoing.resealing import reseal_endpoints
     from documents.webhook_key import WebhookKey
 
-    click.echo(f"Webhook secrets encrypted again: {WebhookKey.reseal() + reseal_endpoints()}")
+    resealed = WebhookKey.reseal() + reseal_endpoints()
+    click.echo(f"Webhook secrets encrypted again: {resealed}")

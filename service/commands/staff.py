@@ -102,8 +102,9 @@ def password(email: str) -> None:
 def remove(email: str) -> None:
     """Remove a staff member and end their sessions."""
     from documents.access.staff import Staff
+    from documents.removal import remove_staff
 
-    Staff.named(email).remove()
+    remove_staff(Staff.named(email))
     click.echo(f"{email} removed.")
 
 

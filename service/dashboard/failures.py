@@ -57,7 +57,7 @@ CORRECTIONS = {
     "/fundraiser_id": marked("The fundraiser does not exist. Choose another fundraiser."),
     "/url": marked(
         "Enter a URL of at most 2,000 characters that starts with https:// and names a public "
-        "host, without a user name, password, fragment or space."
+        "host. It has no user name, password, fragment or space."
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),

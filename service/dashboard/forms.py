@@ -13,9 +13,12 @@ MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 600  # a table to import has at most 500 columns
 FORM_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 KNOWN_FIELD_NAMES = frozenset(
-    "currency current date_order days decimal delimiter description email encoding events "
-    "everywhere fundraiser fundraiser_id key locale mailing_id name other_fundraiser password "
-    "prefer provider remove scopes sheet touch url".split()
+    [
+        *"currency current date_order days decimal delimiter description email".split(),
+        *"encoding events everywhere frequency fundraiser fundraiser_id key locale".split(),
+        *"mailing_id name other_fundraiser password prefer provider remove scopes".split(),
+        *"sheet touch url".split(),
+    ]
 )
 FORM_TOKEN_FIELD = "form_token"  # noqa: S105
 REPEATED = marked("A field of the form is repeated. Load the page again, then send the form.")

@@ -106,6 +106,21 @@ def public(responder: Responder) -> Responder:
     return checked
 
 
+def path_secret(responder: Responder) -> Responder:
+    """Declare a page that the secret in its path opens, without sign-in and without form tokens.
+
+    The rate limit of the client's address applies.
+    """
+
+    @wraps(responder)
+    def checked(self: object, req: falcon.Request, resp: falcon.Response, **more: Any) -> None:
+        count_anonymous_request(find_client_address(req))
+        responder(self, req, resp, **more)
+
+    vars(checked)["page_role"] = None
+    return checked
+
+
 def redirect_to(resp: falcon.Response, path: str) -> None:
     """Answer a form with a redirect (303), so that reloading the page sends nothing."""
     resp.status = 303

@@ -15,6 +15,7 @@ from documents.storage.due_groups import count_due, find_oldest
 from documents.storage.export_state import WarehouseState
 from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
+from service.metrics.mails import collect_mail_metrics
 
 
 class DueCollector(Collector):
@@ -43,6 +44,7 @@ class DueCollector(Collector):
         yield oldest
         yield from _drift()
         yield from _outgoing()
+        yield from collect_mail_metrics()
         if export_outbox.has_warehouse():
             yield from _warehouse()
 

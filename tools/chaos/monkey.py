@@ -81,8 +81,12 @@ class Monkey(threading.Thread):
         return f"sender {self._chance.randrange(SENDER_COUNT)}"
 
     def _stop_receiver(self) -> None:
+        """Stop the receiver, which stays down during the next faults."""
         self.done["receiver down"] += 1
-        self.receiver.go_down(self._chance.uniform(0.5, MAX_PAUSE_SECONDS))
+        seconds = self._chance.uniform(0.5, MAX_PAUSE_SECONDS)
+        outage = threading.Thread(target=self.receiver.go_down, args=(seconds,), daemon=True)
+        self._attacks.append(outage)
+        outage.start()
 
     def _signal(self, name: str | None, how: signal.Signals, deed: str) -> None:
         pid = self.cluster.pid(name) if name else None

@@ -49,7 +49,7 @@ class ChaosReceiver:
         self.is_calm = False
         self._secret = ""
         self._contents: dict[tuple[str, int], str] = {}
-        self._guard = threading.Lock()
+        self._guard, self._outage = threading.Lock(), threading.Lock()
         self._chance = random.Random(seed)
         self.port = servers.find_free_port()
         self._server = self._listen()
@@ -64,10 +64,11 @@ class ChaosReceiver:
 
     def go_down(self, seconds: float) -> None:
         """Accept no connections for some time."""
-        self._server.shutdown()
-        self._server.server_close()
-        time.sleep(seconds)
-        self._server = self._listen()
+        with self._outage:
+            self._server.shutdown()
+            self._server.server_close()
+            time.sleep(seconds)
+            self._server = self._listen()
 
     def close(self) -> None:
         self._server.shutdown()

@@ -39,10 +39,10 @@ A histogram `x` consists of `x_bucket` (with the label `le`), `x_sum` and `x_cou
 """
 METRICS_SECTIONS = {
     "Metrics of the database": """The web service reads these from MongoDB at each scrape. Metrics
-of the recount appear after the first one, and metrics of the warehouse if you use one. While
-MongoDB is unavailable, only the first metric appears.""",
+of the recount appear after the first one. Metrics of the warehouse and of mails appear if you use
+these. While MongoDB is unavailable, only the first metric appears.""",
     "Metrics of web processes": "",
-    "Metrics of jobs": """Workers count most of these, and the sender counts attempts. Web
+    "Metrics of jobs": """Workers count most of these. The sender counts attempts and mails. Web
 processes count wake-ups that do not reach the queue.""",
 }
 
@@ -59,7 +59,10 @@ class MetricRow(NamedTuple):
 def list_stored_metrics() -> Iterator[MetricRow]:
     """Yield the metrics of the connected database, including the optional ones."""
     SteadyRecount(last_off=0, last_finished_at=now()).save()
-    with patch("documents.storage.export_outbox.has_warehouse", lambda: True):
+    with (
+        patch("documents.storage.export_outbox.has_warehouse", lambda: True),
+        patch("service.metrics.mails.has_mail_server", lambda: True),
+    ):
         for metric in StoredCollector().collect():
             yield _row(metric, tuple(metric.samples[0].labels))
 

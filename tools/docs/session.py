@@ -19,6 +19,7 @@ from tools.testbed.stack import wait_until
 READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
+    "how-to/digests.md",
     "how-to/sendgrid.md",
     "how-to/shared-account.md",
     "how-to/import.md",

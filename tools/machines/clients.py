@@ -22,7 +22,7 @@ from tools.machines.balancer import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECO
 from tools.testbed.cast import make_event, sign_webhook
 
 GIVER_COUNT = 4
-REQUEST_PAUSE_SECONDS = 0.2
+REQUEST_PAUSE_SECONDS = 0.4
 EVENTS_A_POST = 5
 FIRST_EVENT_AT = 1_790_000_000
 RETRY_TIMEOUT_SECONDS = 60

@@ -51,7 +51,7 @@ class Story:
             self._read += map(json.loads, text.split("\n"))
         return [line for line in self._read if line["began"] >= since]
 
-    def wait_for_requests(self, requests: int = 20) -> None:
+    def wait_for_requests(self, requests: int = 15) -> None:
         """Wait until the service has acknowledged this many more requests."""
         since = time.time()
         wait_until(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from config import database
@@ -21,15 +23,15 @@ INDEX_COMMANDS = (
     "collMod",
     "renameCollection",
 )
+# The status has thousands of fields, so only the needed ones are decoded.
+UNREAD = CodecOptions(document_class=RawBSONDocument)
 
 
-def empty(uri: str) -> None:
+def empty(emptied: Database[dict[str, Any]]) -> None:
     """Delete all records, and end what processes that died have left on the server."""
-    with DatabaseClient(uri) as mongo:
-        mongo.admin.command({"killAllSessions": []})  # Their transactions hold records.
-        emptied = mongo.get_default_database()
-        emptied.command("profile", 0)
-        delete_records(emptied)
+    emptied.client.admin.command({"killAllSessions": []})  # Their transactions hold records.
+    emptied.command("profile", 0)
+    delete_records(emptied)
 
 
 def delete_records(emptied: Database[dict[str, Any]]) -> None:
@@ -62,15 +64,16 @@ def restore_indexes(known: list[int]) -> list[int]:
         known: what this returned last, or nothing.
     """
     mongo = database.get_client()
-    if known != _count_index_commands(mongo):
-        update_indexes()
-        for retired in REPLACED_INDEXES.values():  # a migration's test may have made them
-            drop_indexes(retired)
+    if known and known == _count_index_commands(mongo):
+        return known
+    update_indexes()
+    for retired in REPLACED_INDEXES.values():  # a migration's test may have made them
+        drop_indexes(retired)
     return _count_index_commands(mongo)
 
 
 def _count_index_commands(mongo: DatabaseClient) -> list[int]:
     """Return how often each command that can change an index has run since the server's start."""
-    status = mongo.admin.command({"serverStatus": 1, "repl": 0, "wiredTiger": 0, "tcmalloc": 0})
-    commands = status["metrics"]["commands"]
+    asked = {"serverStatus": 1, "repl": 0, "wiredTiger": 0, "tcmalloc": 0}
+    commands = mongo.admin.command(asked, codec_options=UNREAD)["metrics"]["commands"]
     return [int(commands[name]["total"]) for name in INDEX_COMMANDS]

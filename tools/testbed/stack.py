@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ class Servers:
         MongoDB also keeps the files of dropped indexes open for minutes.
         """
         self._empty_queue()
-        empty(uri := servers.build_mongodb_uri(self.mongodb_port, "tests"))
-        return uri
+        empty(self._clearing_client["tests"])
+        return servers.build_mongodb_uri(self.mongodb_port, "tests")
 
     def restore_indexes(self) -> None:
         """Create the indexes of the connected database if any process may have changed them."""
@@ -92,6 +93,16 @@ class Servers:
     def _empty_queue(self) -> None:
         with redis.Redis(servers.LOOPBACK_ADDRESS, self.redis_port) as queue:
             queue.flushall()
+
+    @cached_property
+    def _clearing_client(self) -> database.DatabaseClient:
+        """Return one client for all clearings, because a client costs more than a clearing."""
+        return database.DatabaseClient(servers.build_mongodb_uri(self.mongodb_port))
+
+    def hang_up(self) -> None:
+        """Close the connections that clearing has opened."""
+        if "_clearing_client" in self.__dict__:
+            self._clearing_client.close()
 
     def pid(self, name: str) -> int:
         return self.supervisor.pids()[name]

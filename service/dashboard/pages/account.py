@@ -1,9 +1,11 @@
-"""A staff member's own account: the password, and the open sessions."""
+"""A staff member's own account: the password, the open sessions, and the digests."""
 
 import falcon
 
+from config.settings import get_settings
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
+from documents.digests.choice import DigestChoice
 from documents.errors import Unacceptable
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
@@ -31,7 +33,9 @@ class Account:
             sessions=sessions,
             current=req.context.session_id,
             needs_current=_needs_current(req),
-            done=query.done == "changed",
+            done=query.done,
+            digests=DigestChoice.list_of(req.context.staff.id),
+            sends_mail=bool(get_settings().smtp_url),
         )
 
     @form(role="viewer")

@@ -5,9 +5,11 @@ from typing import Any
 import falcon
 from bson import ObjectId
 
+from config.settings import get_settings
 from documents.access.api_key import ApiKey
 from documents.access.staff import Staff
 from documents.fundraiser import Fundraiser
+from documents.mail.mail import has_mail_server
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
 from documents.matching.policy_version import PolicyVersion
 from documents.removal import remove_record
@@ -64,6 +66,8 @@ class SettingsPage:
             touches=TOUCH_PREFERENCE,
             locales=locale_names(req.context.organization.locale),
             people=list(Staff.live(organization_id).order_by("id")),
+            has_mail_server=has_mail_server(),
+            mail_sender=get_settings().mail_from,
             done=SETTINGS_MESSAGES.get(query.done, ""),
         )
 

@@ -8,6 +8,7 @@ from documents.fundraiser import Fundraiser
 from documents.reports import gift_lines
 from documents.reports.report import build_fundraiser_report
 from service.dashboard.page import page
+from service.dashboard.pages.digests import read_digest_values
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import build_template_values
@@ -20,6 +21,7 @@ DEFAULT_MAILINGS_SHOWN, MAX_MAILINGS_SHOWN, MAX_MAILINGS_WATCHED = 25, 1_000, 50
 
 class FundraiserPageQuery(PageQuery):
     mailings: Literal["", "all"] = ""
+    done: Literal["", "digest"] = ""
 
 
 class FundraiserPages:
@@ -38,6 +40,8 @@ class FundraiserPages:
             resp,
             "fundraiser.html",
             fundraiser=fundraiser,
+            query=query,
+            **read_digest_values(req.context.staff, fundraiser),
             more_mailings=len(report["mailings"]) == most,
             gifts=gift_lines.list_latest_gifts(
                 fundraiser.organization_id, fundraiser.id, MAX_LATEST_GIFTS

@@ -1,12 +1,14 @@
 """Gifts, those without an email first, and the form that pins a gift to an email."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import falcon
+from pydantic import Field
 
 from documents.donation import Donation
 from documents.email import Email
 from documents.errors import NotFound
+from documents.fundraiser import Fundraiser
 from documents.matching.past_match import PastMatch
 from documents.payments.payment import Payment
 from documents.reports import gift_lines
@@ -22,6 +24,7 @@ from service.dashboard.render import render_page
 
 LISTED_GIFTS_A_PAGE = 50
 MAX_UNASSIGNED_COUNT = 100
+OPTIONAL_ID_PATTERN = "^([0-9a-f]{24})?$"
 MATCH_TABS = {name: MATCH_LABELS[name] for name in ("none", "link", "address", "pinned")}
 MATCH_TABS |= {"all": marked("All")}
 NO_EMAIL_CHOICE = "none"
@@ -34,6 +37,7 @@ NOTHING_CHOSEN = marked("Choose an email, or “No email led to this gift”.")
 
 class GiftQuery(PageQuery):
     match: Literal["none", "link", "address", "pinned", "all"] = "none"
+    fundraiser: Annotated[str, Field(pattern=OPTIONAL_ID_PATTERN)] = ""
     cursor: Cursor | None = None
 
 
@@ -49,6 +53,10 @@ class Gifts:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: GiftQuery) -> None:
         organization_id = req.context.organization_id
         filters: dict[str, Any] = {} if query.match == "all" else {"match": query.match}
+        fundraiser = None
+        if query.fundraiser:
+            fundraiser = Fundraiser.fetch(organization_id, query.fundraiser)
+            filters["fundraiser_id"] = fundraiser.id
         try:
             found = page_of(
                 Donation,
@@ -67,6 +75,7 @@ class Gifts:
             "gifts.html",
             gifts=gifts,
             query=query,
+            fundraiser=fundraiser,
             tabs=MATCH_TABS,
             next_cursor=found.next_cursor,
             unassigned=Payment.unassigned(organization_id, MAX_UNASSIGNED_COUNT),

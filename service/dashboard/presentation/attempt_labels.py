@@ -10,7 +10,7 @@ ERROR_LABELS = (
     marked("The certificate is not valid."),
     marked("The TLS handshake failed."),
     marked("The connection failed."),
-    marked("The connection was refused."),
+    marked("The connection was rejected."),
     marked("The connection was closed without a response."),
     marked("The response is not valid HTTP."),
 )

@@ -1,11 +1,12 @@
 """Numbers, money and times in the formats of a language and a time zone. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel.dates import DateTimePattern, format_timedelta, parse_pattern
+from babel.dates import DateTimePattern, format_interval, format_timedelta, parse_pattern
 
 from documents.values.money import count_decimals
 from service.dashboard.presentation.language import Language
@@ -15,10 +16,12 @@ from service.dashboard.presentation.number_formats import (
     format_money,
     format_number,
     format_percent,
+    format_short_money,
 )
 
 NONE = "–"
 RIGHT_TO_LEFT, END = "\N{RIGHT-TO-LEFT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+YEAR_AT_END = re.compile(r"(,| 'de'| 'del')? y$")
 NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -33,6 +36,9 @@ class Formats:
         day, month_day = dates["medium"].pattern, locale.datetime_skeletons["MMMd"].pattern
         minute, second = times["short"].pattern, times["medium"].pattern
         self._date, self._day = parse_pattern(day), parse_pattern(month_day)
+        self._full_day = parse_pattern(dates["full"].pattern)
+        weekday = YEAR_AT_END.sub("", dates["full"].pattern)
+        self._weekday = self._full_day if "G" in weekday else parse_pattern(weekday)
         self._moment = self._joined(day, minute)
         self._second = self._joined(day, second)
         is_half_day = minute.startswith(("h", "K"))  # 12-hour clock
@@ -77,6 +83,12 @@ class Formats:
             return said % {"amount": self.number(round(amount)), "currency": currency}
         return format_money(self.locale, amount, currency)
 
+    def short_money(self, amount: int, currency: str) -> str:
+        """Format money for a title, as $1,234 or $1,234.56."""
+        if count_decimals(currency) is None:
+            return self.money(amount, currency)
+        return format_short_money(self.locale, amount, currency)
+
     def totals(self, amounts: Mapping[str, int | float | None]) -> list[str]:
         """Format money by currency, one text for each currency."""
         return [self.money(amount, code) for code, amount in sorted(amounts.items())]
@@ -100,6 +112,20 @@ class Formats:
     def day(self, value: date) -> str:
         """Format a day without its year, as Nov 28."""
         return self._isolated(self._day.apply(value, self.locale))
+
+    def weekday(self, value: date) -> str:
+        """Format a day as Friday, November 27; with its year if the locale puts this first."""
+        return self._isolated(self._weekday.apply(value, self.locale))
+
+    def full_day(self, value: date) -> str:
+        """Format a day, as Friday, November 27, 2026."""
+        return self._isolated(self._full_day.apply(value, self.locale))
+
+    def days(self, first: date, last: date, *, with_year: bool) -> str:
+        """Format a range of days, as Nov 23 to 29, 2026, or without the year."""
+        skeleton = "yMMMd" if with_year else "MMMd"
+        text: str = format_interval(first, last, skeleton, locale=self.locale)
+        return self._isolated(text.replace("\N{THIN SPACE}", " "))
 
     def duration(self, seconds: float) -> str:
         """Format a duration in one unit, as 2 minutes."""

@@ -44,6 +44,16 @@ def format_money(locale: Locale, amount: int | float, currency: str) -> str:
         return _apply(pattern, _rounded(exact, decimals), locale)
 
 
+def format_short_money(locale: Locale, amount: int, currency: str) -> str:
+    """Format minor units without decimals if these are zero, as $1,234."""
+    unit = 10 ** (count_decimals(currency) or 0)
+    if amount % unit:
+        return format_money(locale, amount, currency)
+    with localcontext(prec=DIGITS):
+        pattern = _currency_pattern(locale, currency, 0)
+        return _apply(pattern, Decimal(amount // unit), locale)
+
+
 @lru_cache(1_024)
 def _currency_pattern(locale: Locale, currency: str, decimals: int) -> NumberPattern:
     """Return the pattern with the currency's symbol.

@@ -149,6 +149,11 @@ DISABLED_REASON_SENTENCES: dict[DisabledReason, Marked] = {
     "failing": marked("Matchback disabled this endpoint after three days without a success."),
     "gone": marked("Matchback disabled this endpoint because its server answered 410 (gone)."),
 }
+DIGEST_LABELS = {
+    "none": marked("No digest"),
+    "daily": marked("Daily"),
+    "weekly": marked("Weekly"),
+}
 WINDOW_ORDER_LABELS = {"last": marked("Latest email"), "first": marked("Earliest email")}
 OTHER_FUNDRAISER_LABELS = {
     "note": marked("Match by the donor's address"),

@@ -423,6 +423,7 @@ def test_every_page_except_sign_in_and_assets_needs_a_session() -> None:
         "/",
         "/dashboard/sign-in",
         "/dashboard/sign-in/link",
+        "/dashboard/digests/unsubscribe/{token}",  # a signed token opens it
         "/dashboard/assets/{version}/{name}",
     }
 

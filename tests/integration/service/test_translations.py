@@ -43,9 +43,10 @@ MARKED = re.compile(r"⟦[^⟧]*⟧")
 LATIN = re.compile(r"[A-Za-z]{2,}")
 SHOWN_ATTRIBUTES = frozenset("alt aria-label placeholder title data-title data-live".split())
 SHOWN_ATTRIBUTES |= {f"data-{state}" for state in ("stale", "away", "behind", "gone")}
-# Names, addresses, codes of currencies, and the name of the product.
+# Names, addresses, codes of currencies, the time zone, and the name of the product.
 DATA = re.compile(
-    r"\S+@\S+|https?://\S+|[0-9a-f]{24,32}|evt_[0-9a-f]{24}|pi_\w+|JP¥|\{time\}|\{duration\}|\b(Matchback|USD|JPY)\b"
+    r"\S+@\S+|https?://\S+|[0-9a-f]{24,32}|evt_[0-9a-f]{24}|pi_\w+|JP¥|\{time\}|\{duration\}"
+    r"|\b(Matchback|USD|JPY|UTC)\b"
 )
 AT = 1_790_000_000
 

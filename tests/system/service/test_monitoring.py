@@ -38,6 +38,7 @@ def watched(real_database: str, real_servers: Servers, tmp_path: Path) -> Iterat
         "MATCHBACK_WORKER_METRICS_PORT": str(servers.find_free_port()),
         "MATCHBACK_WAREHOUSE_URL": f"duckdb:///{tmp_path}/warehouse.duckdb",
         "MATCHBACK_ADDRESS_REQUESTS_A_MINUTE": "5",
+        "MATCHBACK_SMTP_URL": "smtp://127.0.0.1:1",  # mails only wait
     }
     with Stack(real_servers, real_database, tmp_path, environment=environment).up() as running:
         wait_until(lambda: listens(running), "the worker's metrics")

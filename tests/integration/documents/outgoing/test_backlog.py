@@ -11,6 +11,7 @@ from config.settings import get_settings
 from documents.outgoing.delivery_lag import measure_delivery_lag
 from documents.outgoing.due_deliveries import find_all_due, find_recently_due
 from documents.outgoing.event_delivery import build_delivery_rows
+from documents.outgoing.resealing import reseal_endpoints
 from documents.outgoing.retention import drop_deliveries_of_deleted, drop_old_deliveries
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
 from documents.values.time import now
@@ -114,7 +115,7 @@ def test_secrets_are_sealed_again_with_a_new_master_key(monkeypatch: pytest.Monk
     endpoint, after = add_endpoint().rotate_secret()
     before = endpoint.open_secrets(now())[1]
     set_master_keys(monkeypatch, NEW_KEY, OLD_KEY)
-    assert WebhookEndpoint.reseal() == 1
+    assert reseal_endpoints() == 1
     set_master_keys(monkeypatch, NEW_KEY)
     reloaded = WebhookEndpoint.fetch(endpoint.organization_id, endpoint.id)
     assert reloaded.open_secrets(now()) == [after, before]

@@ -277,7 +277,7 @@ def test_a_refused_connection_is_a_failure() -> None:
             unused.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
             async with open_client() as client:
-                assert (await post(client, url)).error == "The host rejected the connection."
+                assert (await post(client, url)).error == "The connection was rejected."
 
     asyncio.run(run())
 

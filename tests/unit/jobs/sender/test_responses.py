@@ -34,7 +34,7 @@ def test_only_2xx_is_a_success(status: int, words: str) -> None:
     [
         (TimeoutError(), "No response in time."),
         (BlockedAddress("x"), BLOCKED_ERROR),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "The host rejected the connection."),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "The connection was rejected."),
         (aiohttp.InvalidURL("x"), "The URL is not valid."),
         (
             aiohttp.ServerDisconnectedError(),

@@ -1,0 +1,1 @@
+"""Digests: periodic mails about a fundraiser, for the staff who choose them."""

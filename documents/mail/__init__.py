@@ -1,0 +1,1 @@
+"""Mails to staff: the outbox, the renderers that write them, and the SMTP server."""

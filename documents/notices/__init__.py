@@ -1,0 +1,1 @@
+"""Notices: immediate mails to an organization's admins about problems that they must solve."""

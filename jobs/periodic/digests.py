@@ -1,0 +1,18 @@
+"""Job that puts the mails of due digests. A lease lets one worker run it."""
+
+from config.settings import get_settings
+from documents.concurrency.lease import keep_lease
+from documents.reports.put_digests import put_due_digests
+
+DIGESTS_LEASE = "digests"
+
+
+def step() -> bool:
+    """Put the mails of some due digests. Return whether there were any.
+
+    Without a mail server in the settings, digests wait. Later, only the last period is sent.
+    """
+    if not get_settings().smtp_url:
+        return False
+    with keep_lease(DIGESTS_LEASE) as holding:
+        return holding is not None and put_due_digests()
