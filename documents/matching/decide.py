@@ -63,6 +63,7 @@ def _keep_past(tx: Tx, updates: Updates, at: datetime) -> None:
 
 def _write(changes: Changes, updates: Updates) -> None:
     for row, update in updates:
+        row["match_before"] = row.get("match"), row.get("email_id")
         row.update(update)  # type: ignore[typeddict-item]  # mypy expects all fields
         changes.update_of("donations", row["_id"]).set_or_unset(update)
 

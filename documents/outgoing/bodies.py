@@ -53,6 +53,7 @@ def _build_body(
         gift = gifts.get(delivery["record_id"], {})
         data |= {
             "id": delivery["record_id"],
+            "match": data.get("match"),
             "email_id": data.get("email_id"),
             "donor": {
                 "name": gift.get("donor_name", ""),

@@ -44,7 +44,7 @@ class EventDelivery(Document):
         record_id: ID of the donation, email or import that the event is about.
         version: rises with each event of this record.
         at: time of the fact.
-        data: what the fact says, without names and addresses.
+        data: content of the event, without names and addresses.
         next_attempt_at: set while the event waits to be sent.
         failed_at, delivered_at: set at the end. Another attempt unsets both.
         first_attempt_at: start of the three days of retries.

@@ -2,6 +2,8 @@
 
 The row of each reported record keeps the state of its last event. So an event follows from the
 difference to what the endpoints know, whatever changed it, and settling twice sends nothing twice.
+While no endpoint wants events, the kept state still follows the record. So a later endpoint hears
+of no earlier change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +25,7 @@ from documents.rows.email import EmailRow
 from matchback.engine import Tx, Update
 from matchback.engine.observer import SendWrite
 
-GIFT_DATA_FIELDS = (
-    *("fundraiser_id", "mailing_id", "email_id", "user_id", "match", "amount", "currency"),
-    *("status", "donated_at"),
-)
+GIFT_DATA_FIELDS = ("fundraiser_id", "user_id", "amount", "currency", "status", "donated_at")
 EMAIL_DATA_FIELDS = (
     *("fundraiser_id", "mailing_id", "user_id", "sent_at", "bounced_at", "unsubscribed_at"),
 )
@@ -54,25 +53,21 @@ class OutgoingEvents:
     def _note_gift(self, gift: DonationRow, update: Update) -> None:
         row = cast("dict[str, Any]", gift)
         endpoints = self._list_endpoints(gift["organization_id"], "donation.")
-        if not endpoints:
+        if not (endpoints or "outgoing" in gift):
             return
         before, after = GiftState.known(gift), GiftState.of(gift)
-        events = list_gift_events(before, after)
-        if not events:
+        if before == after:
             return
-        data = {name: one for name in GIFT_DATA_FIELDS if (one := row.get(name)) is not None}
-        data |= {"refunded_amount": after.refunded, "deleted": row.get("deleted_at") is not None}
-        if before.email_id not in (None, after.email_id):
-            data["previous_email_id"] = before.email_id
-        version = self._add(endpoints, row, events, data)
+        events = list_gift_events(before, after)
+        version = self._add(endpoints, row, events, _describe_gift(row, before, after))
         update.set({"outgoing": after.to_stored(version)})
 
     def _note_email(self, email: EmailRow, update: Update) -> None:
         row = cast("dict[str, Any]", email)
         endpoints = self._list_endpoints(email["organization_id"], "email.")
-        if not endpoints:
-            return
         sent: dict[str, Any] = row.get("outgoing") or {}
+        if not (endpoints or sent):
+            return
         known = sent["states"] if sent else list_counted_email_states(email)
         states = list_email_states(email)
         if states == known:
@@ -91,7 +86,7 @@ class OutgoingEvents:
     ) -> int:
         """Add the events of a record. Return the version of the last one."""
         version: int = (row.get("outgoing") or {}).get("version", 0)
-        for type_ in events:
+        for type_ in events if endpoints else ():
             version += 1
             self._rows += build_delivery_rows(
                 endpoints,
@@ -111,3 +106,18 @@ class OutgoingEvents:
             known = list_subscribed(organization_id, self._tx.database)
             self._endpoints[organization_id] = known
         return known if wants_any(known, prefix) else ()
+
+
+def _describe_gift(row: Mapping[str, Any], before: GiftState, after: GiftState) -> dict[str, Any]:
+    """Return the data of a donation's events.
+
+    The row of a deleted donation keeps its match, but the event reports none.
+    """
+    data = {name: row.get(name) for name in GIFT_DATA_FIELDS}
+    data |= {"match": after.match, "email_id": after.email_id}
+    if after.email_id:
+        data["mailing_id"] = row.get("mailing_id")
+    if before.email_id != after.email_id:
+        data["previous_email_id"] = before.email_id
+    known = {name: value for name, value in data.items() if value is not None}
+    return known | {"refunded_amount": after.refunded, "deleted": after.deleted}

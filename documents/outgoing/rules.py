@@ -1,4 +1,4 @@
-"""Which events follow from two states of a record. Pure."""
+"""Rules for the events that follow from two states of a record. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -15,7 +15,7 @@ MATCH_COUNT_PREFIX, MATCH_COUNT_SUFFIX, REFUNDED_PREFIX = "by_match.", ".count",
 
 
 class GiftState(NamedTuple):
-    """What an endpoint knows of a donation.
+    """The knowledge of endpoints about a donation.
 
     match: class of the match; None if the donation has none, because it is deleted or not paid.
     refunded: amount in minor units.
@@ -24,28 +24,29 @@ class GiftState(NamedTuple):
     match: str | None = None
     email_id: ObjectId | None = None
     refunded: int = 0
+    deleted: bool = False
 
     @classmethod
     def of(cls, gift: DonationRow) -> Self:
         """Return the current state."""
         row: Mapping[str, Any] = gift
         refunded = gift.get("refunded_amount", 0)
-        if gift.get("deleted_at") is not None or not is_matchable(gift):
-            return cls(refunded=refunded)
+        is_deleted = gift.get("deleted_at") is not None
+        if is_deleted or not is_matchable(gift):
+            return cls(refunded=refunded, deleted=is_deleted)
         return cls(row.get("match"), row.get("email_id"), refunded)
 
     @classmethod
     def known(cls, gift: DonationRow) -> Self:
         """Return the state of the last event, or the one that was counted before any event."""
         if sent := gift.get("outgoing"):
-            return cls(sent.get("match"), sent.get("email_id"), sent.get("refunded", 0))
+            known = {name: sent[name] for name in cls._fields if name in sent}
+            return cls(**known)
         return cls._counted(gift)
 
     @classmethod
     def _counted(cls, gift: DonationRow) -> Self:
         counted = from_stored(gift.get("counted"))
-        if not counted:
-            return cls()
         amounts = counted.get(("fundraisers", gift["fundraiser_id"]), {})
         refunded = sum(n for name, n in amounts.items() if name.startswith(REFUNDED_PREFIX))
         match = next(
@@ -56,9 +57,21 @@ class GiftState(NamedTuple):
             ),
             None,
         )
-        if match is None:  # refunded in full, so its match was not counted
-            return cls.of(gift)._replace(refunded=refunded)
+        if match is None:
+            return cls._uncounted(gift, refunded)
         email_id = next((id_ for name, id_ in counted if name == "emails"), None)
+        return cls(match, email_id, refunded)
+
+    @classmethod
+    def _uncounted(cls, gift: DonationRow, refunded: int) -> Self:
+        """Return the state of a gift whose match was not counted.
+
+        It is new, not paid, disputed, refunded in full, or deleted. Only the counters of a refunded
+        gift know what was refunded.
+        """
+        if gift.get("deleted_at") is not None and not refunded:
+            return cls.of(gift)
+        match, email_id = gift.get("match_before") or (gift.get("match"), gift.get("email_id"))
         return cls(match, email_id, refunded)
 
     def to_stored(self, version: int) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def list_gift_events(before: GiftState, after: GiftState) -> list[OutgoingEventT
     events: list[OutgoingEventType] = []
     if after.refunded != before.refunded:
         events.append("donation.refunded")
-    if after[:2] == before[:2]:
+    if after._replace(refunded=0) == before._replace(refunded=0):
         return events
     if after.email_id is None:
         events.append("donation.unmatched")

@@ -27,8 +27,9 @@ class SteadyRecount(Document):
 
     Attributes:
         steps: number of steps in all rounds.
-        off, last_off: number of incorrect counters in this round and in the last one.
-        off_of, last_off_of: the same for each organization that has any.
+        off: number of incorrect counters in this round.
+        off_of: the same for each organization that has any.
+        last_off, last_off_of: the same for the last round.
     """
 
     name = StringField(primary_key=True, default=RECOUNT_NAME)

@@ -23,6 +23,7 @@ from tools.testbed.stripe_events import STRIPE_SECRET, make_charge_event
 
 FIRST_EVENT_AT = 1_700_000_000
 MAX_EVENT_COPIES = 46
+EVENT_TYPES = [*5 * ["open"], *3 * ["click"], "bounce", "unsubscribe"]
 # Any other status is a defect.
 EXPECTED_STATUSES = {200, 201, 202, 204, 503}
 RETRY_TIMEOUT_SECONDS = 90
@@ -270,7 +271,7 @@ class ChaosClient(threading.Thread):
             for email in self._chance.sample(list(self.emails), min(3, len(self.emails))):
                 at, type_ = (
                     FIRST_EVENT_AT + self._next(),
-                    self._chance.choice(["open", "open", "click"]),
+                    self._chance.choice(EVENT_TYPES),
                 )
                 self.events[email].add((type_, at))
                 copies = min(MAX_EVENT_COPIES, int(self._chance.paretovariate(1)))

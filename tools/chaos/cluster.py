@@ -1,4 +1,7 @@
-"""Real parts: a replica set of three, Redis, two web services behind proxies, and two workers."""
+"""Real parts: a replica set of three, Redis, two web services behind proxies, and others.
+
+Two workers settle, and two senders take turns.
+"""
 
 import os
 import signal
@@ -12,7 +15,11 @@ from pymongo.errors import PyMongoError
 
 from config.database import DatabaseClient
 from service.local import servers
-from service.local.command import build_serve_command, build_worker_command
+from service.local.command import (
+    build_matchback_command,
+    build_serve_command,
+    build_worker_command,
+)
 from service.local.supervisor import Part, Supervisor
 from tools.chaos.disk import Disk
 from tools.chaos.proxy import Proxy
@@ -21,6 +28,7 @@ from tools.testbed.stack import wait_until
 NODE_COUNT = 3
 WEB_COUNT = 2
 WORKER_COUNT = 2
+SENDER_COUNT = 2
 ELECTION_TIMEOUT_MILLISECONDS = 1500
 
 
@@ -54,17 +62,20 @@ class Cluster:
             "MATCHBACK_REDIS_URL": servers.build_redis_url(self.redis_port),
             "MATCHBACK_WEB_WORKERS": "1",
             "MATCHBACK_LOG_LEVEL": "warning",
+            "MATCHBACK_WEBHOOK_PRIVATE_NETWORKS": f"{servers.LOOPBACK_ADDRESS}/32",
         }
 
     def start_service(self) -> None:
         """Start a web service. The indexes must exist."""
         for number in range(WEB_COUNT):
             self._start_web(number)
-        for number in range(WORKER_COUNT):
-            log = self.folder / f"worker{number}.log"
-            self.supervisor.start(
-                Part(f"worker {number}", build_worker_command(), log, self.environment)
-            )
+        for name, count, command in (
+            ("worker", WORKER_COUNT, build_worker_command()),
+            ("sender", SENDER_COUNT, [*build_matchback_command(), "sender"]),
+        ):
+            for number in range(count):
+                log = self.folder / f"{name}{number}.log"
+                self.supervisor.start(Part(f"{name} {number}", command, log, self.environment))
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property

@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from tools.chaos.cluster import NODE_COUNT, WEB_COUNT, WORKER_COUNT, Cluster
+from tools.chaos.cluster import NODE_COUNT, SENDER_COUNT, WEB_COUNT, WORKER_COUNT, Cluster
 from tools.chaos.hostile import ATTACKS
+from tools.chaos.receiver import ChaosReceiver
 from tools.testbed.cast import University
 
 MAX_PAUSE_SECONDS = 4.0
@@ -22,10 +23,13 @@ STOPPED_SECONDS, RUNNING_SECONDS = 0.08, 0.02
 class Monkey(threading.Thread):
     """A thread that causes a fault every second or so until it stops, and then ends all faults."""
 
-    def __init__(self, cluster: Cluster, place: University, seed: int) -> None:
+    def __init__(
+        self, cluster: Cluster, place: University, receiver: ChaosReceiver, seed: int
+    ) -> None:
         super().__init__(name="monkey", daemon=True)
         self.cluster = cluster
         self.place = place
+        self.receiver = receiver
         self.findings: list[str] = []  # incorrect responses to hostile clients
         self._attacks: list[threading.Thread] = []
         self.done: Counter[str] = Counter()
@@ -40,6 +44,10 @@ class Monkey(threading.Thread):
             (3, lambda: self._signal(self._worker(), signal.SIGTERM, "worker stopped")),
             (1, lambda: self._pause(self._web(), "web paused")),
             (2, lambda: self._pause(self._worker(), "worker paused")),
+            (2, lambda: self._signal(self._sender(), signal.SIGKILL, "sender killed")),
+            (2, lambda: self._signal(self._sender(), signal.SIGTERM, "sender stopped")),
+            (1, lambda: self._pause(self._sender(), "sender paused")),
+            (2, self._stop_receiver),
             (2, lambda: self._signal("Redis", signal.SIGKILL, "Redis killed")),
             (2, lambda: self._pause("Redis", "Redis paused")),
             (1, self._flush),
@@ -68,6 +76,17 @@ class Monkey(threading.Thread):
 
     def _worker(self) -> str:
         return f"worker {self._chance.randrange(WORKER_COUNT)}"
+
+    def _sender(self) -> str:
+        return f"sender {self._chance.randrange(SENDER_COUNT)}"
+
+    def _stop_receiver(self) -> None:
+        """Stop the receiver, which stays down during the next faults."""
+        self.done["receiver down"] += 1
+        seconds = self._chance.uniform(0.5, MAX_PAUSE_SECONDS)
+        outage = threading.Thread(target=self.receiver.go_down, args=(seconds,), daemon=True)
+        self._attacks.append(outage)
+        outage.start()
 
     def _signal(self, name: str | None, how: signal.Signals, deed: str) -> None:
         pid = self.cluster.pid(name) if name else None

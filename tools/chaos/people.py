@@ -26,6 +26,7 @@ SEARCHED_COLLECTIONS = (
     "messages",
     "archives",
     "past_matches",
+    "event_deliveries",
     "audit",
 )
 

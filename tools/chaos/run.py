@@ -20,6 +20,8 @@ from tools.chaos.cluster import Cluster
 from tools.chaos.importing import LINES_A_FILE, ImportFiles
 from tools.chaos.monkey import Monkey
 from tools.chaos.people import compare_people
+from tools.chaos.receiver import ChaosReceiver
+from tools.chaos.reported import await_deliveries, compare_reports, subscribe_receiver
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.stack import connect_to_cluster
 from tools.testbed.stripe_events import STRIPE_SECRET
@@ -42,6 +44,8 @@ class ChaosResult:
     events: int = 0
     imported: int = 0
     erased: int = 0
+    reported: int = 0
+    deliveries: str = ""
     deeds: Counter[str] = field(default_factory=Counter)
     converged_seconds: float = 0.0
     differences: list[str] = field(default_factory=list)
@@ -53,6 +57,7 @@ class ChaosResult:
             f"{self.acknowledged} acknowledged, {self.unanswered} unanswered",
             f"  {self.gifts} gifts, {self.events} distinct events, "
             f"{self.imported} emails imported, {self.erased} people erased",
+            f"  {self.reported} records reported to the receiver, {self.deliveries}",
             f"  {sum(self.deeds.values())} disturbances: {deeds}",
             f"  converged in {self.converged_seconds:.1f} s; {len(self.differences)} differences",
             *(f"  DIFFERENCE {one}" for one in self.differences[:20]),
@@ -66,23 +71,28 @@ def _call_nothing(*_: object) -> NoReturn:
 def run_chaos(folder: Path, seconds: float, seed: int) -> ChaosResult:
     """Run with faults for this many seconds, with this seed."""
     result = ChaosResult(seed, seconds)
-    cluster = Cluster(folder, seed)
+    cluster, receiver = Cluster(folder, seed), ChaosReceiver(seed)
     try:
         cluster.start()
         connect_to_cluster(cluster.uri)
         cluster.start_service()
         place = create_university(f"Chaos {seed}", Api(_call_nothing))
+        subscribe_receiver(place.id, receiver)
         clients, files = _clients(cluster, place, seed)
-        _disturb(cluster, clients, seconds, result)
+        _disturb(Monkey(cluster, place, receiver, seed), clients, seconds, result)
         begun = time.monotonic()
         _converge(result)
         result.converged_seconds = time.monotonic() - begun
         _compare(place, clients, result)
         compare_people(clients, files, result.differences)
+        result.differences += await_deliveries(receiver)
+        result.differences += compare_reports(receiver, clients)
+        result.reported, result.deliveries = len(receiver.known), receiver.describe()
         result.imported = len(files.acknowledged) * LINES_A_FILE
         result.erased = sum(len(client.erased) for client in clients)
     finally:
         mongoengine.disconnect_all()
+        receiver.close()
         cluster.stop()
     return result
 
@@ -110,9 +120,8 @@ def _clients(
 
 
 def _disturb(
-    cluster: Cluster, clients: list[ChaosClient], seconds: float, result: ChaosResult
+    monkey: Monkey, clients: list[ChaosClient], seconds: float, result: ChaosResult
 ) -> None:
-    monkey = Monkey(cluster, clients[0].place, result.seed)
     for client in clients:
         client.start()
     monkey.start()

@@ -28,6 +28,7 @@ READER_PAGES = (
     "how-to/stripe.md",
     "how-to/payment-processor.md",
     "how-to/assign-payments.md",
+    "how-to/receive-matches.md",
     "how-to/match-policy.md",
     "how-to/staff.md",
     "how-to/erase.md",

@@ -21,7 +21,7 @@ def test_loaded_modules_stay_loaded() -> None:
     assert sys.modules["importlib"] is importlib
 
 
-UNUSED_MODULES = ("psycopg", "opentelemetry", "rich", "greenlet", "cryptography.x509", "aiohttp")
+UNUSED_MODULES = ("psycopg", "opentelemetry", "rich", "greenlet", "cryptography.x509")
 
 
 @pytest.fixture(scope="module")

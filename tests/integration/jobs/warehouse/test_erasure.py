@@ -14,6 +14,9 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.migrations.migration import run_migrations
 from documents.migrations.steps import MIGRATIONS
+from documents.outgoing.bodies import build_bodies
+from documents.outgoing.event_delivery import EventDelivery
+from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from jobs.warehouse.duckdb import DuckDB
 from tests.integration.documents.payments.test_payments import SECRET, post
 from tools.testbed.cast import UNKNOWN_ID, University, make_event
@@ -81,6 +84,7 @@ class Life:
         self.place, self.client = place, client
         set_stripe_secret(place)
         place.call("PUT", "/v1/webhook-keys/payments", {"secret": SECRET})
+        WebhookEndpoint.add(ObjectId(place.id), "https://crm.example.edu/hook")
         self.spring = place.fundraiser()
         self.mailing = place.mailing(self.spring)
         self.sent: list[Any] = []
@@ -349,6 +353,12 @@ def places(warehouse: DuckDB, logs: str = "") -> set[str]:
     }
 
 
+def count_events_about_her() -> int:
+    """Return how many events would name her if Matchback sent all of them now."""
+    bodies = build_bodies(list(EventDelivery.objects))
+    return sum(f'"{DORA["email"]}"' in body.decode().casefold() for body in bodies)
+
+
 def test_no_stored_data_names_her_and_no_figure_changes(
     life: Life, duckdb: DuckDB, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -364,8 +374,10 @@ def test_no_stored_data_names_her_and_no_figure_changes(
         "links",
         "warehouse",
     }
+    assert count_events_about_her() >= 5
     assert life.place.call("DELETE", f"/v1/users/{life.user}?erase=true").status == 204
     export_all(duckdb)
+    assert count_events_about_her() == 0
     assert places(duckdb, caplog.text) == set()
     assert life.figures() == before
     assert life.of_others() == of_others
