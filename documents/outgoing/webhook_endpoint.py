@@ -20,6 +20,7 @@ MAX_ENDPOINTS = 20  # of one organization
 SECRET_PREFIX = "whsec_"  # noqa: S105  # of Standard Webhooks
 SECRET_BYTES = 32
 ROTATION_GRACE = timedelta(hours=24)
+FAILING_FILTER: dict[str, Any] = {"failing_since": {"$type": "date"}}
 DisabledReason = Literal["staff", "failing", "gone"]
 
 
@@ -48,7 +49,13 @@ class WebhookEndpoint(Record):
     succeeded_at = DateTimeField()
     is_dropped = BooleanField()  # deleted, and no delivery is left
 
-    meta = {"collection": "webhook_endpoints", "indexes": [["organization_id", "id"]]}
+    meta = {
+        "collection": "webhook_endpoints",
+        "indexes": [
+            ["organization_id", "id"],
+            {"fields": ["failing_since"], "partialFilterExpression": FAILING_FILTER},
+        ],
+    }
 
     @classmethod
     def add(
