@@ -7,10 +7,12 @@ from mongoengine import get_db
 
 from documents.outgoing.due_deliveries import find_all_due
 from documents.outgoing.event_delivery import PENDING_FILTER
+from documents.outgoing.webhook_endpoint import FAILING_FILTER
 from documents.values.time import now
 
 MAX_COUNTED_DELIVERIES = 100_000  # limits the cost of a query
 PENDING_INDEX = "next_attempt_at_1_endpoint_id_1"
+FAILING_INDEX = "failing_since_1"
 ACTIVE_ENDPOINTS = {"deleted_at": None, "disabled_reason": None}
 
 
@@ -35,11 +37,11 @@ def measure_delivery_lag() -> DeliveryLag:
     pending = get_db().event_deliveries.count_documents(
         PENDING_FILTER, hint=PENDING_INDEX, limit=MAX_COUNTED_DELIVERIES
     )
-    failing = {**ACTIVE_ENDPOINTS, "failing_since": {"$ne": None}}
+    failing = {**FAILING_FILTER, **ACTIVE_ENDPOINTS}
     return DeliveryLag(
         lag_seconds=_measure_lag() if pending else 0.0,
         pending=pending,
-        failing_endpoints=get_db().webhook_endpoints.count_documents(failing),
+        failing_endpoints=get_db().webhook_endpoints.count_documents(failing, hint=FAILING_INDEX),
     )
 
 

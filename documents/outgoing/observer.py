@@ -6,7 +6,7 @@ While no endpoint wants events, the kept state still follows the record. So a la
 of no earlier change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from bson import ObjectId
@@ -23,7 +23,6 @@ from documents.outgoing.webhook_endpoint import list_subscribed
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from matchback.engine import Tx, Update
-from matchback.engine.observer import SendWrite
 
 GIFT_DATA_FIELDS = ("fundraiser_id", "user_id", "amount", "currency", "status", "donated_at")
 EMAIL_DATA_FIELDS = (
@@ -45,7 +44,7 @@ class OutgoingEvents:
         elif row.get("bounced_at") or row.get("left") or row.get("outgoing"):
             self._note_email(cast("EmailRow", row), update)
 
-    def write(self, send: SendWrite) -> None:
+    def write(self, send: Callable[..., None]) -> None:
         if self._rows:
             insert = self._tx.database.event_deliveries.insert_many
             send(insert, self._rows, ordered=False, session=self._tx.session)

@@ -19,6 +19,7 @@ from documents.values.time import now
 MAX_ENDPOINTS = 20  # of one organization
 ROTATION_GRACE = timedelta(hours=24)
 RESENDING_FILTER: dict[str, Any] = {"resend_requested_at": {"$type": "date"}}
+FAILING_FILTER: dict[str, Any] = {"failing_since": {"$type": "date"}}
 DisabledReason = Literal["staff", "failing", "gone"]
 
 
@@ -59,6 +60,7 @@ class WebhookEndpoint(Record):
             ["organization_id", "id"],
             known_index("disabled_reason"),
             {"fields": ["resend_requested_at"], "partialFilterExpression": RESENDING_FILTER},
+            {"fields": ["failing_since"], "partialFilterExpression": FAILING_FILTER},
         ],
     }
 

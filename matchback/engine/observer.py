@@ -6,8 +6,6 @@ from typing import Protocol
 from .contribution import StoredDocument
 from .update import Update
 
-SendWrite = Callable[..., None]  # send(function, *args, **kwargs): run it in the writer's thread
-
 
 class Observer(Protocol):
     """Follows the records of one settlement. Settling creates one for each transaction."""
@@ -22,5 +20,9 @@ class Observer(Protocol):
             row: its new state, but `counted` is still the earlier one.
         """
 
-    def write(self, send: SendWrite) -> None:
-        """Store the notes by functions that use the transaction's session."""
+    def write(self, send: Callable[..., None]) -> None:
+        """Store the notes.
+
+        Args:
+            send: send(function, *args, **kwargs) runs a function that uses the session.
+        """

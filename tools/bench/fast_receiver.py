@@ -1,7 +1,7 @@
-"""A receiver of events that answers at once: python -m tools.bench.fast_receiver PORT."""
+"""A receiver of outgoing events that answers at once."""
 
+import argparse
 import asyncio
-import sys
 from typing import cast
 
 import uvloop
@@ -38,4 +38,6 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    uvloop.run(serve(parser.parse_args().port))
