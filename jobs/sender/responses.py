@@ -1,4 +1,4 @@
-"""What a response or an error means, in words that staff read beside an attempt. Pure."""
+"""Meaning of a response or an error, in words that staff read beside an attempt. Pure."""
 
 import errno
 from datetime import datetime
