@@ -5,7 +5,7 @@ The order is fixed: read everything (`reading.py`), decide everything (`batch_ru
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from bson import ObjectId
 
@@ -62,9 +62,11 @@ def _keep_past(tx: Tx, updates: Updates, at: datetime) -> None:
 
 
 def _write(changes: Changes, updates: Updates) -> None:
-    for row, update in updates:
+    for gift, update in updates:
+        row: dict[str, Any] = cast("Any", gift)
+        # Only in memory, for the observer of outgoing events.
         row["match_before"] = row.get("match"), row.get("email_id")
-        row.update(update)  # type: ignore[typeddict-item]  # mypy expects all fields
+        row.update(update)
         changes.update_of("donations", row["_id"]).set_or_unset(update)
 
 

@@ -71,7 +71,8 @@ class GiftState(NamedTuple):
         """
         if gift.get("deleted_at") is not None and not refunded:
             return cls.of(gift)
-        match, email_id = gift.get("match_before") or (gift.get("match"), gift.get("email_id"))
+        row: Mapping[str, Any] = gift
+        match, email_id = row.get("match_before") or (row.get("match"), row.get("email_id"))
         return cls(match, email_id, refunded)
 
     def to_stored(self, version: int) -> dict[str, Any]:

@@ -74,8 +74,6 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
     outgoing: NotRequired[dict[str, Any]]
-    # Never stored: match and email before the decision of this settlement.
-    match_before: NotRequired[tuple[str | None, ObjectId | None]]
 
 
 class MatchRow(TypedDict):
