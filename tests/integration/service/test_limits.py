@@ -138,12 +138,16 @@ def test_no_url_from_a_client_is_fetched() -> None:
     """The service and the workers connect only to MongoDB and Redis.
 
     Only the supervisor and the demo import a library that fetches URLs, to call this service.
-    Amazon SNS is an exception. tests/unit/documents/providers/test_sns.py checks its hosts.
+    There are two exceptions. tests/unit/documents/providers/test_sns.py checks the hosts of Amazon
+    SNS, and tests/integration/jobs/sender/test_client.py checks the addresses of the sender.
     """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
     )
-    allowed, checked = {"local", "demo"}, {"sns_fetch.py", "sns_certificates.py", "sns_trust.py"}
+    allowed, checked = (
+        {"local", "demo", "sender"},
+        {"sns_fetch.py", "sns_certificates.py", "sns_trust.py"},
+    )
     found = [
         path.relative_to(ROOT)
         for name in ("config", "documents", "jobs", "service")
