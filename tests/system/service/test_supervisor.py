@@ -168,3 +168,23 @@ def test_everything_stops_although_nothing_can_be_written(
         monkeypatch.setattr(Path, name, raise_disk_full)
     up.stop()
     assert process.poll() is not None
+
+
+def test_a_part_that_does_not_end_in_time_does_not_keep_the_others_running(
+    up: LocalDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT_SECONDS", 0.1)
+    for name in ("first", "second"):
+        up._start(Part(name, SLEEP, tmp_path / f"{name}.log"))
+    first, second = (part.process for part in up.supervisor.parts)
+    assert first
+    assert second
+
+    def never_end(*_: Any, **__: Any) -> None:
+        raise subprocess.TimeoutExpired(SLEEP, 0.1)
+
+    monkeypatch.setattr(second, "wait", never_end)
+    up.stop()
+    assert first.poll() is not None
+    monkeypatch.undo()
+    second.wait()
