@@ -18,6 +18,7 @@ from documents.matching.reading import read_evidence
 from documents.matching.rematch import mark_astray
 from documents.rows.donation import DonationRow, MatchFields
 from documents.rows.email import EmailRow
+from documents.storage.former_match import read_match
 from documents.values.time import now
 from matchback.engine import Changes, Tx
 
@@ -65,7 +66,7 @@ def _write(changes: Changes, updates: Updates) -> None:
     for gift, update in updates:
         row: dict[str, Any] = cast("Any", gift)
         # Only in memory, for the observer of outgoing events.
-        row["match_before"] = row.get("match"), row.get("email_id")
+        row["match_before"] = read_match(row), row.get("email_id")
         row.update(update)
         changes.update_of("donations", row["_id"]).set_or_unset(update)
 

@@ -9,6 +9,7 @@ from documents.conditions import is_matchable, is_unsubscribed
 from documents.outgoing.event_types import OutgoingEventType
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
+from documents.storage.former_match import get_current_match, read_match
 from matchback.engine import from_stored
 
 MATCH_COUNT_PREFIX, MATCH_COUNT_SUFFIX, REFUNDED_PREFIX = "by_match.", ".count", "refunded."
@@ -34,7 +35,7 @@ class GiftState(NamedTuple):
         is_deleted = gift.get("deleted_at") is not None
         if is_deleted or not is_matchable(gift):
             return cls(refunded=refunded, deleted=is_deleted)
-        return cls(row.get("match"), row.get("email_id"), refunded)
+        return cls(read_match(row), row.get("email_id"), refunded)
 
     @classmethod
     def known(cls, gift: DonationRow) -> Self:
@@ -60,7 +61,9 @@ class GiftState(NamedTuple):
         if match is None:
             return cls._uncounted(gift, refunded)
         email_id = next((id_ for name, id_ in counted if name == "emails"), None)
-        return cls(match, email_id, refunded)
+        # Former counters of `direct` include pinned gifts. Only the row shows the difference.
+        rule = "pin" if read_match(gift) == "pinned" else None
+        return cls(get_current_match(match, rule), email_id, refunded)
 
     @classmethod
     def _uncounted(cls, gift: DonationRow, refunded: int) -> Self:
@@ -72,7 +75,7 @@ class GiftState(NamedTuple):
         if gift.get("deleted_at") is not None and not refunded:
             return cls.of(gift)
         row: Mapping[str, Any] = gift
-        match, email_id = row.get("match_before") or (row.get("match"), row.get("email_id"))
+        match, email_id = row.get("match_before") or (read_match(row), row.get("email_id"))
         return cls(match, email_id, refunded)
 
     def to_stored(self, version: int) -> dict[str, Any]:
