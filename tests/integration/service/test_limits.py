@@ -135,11 +135,11 @@ def test_deep_and_large_json_is_rejected_cheaply(alice: University) -> None:
 
 
 def test_no_url_from_a_client_is_fetched() -> None:
-    """The service and the workers connect only to MongoDB and Redis.
+    """The service and the workers connect only to MongoDB, Redis and the mail server.
 
     Only the supervisor and the demo import a library that fetches URLs, to call this service.
-    There are two exceptions. tests/unit/documents/providers/test_sns.py checks the hosts of Amazon
-    SNS, and tests/integration/jobs/sender/test_client.py checks the addresses of the sender.
+    Amazon SNS is an exception. tests/unit/documents/providers/test_sns.py checks its hosts. The
+    sender is another one. tests/integration/jobs/sender/test_client.py checks its addresses.
     """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
