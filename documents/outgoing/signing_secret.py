@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from documents.storage.sealed import unseal_secret
+from documents.storage.sealed import UnsealableSecret, unseal_secret
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 SECRET_BYTES = 32
@@ -15,6 +15,18 @@ SECRET_BYTES = 32
 def make_secret() -> str:
     """Return a new signing secret."""
     return SECRET_PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def keep_if_readable(sealed: str) -> str | None:
+    """Return the sealed secret, or None if its master key is missing.
+
+    An unreadable previous secret would prevent signing with the new one.
+    """
+    try:
+        unseal_secret(sealed)
+    except UnsealableSecret:
+        return None
+    return sealed
 
 
 def open_endpoint_secrets(endpoint: Mapping[str, Any], at: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from mongoengine import BooleanField, DateTimeField, IntField, ListField, Object
 
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
-from documents.outgoing.signing_secret import make_secret, open_endpoint_secrets
+from documents.outgoing.signing_secret import keep_if_readable, make_secret, open_endpoint_secrets
 from documents.outgoing.target_url import check_target_url
 from documents.storage.marks import known_index
 from documents.storage.record import Record
@@ -119,7 +119,7 @@ class WebhookEndpoint(Record):
         description: str | None = None,
         enabled: bool | None = None,
     ) -> Self:
-        """Change the endpoint. Enabling it forgets its earlier failures.
+        """Change the endpoint. A new URL, or enabling it, forgets its earlier failures.
 
         Raises:
             Unacceptable: the URL may not receive events.
@@ -127,8 +127,8 @@ class WebhookEndpoint(Record):
         checked = None if url is None else check_target_url(url)
 
         def edit(endpoint: Self) -> None:
-            if checked is not None:
-                endpoint.url = checked
+            if checked is not None and checked != endpoint.url:
+                endpoint.url, endpoint.failing_since = checked, None
             if events is not None:
                 endpoint.events = sorted(set(events))
             if description is not None:
@@ -139,7 +139,7 @@ class WebhookEndpoint(Record):
         return self.change(edit)
 
     def rotate_secret(self, id_: ObjectId | None = None) -> tuple[Self, str]:
-        """Replace the signing secret. The previous one stays valid for 24 hours.
+        """Replace the signing secret. The previous one stays valid for 24 hours if it is readable.
 
         Return the endpoint and the new secret, which is shown only now. A repeated request with the
         same ID replaces the secret of the first request, whose response was lost.
@@ -151,8 +151,8 @@ class WebhookEndpoint(Record):
 
         def edit(endpoint: Self) -> None:
             if id_ is None or endpoint.secret_id != id_:
-                endpoint.previous_secret = endpoint.secret
-                endpoint.previous_secret_until = now() + ROTATION_GRACE
+                kept = endpoint.previous_secret = keep_if_readable(endpoint.secret)
+                endpoint.previous_secret_until = now() + ROTATION_GRACE if kept else None
             endpoint.secret, endpoint.secret_id = seal_secret(secret), id_
 
         return self.change(edit), secret

@@ -91,6 +91,15 @@ def test_an_endpoint_is_created_changed_and_deleted(alice: University) -> None:
     assert stored["secret"] == ""
 
 
+def test_a_new_url_forgets_the_failures_of_the_earlier_one(alice: University) -> None:
+    path = f"{ENDPOINTS}/{add(alice)}"
+    failing = {"$set": {"failing_since": now() - timedelta(days=2)}}
+    get_db().webhook_endpoints.update_one({}, failing)
+    same = alice.call("PATCH", path, {"url": URL, "description": "CRM"}).json
+    assert same["failing_since"] is not None
+    assert alice.call("PATCH", path, {"url": f"{URL}/new"}).json["failing_since"] is None
+
+
 def test_a_secret_is_shown_once_and_replaced(alice: University) -> None:
     made = alice.make("webhook-endpoints", url=URL)
     path = f"{ENDPOINTS}/{made['id']}"

@@ -14,6 +14,7 @@ from documents.outgoing.event_delivery import build_delivery_rows
 from documents.outgoing.resealing import reseal_endpoints
 from documents.outgoing.retention import drop_deliveries_of_deleted, drop_old_deliveries
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
+from documents.storage.sealed import UnsealableSecret
 from documents.values.time import now
 
 pytestmark = pytest.mark.usefixtures("real_database")
@@ -109,6 +110,19 @@ def test_the_deliveries_of_a_deleted_endpoint_are_dropped() -> None:
     endpoints.update_one({"_id": deleted.id}, {"$set": {"deleted_at": ago(2 * 3600)}})
     assert drop_deliveries_of_deleted() == 0
     assert endpoints.find_one({"_id": deleted.id})["is_dropped"] is True
+
+
+def test_a_new_secret_signs_although_the_key_of_the_previous_one_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    endpoint = add_endpoint()
+    set_master_keys(monkeypatch, NEW_KEY)
+    with pytest.raises(UnsealableSecret):
+        endpoint.open_secrets(now())
+    replaced, secret = endpoint.rotate_secret()
+    assert replaced.open_secrets(now()) == [secret]
+    assert replaced.previous_secret_until is None
+    assert reseal_endpoints() == 1
 
 
 def test_secrets_are_sealed_again_with_a_new_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
