@@ -101,7 +101,7 @@ class Client:
         self, url: str, headers: Mapping[str, str], body: bytes, response: "_Response"
     ) -> None:
         """Send the request, again at once if the receiver has closed an idle connection."""
-        session = self._http if url.startswith("http:") else self._https
+        session = self._http if url.lower().startswith("http:") else self._https
         try:
             await response.read(session, url, headers, body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:

@@ -122,7 +122,8 @@ def test_http_reaches_the_private_networks_only() -> None:
     async def run() -> None:
         async with run_receiver() as receiver, open_client() as client:
             assert (await post(client, receiver.url)).status == 204
-            assert (await post(client, "http://8.8.8.8/")).error == BLOCKED_ERROR
+            for scheme in ("http", "HTTP"):
+                assert (await post(client, f"{scheme}://8.8.8.8/")).error == BLOCKED_ERROR
 
     asyncio.run(run())
 
