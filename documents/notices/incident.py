@@ -130,14 +130,17 @@ class Incident(Document):
         self._update(update)
 
     def postpone_notice(self, at: datetime) -> None:
-        """Let the notice wait, because the organization has received too many."""
+        """Let the notice wait, because the organization has received too many of its kind."""
         self._update({"$set": {"next_notice_at": at + BUDGET_PAUSE}})
 
     def has_budget(self, at: datetime) -> bool:
-        """Return whether the organization may receive one more notice."""
-        prefix = str(self.organization_id)
-        of_organization = {"_id": {"$gte": f"{prefix}:", "$lt": f"{prefix};"}}
-        rows = get_db().incidents.find(of_organization, {"noticed_at": 1})
+        """Return whether the organization may receive one more notice of this kind.
+
+        Anyone can send requests without a signature. Their notices must not delay those of others.
+        """
+        prefix = f"{self.organization_id}:{self.kind}"
+        of_kind = {"_id": {"$gte": f"{prefix}:", "$lt": f"{prefix};"}}
+        rows = get_db().incidents.find(of_kind, {"noticed_at": 1})
         return is_within_budget((time for row in rows for time in row["noticed_at"]), at)
 
     def _update(self, update: dict[str, Any]) -> None:

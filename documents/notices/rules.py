@@ -19,7 +19,7 @@ NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 NOTICE_INTERVAL = timedelta(hours=1)  # of one kind and subject
 REMINDER_AFTER = timedelta(hours=24)
 BUDGET_PERIOD = timedelta(hours=24)
-MAX_NOTICES_PER_PERIOD = 20  # of one organization
+MAX_NOTICES_PER_PERIOD = 20  # of one organization and kind
 BUDGET_PAUSE = timedelta(hours=1)
 # Only the next round, which takes about a day, shows that counters are correct again.
 KINDS_WITHOUT_REMINDER: frozenset[NoticeKind] = frozenset({"drift"})
@@ -46,7 +46,7 @@ def choose_next_notice(kind: NoticeKind, sent: int, at: datetime) -> datetime | 
 
 
 def is_within_budget(earlier: Iterable[datetime], at: datetime) -> bool:
-    """Return whether an organization may receive one more notice."""
+    """Return whether an organization may receive one more notice of a kind."""
     return len(keep_recent(earlier, at)) < MAX_NOTICES_PER_PERIOD
 
 

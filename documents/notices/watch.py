@@ -34,7 +34,7 @@ def _notify(incident: Incident, at: datetime) -> bool:
     if incident.next_notice_at is None or incident.next_notice_at > at:
         return False
     if not incident.has_budget(at):
-        log.warning("notices of organization %s wait: too many", incident.organization_id)
+        log.warning("%s notices of %s wait: too many", incident.kind, incident.organization_id)
         incident.postpone_notice(at)
         return False
     for staff_id in _list_admins(incident.organization_id):
