@@ -18,7 +18,7 @@ from documents.mail.mail import Mail, has_mail_server
 from documents.mail.message import UnusableAddress, add_headers, parse_recipient
 from documents.mail.renderers import find_renderer
 from documents.mail.smtp import SmtpSession
-from documents.mail.smtp_failures import MailRefused, MailServerUnavailable
+from documents.mail.smtp_failures import MailRejected, MailServerUnavailable
 from documents.organization import Organization
 from documents.values.time import now
 
@@ -96,7 +96,7 @@ def _send(mail: Mail, message: EmailMessage, address: str, session: SmtpSession)
         session.send(message, recipient)
     except UnusableAddress as error:
         _fail(mail, str(error))
-    except MailRefused as error:
+    except MailRejected as error:
         if error.is_permanent:
             _fail(mail, error.answer)
         else:

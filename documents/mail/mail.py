@@ -136,10 +136,6 @@ class Mail(Document):
         """Note a failed attempt, and plan the next one."""
         self._update({"next_attempt_at": at, "error": error, "tries": self.tries + 1})
 
-    def release(self) -> None:
-        """Make the mail due again, because this was no attempt."""
-        self._update({"next_attempt_at": now()})
-
     def _end(self, values: dict[str, Any]) -> None:
         self._update(values, {"next_attempt_at": "", "claim": ""})
 

@@ -18,7 +18,7 @@ from typing import Self
 from config.mail_server import MailServer
 from documents.mail.message import to_bytes
 from documents.mail.smtp_failures import (
-    MailRefused,
+    MailRejected,
     MailServerUnavailable,
     describe_reply,
     explain_failures,
@@ -77,7 +77,7 @@ class SmtpSession:
         """Send a message and return the server's answer.
 
         Raises:
-            MailRefused: the server rejected this mail.
+            MailRejected: the server rejected this mail.
             MailServerUnavailable: the connection ended. The server may have accepted the mail.
         """
         content = to_bytes(message)
@@ -118,7 +118,7 @@ class SmtpSession:
         smtp.command_encoding = "ascii"
         if not recipient.addr_spec.isascii():
             if not smtp.has_extn("smtputf8"):
-                raise MailRefused("the server does not support this address", is_permanent=True)
+                raise MailRejected("the server does not support this address", is_permanent=True)
             smtp.command_encoding, options = "utf-8", " SMTPUTF8 BODY=8BITMIME"
         code, answer = smtp.docmd("MAIL", f"FROM:<{self._sender.addr_spec}>{options}")
         if code != 250:
@@ -143,7 +143,7 @@ class SmtpSession:
             self._smtp.rset()
         except (OSError, smtplib.SMTPException):
             self.is_open = False
-        raise MailRefused(describe_reply(code, answer), is_permanent=is_permanent)
+        raise MailRejected(describe_reply(code, answer), is_permanent=is_permanent)
 
     @contextlib.contextmanager
     def _limit_time(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ class MailServerUnavailable(Exception):
     """The server cannot be used now. No mail is at fault. The message has no password."""
 
 
-class MailRefused(Exception):
+class MailRejected(Exception):
     """The server rejected this mail.
 
     Args:

@@ -21,7 +21,7 @@ def send_test_mail(address: str) -> str:
         NoMailServer: the settings name no mail server.
         UnusableAddress: no mail can have this recipient.
         MailServerUnavailable: the server cannot be used now.
-        MailRefused: the server rejected the mail.
+        MailRejected: the server rejected the mail.
     """
     if not has_mail_server():
         raise NoMailServer

@@ -50,25 +50,12 @@ def _build_body(
 ) -> bytes:
     data = dict(delivery["data"])
     if delivery["type"].startswith("donation."):
-        gift = gifts.get(delivery["record_id"], {})
-        data |= {
-            "id": delivery["record_id"],
-            "match": data.get("match"),
-            "email_id": data.get("email_id"),
-            "donor": {
-                "name": gift.get("donor_name", ""),
-                "email": gift.get("donor_email", ""),
-            },
-            "external_id": hide_import_id(gift.get("external_id")),
-            "recurring_id": gift.get("recurring_id"),
-        }
+        data |= _describe_gift(delivery, gifts.get(delivery["record_id"], {}))
+    elif delivery["type"].startswith("email."):
+        address = users.get(data["user_id"], {}).get("email", "")
+        data |= {"id": delivery["record_id"], "address": address}
     elif delivery["type"] == "import.finished":
         data |= {"id": delivery["record_id"]}
-    elif delivery["type"].startswith("email."):
-        data |= {
-            "id": delivery["record_id"],
-            "address": users.get(data["user_id"], {}).get("email", ""),
-        }
     event = {
         "id": format_event_id(delivery["event_id"]),
         "type": delivery["type"],
@@ -77,6 +64,19 @@ def _build_body(
         "data": data,
     }
     return orjson.dumps(event, default=_to_json, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def _describe_gift(delivery: Any, gift: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that the delivery's data lacks."""
+    name, address = gift.get("donor_name", ""), gift.get("donor_email", "")
+    return {
+        "id": delivery["record_id"],
+        "match": delivery["data"].get("match"),
+        "email_id": delivery["data"].get("email_id"),
+        "donor": {"name": name, "email": address},
+        "external_id": hide_import_id(gift.get("external_id")),
+        "recurring_id": gift.get("recurring_id"),
+    }
 
 
 def _to_json(value: Any) -> Any:

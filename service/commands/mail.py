@@ -17,7 +17,7 @@ def mail() -> None:
 def send_test(address: str) -> None:
     """Send a test mail to ADDRESS, and show the server's answer."""
     from documents.mail.message import UnusableAddress
-    from documents.mail.smtp_failures import MailRefused, MailServerUnavailable
+    from documents.mail.smtp_failures import MailRejected, MailServerUnavailable
     from documents.mail.trial import NoMailServer, send_test_mail
 
     with explain_errors():
@@ -31,6 +31,6 @@ def send_test(address: str) -> None:
             raise click.ClickException("Not a valid email address.") from None
         except MailServerUnavailable as error:
             raise click.ClickException(f"The mail server cannot be used: {error}.") from None
-        except MailRefused as error:
+        except MailRejected as error:
             raise click.ClickException(f"The server rejected the mail: {error.answer}") from None
     sys.stdout.write(f"The server accepted the mail: {answer}\n")

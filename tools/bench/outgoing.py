@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 
 from bson import ObjectId
@@ -21,12 +20,8 @@ from cryptography.fernet import Fernet
 from mongoengine import get_db
 
 from config.settings import get_settings
-from documents.donation import Donation
 from documents.organization import Organization
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
-from documents.storage.record import build_record_row
-from documents.values.address import to_canonical, to_mailbox
-from documents.values.time import now
 from service.local.command import build_matchback_command, build_worker_command
 from service.local.servers import LOOPBACK_ADDRESS, find_free_port
 from service.local.supervisor import Part, Supervisor
@@ -55,29 +50,8 @@ class Gifts:
     def store(self, many: int) -> None:
         """Store new gifts, which are due."""
         numbers = range(self._stored, self._stored + many)
-        stored.insert_rows("donations", [self._build_row(number) for number in numbers])
+        stored.store_due_gifts(self._organization, self._workload, numbers)
         self._stored += many
-
-    def _build_row(self, number: int) -> dict[str, object]:
-        body = self._workload.gift(number)
-        address = body["donor"]["email"]
-        row: dict[str, object] = build_record_row(
-            Donation,
-            organization_id=self._organization,
-            fundraiser_id=ObjectId(body["fundraiser_id"]),
-            amount=body["amount"],
-            currency="USD",
-            donor_name=body["donor"]["name"],
-            donor_email=address,
-            donor_address=to_canonical(address),
-            donor_mailbox=to_mailbox(address),
-            email_ref=body["email_id"],
-            external_id=body["external_id"],
-            status="succeeded",
-            donated_at=datetime.fromisoformat(body["donated_at"]),
-            due=now(),
-        )
-        return row
 
 
 def measure_backlog(environment: dict[str, str], folder: Path, gifts: Gifts, many: int) -> str:

@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,11 @@ from pymongo.errors import PyMongoError
 from config import database
 from config.settings import Settings
 from documents.counters import LEDGER
-from documents.donation import Donation
 from documents.migrations.indexes import update_indexes
 from documents.organization import Organization
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.observer import OutgoingEvents
 from documents.storage.due_groups import count_due
-from documents.storage.record import build_record_row
-from documents.values.address import to_canonical, to_mailbox
-from documents.values.time import now
 from jobs.sweep import sweep_due_records
 from service.local.supervisor import Supervisor
 from tools.bench import stored
@@ -41,32 +36,6 @@ from tools.testbed.stack import Servers
 MODES = ("no hook", "no endpoint", "an endpoint")
 EVENTS_PER_DELIVERY = 100
 Seconds = dict[str, list[tuple[float, float]]]  # by mode: elapsed, and of this process's processor
-
-
-def store_gifts(organization_id: ObjectId, workload: Workload, first: int, count: int) -> None:
-    """Store gifts that are due."""
-    rows = []
-    for number in range(first, first + count):
-        body = workload.gift(number)
-        address = body["donor"]["email"]
-        row = build_record_row(
-            Donation,
-            organization_id=organization_id,
-            fundraiser_id=ObjectId(body["fundraiser_id"]),
-            amount=body["amount"],
-            currency="USD",
-            donor_name=body["donor"]["name"],
-            donor_email=address,
-            donor_address=to_canonical(address),
-            donor_mailbox=to_mailbox(address),
-            email_ref=body["email_id"],
-            external_id=body["external_id"],
-            status="succeeded",
-            donated_at=datetime.fromisoformat(body["donated_at"]),
-            due=now(),
-        )
-        rows.append(row)
-    stored.insert_rows("donations", rows)
 
 
 def choose_mode(mode: str, organization_id: ObjectId) -> None:
@@ -99,7 +68,8 @@ def measure_modes(rounds: int, gifts: int, events: int) -> tuple[Seconds, Second
         number, place = divmod(turn, len(MODES))
         mode = MODES[(number + place) % len(MODES)]
         choose_mode(mode, organization_id)
-        store_gifts(organization_id, workload, turn * gifts, gifts)
+        numbers = range(turn * gifts, (turn + 1) * gifts)
+        stored.store_due_gifts(organization_id, workload, numbers)
         gift_seconds = measure_settling()
         posts = range(turn * deliveries, (turn + 1) * deliveries)
         stored.store_deliveries(organization_id, workload, posts)

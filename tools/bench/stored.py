@@ -10,6 +10,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.counters import LEDGER
+from documents.donation import Donation
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
@@ -17,7 +18,7 @@ from documents.people.search_words import list_search_words
 from documents.storage.due_groups import count_due
 from documents.storage.record import build_record_row
 from documents.user import User
-from documents.values.address import fold_text, to_mailbox
+from documents.values.address import fold_text, to_canonical, to_mailbox
 from documents.values.time import now
 from documents.webhook_delivery import WebhookDelivery
 from matchback.engine import Contribution, add, increase, to_stored
@@ -87,6 +88,32 @@ def insert_rows(name: str, rows: Iterable[dict[str, Any]]) -> None:
         for table in LEDGER.index_tables_of(name):
             if copies := [row for row in map(table.build_row, batch) if row is not None]:
                 get_db()[table.name].insert_many(copies, ordered=False)
+
+
+def store_due_gifts(organization_id: ObjectId, workload: Workload, numbers: Iterable[int]) -> None:
+    """Store gifts as the API does, all at once. They are due."""
+    insert_rows("donations", [_gift(organization_id, workload.gift(one)) for one in numbers])
+
+
+def _gift(organization_id: ObjectId, body: dict[str, Any]) -> dict[str, Any]:
+    address = body["donor"]["email"]
+    row: dict[str, Any] = build_record_row(
+        Donation,
+        organization_id=organization_id,
+        fundraiser_id=ObjectId(body["fundraiser_id"]),
+        amount=body["amount"],
+        currency="USD",
+        donor_name=body["donor"]["name"],
+        donor_email=address,
+        donor_address=to_canonical(address),
+        donor_mailbox=to_mailbox(address),
+        email_ref=body["email_id"],
+        external_id=body["external_id"],
+        status="succeeded",
+        donated_at=datetime.fromisoformat(body["donated_at"]),
+        due=now(),
+    )
+    return row
 
 
 def store_deliveries(

@@ -2,11 +2,11 @@
 
 import falcon
 
-from config.settings import get_settings
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.digests.choice import DigestChoice
 from documents.errors import Unacceptable
+from documents.mail.mail import has_mail_server
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.sign_in import begin_session
@@ -35,7 +35,7 @@ class Account:
             needs_current=_needs_current(req),
             done=query.done,
             digests=DigestChoice.list_of(req.context.staff.id),
-            sends_mail=bool(get_settings().smtp_url),
+            sends_mail=has_mail_server(),
         )
 
     @form(role="viewer")

@@ -4,13 +4,13 @@ from typing import Any
 
 import falcon
 
-from config.settings import get_settings
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.digests.choice import DigestChoice
 from documents.digests.rules import DIGEST_FREQUENCIES
 from documents.digests.unsubscribe_token import UnsubscribeTarget, read_unsubscribe_token
 from documents.fundraiser import Fundraiser
+from documents.mail.mail import has_mail_server
 from documents.organization import Organization
 from documents.storage.tenancy import act_for
 from service.api.parsing import read_bytes
@@ -69,7 +69,7 @@ def read_digest_values(staff: Staff, fundraiser: Fundraiser) -> dict[str, Any]:
     choice = DigestChoice.find(staff.id, fundraiser.id)
     return {
         "digest": choice.frequency if choice else NO_DIGEST,
-        "sends_mail": bool(get_settings().smtp_url),
+        "sends_mail": has_mail_server(),
     }
 
 
