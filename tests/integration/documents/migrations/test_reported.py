@@ -12,6 +12,7 @@ from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.storage.former_match import read_match
 from documents.storage.marks import DUE_FILTER
 from documents.values.time import now
+from jobs.sweep import sweep_due_records
 from tests.integration.documents.migrations.layout import load
 from tools.testbed.settled import settle_all
 
@@ -75,7 +76,8 @@ def test_an_upgrade_reports_changes_only(layout: str) -> None:
     assert get_db().event_deliveries.find_one(former) is None
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+# The first version's unsubscribes do not count, and so are not known, until their migration.
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
 def test_settling_before_the_migrations_reports_changes_only(layout: str) -> None:
     """Workers settle all records while the migrations have not begun."""
     stored = load(f"{layout}.json")
@@ -84,7 +86,8 @@ def test_settling_before_the_migrations_reports_changes_only(layout: str) -> Non
     before, due = read_states(), list_due()
     for name in ("donations", "emails"):
         get_db()[name].update_many({"trouble": None}, {"$set": {"due": now()}})
-    settle_all()
+    while sweep_due_records():  # earlier counters are incorrect until their migration
+        pass
     list(upgrade_database())
     settle_all()
     assert list_invented(before, due) == []
