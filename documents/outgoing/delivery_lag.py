@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from mongoengine import get_db
 
@@ -11,6 +12,7 @@ from documents.outgoing.webhook_endpoint import FAILING_FILTER
 from documents.values.time import now
 
 MAX_COUNTED_DELIVERIES = 100_000  # limits the cost of a query
+MAX_INSPECTED_DELIVERIES = 10_000
 PENDING_INDEX = "next_attempt_at_1_endpoint_id_1"
 FAILING_INDEX = "failing_since_1"
 ACTIVE_ENDPOINTS = {"deleted_at": None, "disabled_reason": None}
@@ -46,19 +48,29 @@ def measure_delivery_lag() -> DeliveryLag:
 
 
 def _measure_lag() -> float:
-    """Look up each endpoint only if the first due event does not answer the question."""
+    """Look up the endpoints of the first due events. Others matter only if all of these fail."""
     at, healthy = now(), {**ACTIVE_ENDPOINTS, "failing_since": None}
-    first = get_db().event_deliveries.find_one(
-        {"next_attempt_at": {"$type": "date", "$lte": at}},
-        {"endpoint_id": 1, "next_attempt_at": 1},
-        sort=[("next_attempt_at", 1)],
-        hint=PENDING_INDEX,
-    )
-    if first is None:
-        return 0.0
-    since: datetime | None = first["next_attempt_at"]
-    if not get_db().webhook_endpoints.find_one(
-        {"_id": first["endpoint_id"], **healthy}, {"_id": 1}
-    ):
-        since = min(find_all_due(at, healthy).values(), default=None)
-    return (at - since).total_seconds() if since else 0.0
+    due = _find_first_due(at)
+    ids = {"_id": {"$in": [row["_id"] for row in due]}, **healthy}
+    found = set(get_db().webhook_endpoints.distinct("_id", ids))
+    since = [row["since"] for row in due if row["_id"] in found]
+    if not since and sum(row["number"] for row in due) >= MAX_INSPECTED_DELIVERIES:
+        since = list(find_all_due(at, healthy).values())
+    return max(((at - one).total_seconds() for one in since), default=0.0)
+
+
+def _find_first_due(at: datetime) -> list[dict[str, Any]]:
+    """Return the endpoints of the first due events, with the number and the first time of these."""
+    stages: list[dict[str, Any]] = [
+        {"$match": {"next_attempt_at": {"$type": "date", "$lte": at}}},
+        {"$sort": {"next_attempt_at": 1}},
+        {"$limit": MAX_INSPECTED_DELIVERIES},
+        {
+            "$group": {
+                "_id": "$endpoint_id",
+                "since": {"$min": "$next_attempt_at"},
+                "number": {"$sum": 1},
+            }
+        },
+    ]
+    return list(get_db().event_deliveries.aggregate(stages, hint=PENDING_INDEX))

@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 from mongoengine import get_db
 
 from config.settings import get_settings
+from documents.outgoing import delivery_lag
 from documents.outgoing.delivery_lag import measure_delivery_lag
 from documents.outgoing.due_deliveries import find_all_due, find_recently_due
 from documents.outgoing.event_delivery import build_delivery_rows
@@ -76,6 +77,28 @@ def test_the_lag_is_that_of_the_oldest_event_of_a_healthy_endpoint() -> None:
     found = measure_delivery_lag()
     assert 50 <= found.lag_seconds < 100
     assert (found.pending, found.failing_endpoints) == (4, 1)
+
+
+def test_the_lag_is_correct_behind_a_long_backlog_of_a_failing_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery_lag, "MAX_INSPECTED_DELIVERIES", 3)
+    healthy, failing = add_endpoint(), add_endpoint()
+    set_failing(failing)
+    for _ in range(4):
+        add_event(failing, ago(1000))
+    add_event(healthy, ago(50))
+    assert 50 <= measure_delivery_lag().lag_seconds < 100
+
+
+def test_the_lag_needs_no_search_of_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_lag, "find_all_due", None)
+    healthy, failing = add_endpoint(), add_endpoint()
+    set_failing(failing)
+    add_event(failing, ago(1000))
+    assert measure_delivery_lag().lag_seconds == 0.0
+    add_event(healthy, ago(50))
+    assert 50 <= measure_delivery_lag().lag_seconds < 100
 
 
 def test_both_searches_find_due_events_only() -> None:
