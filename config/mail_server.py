@@ -59,6 +59,8 @@ def parse_smtp_url(url: str) -> MailServer:
         raise InvalidUrl("give both a user name and a password, or neither")
     if CONTROL_CHARACTERS.search(user + password + host):
         raise InvalidUrl("remove control characters")
+    if not (user + password).isascii():  # `smtplib` encodes nothing else
+        raise InvalidUrl("use only ASCII characters in the user name and the password")
     is_encrypted = parts.scheme == "smtps"
     default_port = SMTPS_PORT if is_encrypted else SUBMISSION_PORT
     return MailServer(host, port or default_port, is_encrypted, user, password)

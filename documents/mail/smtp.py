@@ -128,7 +128,10 @@ class SmtpSession:
         try:
             return self._smtp.data(content)
         except smtplib.SMTPDataError as error:  # the server rejected the command itself
-            return error.smtp_code, bytes(error.smtp_error)  # type: ignore[arg-type]
+            code, answer = error.smtp_code, bytes(error.smtp_error)  # type: ignore[arg-type]
+            if code < TEMPORARY_CODE:  # it has not read the content, although it may answer 250
+                raise MailServerUnavailable(describe_reply(code, answer)) from None
+            return code, answer
 
     def _expect(self, reply: tuple[int, bytes]) -> str:
         code, answer = reply

@@ -1,5 +1,6 @@
 """Failures of the SMTP server, in words that contain no password and no address."""
 
+import binascii
 import contextlib
 import re
 import smtplib
@@ -41,6 +42,8 @@ def explain_failures() -> Iterator[None]:
         raise MailServerUnavailable(answer) from None
     except smtplib.SMTPNotSupportedError as error:
         raise MailServerUnavailable(str(error)) from None
+    except binascii.Error:  # `smtplib` does not expect it from a login
+        raise MailServerUnavailable("the server's answer to the login is not valid") from None
     except (OSError, smtplib.SMTPException) as error:
         raise MailServerUnavailable(_describe_failure(error)) from None
 
@@ -54,11 +57,15 @@ def _describe_failure(error: Exception) -> str:
         return f"the server's certificate is not valid: {error.verify_message}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if type(error) is smtplib.SMTPException:  # only a login raises it
+        return "the server offers no usable way to log in"
     return type(error).__name__
 
 
 def describe_reply(code: int, answer: bytes | str) -> str:
     """Return a reply in one line, without the addresses that servers often repeat."""
+    if code < 0:  # `smtplib` found no code
+        return "the answer is not SMTP"
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
     text = ADDRESS_IN_REPLY.sub("…", text)
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())

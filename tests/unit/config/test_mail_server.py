@@ -37,7 +37,8 @@ def test_ports_follow_from_the_scheme(url: str, host: str, port: int, is_encrypt
         *("smtp://", "http://mail.example.edu", "smtp://mail:port", "smtp://mail:99999"),
         *("smtp://alice@mail.example.edu", "smtp://:secret@mail.example.edu"),
         *("smtp://a:pass/word@mail.example.edu", "smtp://mail.example.edu?tls=no"),
-        "smtp://a:b%0d%0aRSET@mail.example.edu",
+        *("smtp://a:b%0d%0aRSET@mail.example.edu", "smtps://ren%C3%A9:secret@mail.example.edu"),
+        "smtps://alice:secr%C3%A9t@mail.example.edu",
     ],
 )
 def test_an_invalid_url_is_rejected_without_its_password(url: str) -> None:
