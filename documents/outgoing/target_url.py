@@ -44,7 +44,11 @@ def find_url_problem(url: str) -> str:
 
 def _find_host_problem(host: str) -> str:
     """Return why a host is obviously not public. The check of each connection decides."""
-    name = host.rstrip(".").lower()
+    try:
+        # Clients read other forms of dots and digits, such as U+3002, as the ASCII ones.
+        name = host.encode("idna").decode().rstrip(".").lower()
+    except UnicodeError:
+        return "Must be a valid URL."
     is_local = name == LOCAL_NAME or name.endswith(f".{LOCAL_NAME}")
     address = read_host_address(LOCAL_ADDRESS if is_local else name)
     if address is None or is_allowed_address(address, get_settings().webhook_private_networks):

@@ -13,6 +13,7 @@ FAILURE_TEXTS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, TIMEOUT_ERROR),
     (aiohttp.InvalidURL, "The URL is not valid."),
     (aiohttp.ClientConnectorDNSError, "The host name was not found."),
+    (UnicodeError, "The host name was not found."),  # an empty or long label, which DNS excludes
     (aiohttp.ClientConnectorCertificateError, "The certificate is not valid."),
     (aiohttp.ClientSSLError, "The TLS handshake failed."),
     (aiohttp.ClientConnectorError, "The connection failed."),

@@ -25,6 +25,8 @@ def _forget_settings() -> object:
     [
         *("https://crm.example.edu/hook", "https://crm.example.edu:8443/?a=b", "https://8.8.8.8/"),
         *("https://[2606:4700:4700::1111]/hook", "https://localhost.example.edu/"),
+        *("https://bücher.example.edu/", "https://xn--bcher-kva.example.edu/"),
+        *("https://crm.example.edu./", "https://crm_1.example.edu/"),
     ],
 )
 def test_public_urls_are_accepted(url: str) -> None:
@@ -37,10 +39,16 @@ def test_public_urls_are_accepted(url: str) -> None:
         *("localhost", "LOCALHOST", "localhost.", "crm.localhost", "127.0.0.1", "127.1"),
         *("2130706433", "0x7f000001", "0177.0.0.1", "10.0.0.5", "169.254.169.254", "[::1]"),
         *("[::ffff:127.0.0.1]", "[fe80::1%25eth0]", "[64:ff9b::7f00:1]", "0", "192.168.0.1."),
+        *("127\u30020\u30020\u30021", "\uff11\uff12\uff17.\uff10.\uff10.\uff11", "\u24dbocalhost"),
     ],
 )
 def test_private_hosts_are_rejected(host: str) -> None:
     assert find_url_problem(f"https://{host}/hook") == PRIVATE_HOST_PROBLEM
+
+
+@pytest.mark.parametrize("host", [".", "..", "crm..edu", ".crm.edu", "crm" * 22, "crm.edu.."])
+def test_names_that_dns_excludes_are_rejected(host: str) -> None:
+    assert find_url_problem(f"https://{host}/hook") == "Must be a valid URL."
 
 
 @pytest.mark.parametrize("url", ["http://crm.example.edu/", "ftp://crm.example.edu/", "crm", ""])

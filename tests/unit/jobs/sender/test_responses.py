@@ -36,6 +36,7 @@ def test_only_2xx_is_a_success(status: int, words: str) -> None:
         (BlockedAddress("x"), BLOCKED_ERROR),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), "The host rejected the connection."),
         (aiohttp.InvalidURL("x"), "The URL is not valid."),
+        (UnicodeError("label too long"), "The host name was not found."),
         (
             aiohttp.ServerDisconnectedError(),
             "The connection was closed without a response.",
