@@ -60,7 +60,8 @@ class LocalDeployment:
         }
         addresses.write_addresses(self.data, self.addresses)
         log = self.data / "log"
-        self.say(f"starting a worker, and the web service on {self.addresses['MATCHBACK_URL']}")
+        web_url = self.addresses["MATCHBACK_URL"]
+        self.say(f"starting a worker, a sender, and the web service on {web_url}")
         # Start the worker first, so that everything runs when the web service reports that it is
         # ready.
         self._start(Part("worker", build_worker_command(), log / "worker.log", environment))

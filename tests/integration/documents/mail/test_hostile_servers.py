@@ -24,7 +24,7 @@ SENDER = parse_sender("matchback@example.edu")
 def run_scripted_server(
     answers: dict[str, bytes], tls: ssl.SSLContext | None = None
 ) -> Iterator[int]:
-    """Run a server that answers each command as the script says. Return its port."""
+    """Run a server with a scripted answer to each command. Return its port."""
 
     class Handler(StreamRequestHandler):
         def setup(self) -> None:
