@@ -16,6 +16,7 @@ from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.postgresql import PostgreSQL
 from tools.testbed.cast import Api, University, create_university
+from tools.testbed.stack import wait_until
 
 ENGINES = ("duckdb", "postgresql", "clickhouse")
 
@@ -29,9 +30,20 @@ def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
     try:
+        # On a busy machine, the server's own start ends before it accepts connections.
+        wait_until(lambda: is_accepting(server.get_uri()), "PostgreSQL")
         yield server.get_uri()
     finally:
         server.cleanup()
+
+
+def is_accepting(url: str) -> bool:
+    """Return whether PostgreSQL accepts connections."""
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")
