@@ -66,7 +66,7 @@ class EventDeliveries:
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, id: str, query: EventDeliveryQuery
     ) -> None:
-        endpoint = _endpoint(req, id)
+        endpoint = fetch_endpoint(req, id)
         state = query.model_dump(exclude_unset=True).get("state")
         try:
             found = list_deliveries(endpoint, state, query.limit, query.cursor)
@@ -79,7 +79,7 @@ class EventDeliveries:
     def on_get_one(
         self, req: falcon.Request, resp: falcon.Response, id: str, delivery_id: str
     ) -> None:
-        answer_delivery(resp, fetch_delivery(_endpoint(req, id), delivery_id))
+        answer_delivery(resp, fetch_delivery(fetch_endpoint(req, id), delivery_id))
 
     @operation(
         "Send an event again",
@@ -90,7 +90,7 @@ class EventDeliveries:
     def on_post_resend(
         self, req: falcon.Request, resp: falcon.Response, id: str, delivery_id: str
     ) -> None:
-        endpoint = _endpoint(req, id)
+        endpoint = fetch_endpoint(req, id)
         resent = resend_delivery(endpoint, fetch_delivery(endpoint, delivery_id))
         answer_delivery(resp, resent, 202)
 
@@ -101,5 +101,6 @@ def answer_delivery(resp: falcon.Response, delivery: EventDelivery, status: int 
     answer_model(resp, EventDeliveryOut, shown, status)
 
 
-def _endpoint(req: falcon.Request, id_: str) -> WebhookEndpoint:
+def fetch_endpoint(req: falcon.Request, id_: str) -> WebhookEndpoint:
+    """Return a webhook endpoint of the caller's organization."""
     return WebhookEndpoint.fetch(req.context.organization_id, id_)

@@ -13,7 +13,11 @@ from documents.outgoing.webhook_endpoint import DisabledReason, WebhookEndpoint
 from documents.values.validators import check_line
 from service.api.fields import Id, ListQuery, RequestModel, ResponseModel, Text, Time
 from service.api.operation import answer_model, answer_page, operation
-from service.api.resources.event_deliveries import EventDeliveryOut, answer_delivery
+from service.api.resources.event_deliveries import (
+    EventDeliveryOut,
+    answer_delivery,
+    fetch_endpoint,
+)
 
 Url = Annotated[
     str,
@@ -169,11 +173,6 @@ class WebhookEndpoints:
     )
     def on_post_resend(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         answer_model(resp, WebhookEndpointOut, resend_failed(fetch_endpoint(req, id)), 202)
-
-
-def fetch_endpoint(req: falcon.Request, id_: str) -> WebhookEndpoint:
-    """Return a webhook endpoint of the caller's organization."""
-    return WebhookEndpoint.fetch(req.context.organization_id, id_)
 
 
 def answer_secret(

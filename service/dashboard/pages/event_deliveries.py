@@ -4,13 +4,16 @@ import json
 
 import falcon
 
-from documents.errors import Conflict
 from documents.outgoing.delivery_list import fetch_delivery, show_deliveries
 from documents.outgoing.resend import resend_delivery, resend_failed
-from service.api.resources.webhook_endpoints import fetch_endpoint
+from service.api.resources.event_deliveries import fetch_endpoint
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.pages.webhook_endpoints import ENABLE_FIRST, ENDPOINTS_PATH
+from service.dashboard.pages.webhook_endpoints import (
+    ENABLE_FIRST,
+    ENDPOINTS_PATH,
+    explain_conflict,
+)
 from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
@@ -51,16 +54,12 @@ class EventDeliveryPages:
         self, req: falcon.Request, resp: falcon.Response, id: str, delivery_id: str, form: Form
     ) -> None:
         endpoint = fetch_endpoint(req, id)
-        try:
+        with explain_conflict(ENABLE_FIRST):
             resend_delivery(endpoint, fetch_delivery(endpoint, delivery_id))
-        except Conflict:
-            raise falcon.HTTPConflict(description=ENABLE_FIRST) from None
         redirect_to(resp, f"{ENDPOINTS_PATH}/{id}/deliveries/{delivery_id}?done=resent")
 
     @form()
     def on_post_all(self, req: falcon.Request, resp: falcon.Response, id: str, form: Form) -> None:
-        try:
+        with explain_conflict(ENABLE_FIRST):
             resend_failed(fetch_endpoint(req, id))
-        except Conflict:
-            raise falcon.HTTPConflict(description=ENABLE_FIRST) from None
         redirect_to(resp, f"{ENDPOINTS_PATH}/{id}?done=resent")

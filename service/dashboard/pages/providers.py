@@ -1,5 +1,7 @@
 """One page for each provider: its webhook URL, its keys and its last requests."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import falcon
@@ -80,11 +82,18 @@ class WebhookKeyForms:
             redirect_to(resp, f"{PROVIDERS_PATH}/{provider}?done=removed")
             return
         key = validate_value(SecretIn, {"secret": form.text("key")}).secret
-        try:
+        with require_master_key():
             WebhookKey.put(organization_id, provider, key)
-        except UnsealableSecret:
-            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
         redirect_to(resp, f"{PROVIDERS_PATH}/{provider}?done=set")
+
+
+@contextmanager
+def require_master_key() -> Iterator[None]:
+    """Answer 503 with instructions if a secret cannot be sealed."""
+    try:
+        yield
+    except UnsealableSecret:
+        raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
 
 
 def find_provider(name: str) -> Provider:

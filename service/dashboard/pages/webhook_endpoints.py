@@ -1,5 +1,7 @@
 """Webhook endpoints, which receive events: the form to add one, and a page for each."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import falcon
@@ -13,15 +15,15 @@ from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.target_url import MAX_URL_LENGTH
 from documents.outgoing.webhook_endpoint import MAX_ENDPOINTS, WebhookEndpoint
 from documents.storage.pagination import InvalidCursor, RecordPage
-from documents.storage.sealed import UnsealableSecret
 from documents.values.validation import validate_value
 from service.api.parsing import bad_request
-from service.api.resources.webhook_endpoints import WebhookEndpointIn, fetch_endpoint
+from service.api.resources.event_deliveries import fetch_endpoint
+from service.api.resources.webhook_endpoints import WebhookEndpointIn
 from service.dashboard.forms import Form
 from service.dashboard.offered_ids import offer_id, read_offered_id
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.pages.providers import NO_MASTER_KEY
-from service.dashboard.presentation.language import marked
+from service.dashboard.pages.providers import require_master_key
+from service.dashboard.presentation.language import Marked, marked
 from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery
 from service.dashboard.render import render_page
 
@@ -77,12 +79,8 @@ class WebhookEndpointPages:
         if WebhookEndpoint.objects(organization_id=organization_id, id=id_).first():
             redirect_to(resp, f"{ENDPOINTS_PATH}/{id_}?done=made")  # the browser sent it twice
             return
-        try:
+        with require_master_key(), explain_conflict(TOO_MANY):
             endpoint, secret = WebhookEndpoint.add(organization_id, **_read(form), id_=id_)
-        except UnsealableSecret:
-            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
-        except Conflict:
-            raise falcon.HTTPConflict(description=TOO_MANY) from None
         render_page(req, resp, "endpoint_secret.html", 201, endpoint=endpoint, secret=secret)
 
     @page(role="admin", query=EndpointQuery)
@@ -134,10 +132,8 @@ class WebhookEndpointPages:
         if endpoint.secret_id == offered:
             redirect_to(resp, f"{ENDPOINTS_PATH}/{id}?done=replaced")  # the browser sent it twice
             return
-        try:
+        with require_master_key():
             endpoint, secret = endpoint.rotate_secret(offered)
-        except UnsealableSecret:
-            raise falcon.HTTPServiceUnavailable(description=NO_MASTER_KEY) from None
         render_page(req, resp, "endpoint_secret.html", endpoint=endpoint, secret=secret)
 
     @form()
@@ -149,11 +145,18 @@ class WebhookEndpointPages:
 
     @form()
     def on_post_test(self, req: falcon.Request, resp: falcon.Response, id: str, form: Form) -> None:
-        try:
+        with explain_conflict(ENABLE_FIRST):
             note_test(fetch_endpoint(req, id))
-        except Conflict:
-            raise falcon.HTTPConflict(description=ENABLE_FIRST) from None
         redirect_to(resp, f"{ENDPOINTS_PATH}/{id}?done=tested")
+
+
+@contextmanager
+def explain_conflict(description: Marked) -> Iterator[None]:
+    """Answer a conflict with this text, in the reader's language."""
+    try:
+        yield
+    except Conflict:
+        raise falcon.HTTPConflict(description=description) from None
 
 
 def list_endpoints(organization_id: ObjectId) -> list[dict[str, Any]]:
