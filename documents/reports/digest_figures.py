@@ -15,7 +15,6 @@ from mongoengine import get_db
 from documents.conditions import MATCHABLE_STATUSES
 from documents.digests.rules import ONE_DAY, DigestPeriod
 from documents.fundraiser import Fundraiser
-from documents.gift_day import read_gift_day
 from documents.mailing import Mailing
 from documents.match import has_all_matches
 from documents.reports.figures import GiftSum
@@ -110,8 +109,7 @@ def _sum_gifts(
     names = [f"{kind}:{id_}:{day.isoformat()}" for id_ in ids for day in utc_days]
     rows: dict[ObjectId, list[UtcDay]] = {}
     for row in collection(get_db(), GiftDayRow).find({"_id": {"$in": names}}):
-        day = UtcDay(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
-        rows.setdefault(ObjectId(row["_id"].split(":")[1]), []).append(day)
+        rows.setdefault(ObjectId(row["_id"].split(":")[1]), []).append(UtcDay.read(row))
     for id_, days in rows.items():
         total = GiftTotal()
         for local_day, of_day in sum_by_local_day(days, zone).items():

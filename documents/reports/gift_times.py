@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
+from typing import Self
 from zoneinfo import ZoneInfo
 
-from documents.gift_day import MINUTES_PER_QUARTER
+from documents.gift_day import MINUTES_PER_QUARTER, read_gift_day
 from documents.reports.figures import DayLine, GiftSum, HourLine
+from documents.rows.donation import GiftDayRow
 from documents.values.rates import drop_zero_totals
 
 DAYS_WITH_HOURS = 2
@@ -29,6 +31,11 @@ class UtcDay:
     day: date
     gifts: Mapping[str, int]
     raised: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def read(cls, row: GiftDayRow) -> Self:
+        """Read a stored row."""
+        return cls(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
 
 
 @dataclass

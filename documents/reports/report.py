@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from documents.event import UNMATCHED_FILTER, Event
 from documents.fundraiser import Fundraiser
-from documents.gift_day import GiftDay, read_gift_day
+from documents.gift_day import GiftDay
 from documents.mailing import Mailing
 from documents.matching.rules import MatchKind
 from documents.organization import Organization
@@ -76,10 +76,7 @@ def build_mailing_report(mailing: Mailing) -> Report:
 def _by_time(of: Fundraiser | Mailing, kind: str) -> ByTime:
     """Return the latest gifts by day and hour in the organization's time zone."""
     rows = GiftDay.latest(kind, of.id, MAX_READ_UTC_DAYS)
-    utc_days = [
-        UtcDay(read_gift_day(row["_id"]), row.get("gifts", {}), row.get("raised", {}))
-        for row in rows
-    ]
+    utc_days = [UtcDay.read(row) for row in rows]
     zone = Organization.objects.get(id=of.organization_id).zone
     is_cut = len(rows) == MAX_READ_UTC_DAYS
     days, hours = sum_by_local_time(utc_days, zone, MAX_SHOWN_DAYS, is_cut=is_cut)
