@@ -69,8 +69,7 @@ class LocalDeployment:
         self._start(web)
         exporter = [*build_matchback_command(), "warehouse", "worker"]
         self._start(Part("warehouse", exporter, log / "warehouse.log", environment))
-        sender = [*build_matchback_command(), "sender"]
-        self._start(Part("sender", sender, log / "sender.log", environment))
+        self._start(Part("sender", build_sender_command(), log / "sender.log", environment))
 
     def watch(self) -> None:
         """Restart dead parts, and store the current PIDs."""
@@ -171,6 +170,11 @@ def build_matchback_command() -> list[str]:
 def build_worker_command() -> list[str]:
     """Return the command line of a worker."""
     return [*build_matchback_command(), "worker"]
+
+
+def build_sender_command() -> list[str]:
+    """Return the command line of a sender."""
+    return [*build_matchback_command(), "sender"]
 
 
 def build_serve_command() -> list[str]:

@@ -22,7 +22,7 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.organization import Organization
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
-from service.local.command import build_matchback_command, build_worker_command
+from service.local.command import build_sender_command, build_worker_command
 from service.local.servers import LOOPBACK_ADDRESS, find_free_port
 from service.local.supervisor import Part, Supervisor
 from tools.bench import stored
@@ -129,7 +129,7 @@ def build_worker_part(environment: dict[str, str], folder: Path) -> Part:
 
 def build_sender_part(environment: dict[str, str], folder: Path) -> Part:
     """Return a sender."""
-    command = [*build_matchback_command(), "sender"]
+    command = build_sender_command()
     return Part("sender", command, folder / "sender.log", environment)
 
 

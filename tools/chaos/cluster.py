@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from config.database import DatabaseClient
 from service.local import servers
 from service.local.command import (
-    build_matchback_command,
+    build_sender_command,
     build_serve_command,
     build_worker_command,
 )
@@ -71,7 +71,7 @@ class Cluster:
             self._start_web(number)
         for name, count, command in (
             ("worker", WORKER_COUNT, build_worker_command()),
-            ("sender", SENDER_COUNT, [*build_matchback_command(), "sender"]),
+            ("sender", SENDER_COUNT, build_sender_command()),
         ):
             for number in range(count):
                 log = self.folder / f"{name}{number}.log"

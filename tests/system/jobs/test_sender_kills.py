@@ -15,7 +15,7 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.outgoing.event_delivery import build_delivery_rows
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
-from service.local.command import build_matchback_command
+from service.local.command import build_sender_command
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.receiver import OK_RESPONSE, ReceivedRequest, Receiver, run_receiver
 from tools.testbed.stack import Servers, wait_until
@@ -65,7 +65,7 @@ def sender(
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     supervisor = Supervisor(say=lambda text: None)
-    command = [*build_matchback_command(), "sender"]
+    command = build_sender_command()
     try:
         yield supervisor, Part("sender", command, tmp_path / "sender.log", environment)
     finally:

@@ -15,7 +15,7 @@ from documents.mail.mail import CLAIM_SECONDS, Mail
 from documents.notices.watch import watch_problems
 from documents.organization import Organization
 from documents.values.time import now
-from service.local.command import build_matchback_command
+from service.local.command import build_sender_command
 from service.local.supervisor import Part, Supervisor
 from tools.testbed.mail_server import MailServer, run_mail_server
 from tools.testbed.stack import wait_until
@@ -36,7 +36,7 @@ def mail_server(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def sender(mail_server: MailServer, tmp_path: Path) -> Iterator[Part]:
     """Return a running sender, which its supervisor restarts."""
     supervisor = Supervisor(say=lambda text: None)
-    part = Part("sender", [*build_matchback_command(), "sender"], tmp_path / "sender.log")
+    part = Part("sender", build_sender_command(), tmp_path / "sender.log")
     supervisor.start(part)
     yield part
     supervisor.stop()
