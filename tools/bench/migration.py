@@ -12,12 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import mongoengine
 from bson import Binary, ObjectId
 from mongoengine import get_db
 
-from config import database
-from config.settings import Settings
 from documents.migrations.indexes import update_indexes
 from documents.migrations.migration import Migration, run_migrations
 from documents.migrations.steps import MIGRATIONS
@@ -25,10 +22,9 @@ from documents.providers.report import EVENT_KEY_BYTES
 from documents.recount import recount
 from documents.tracking.former_rows import FORMER_ID_INDEX
 from documents.values.time import now
-from service.local.supervisor import Supervisor
 from tools.bench.recount_rate import EVENT_TYPES, store_records
 from tools.bench.workload import EVENTS_A_POST, USER_AGENT
-from tools.testbed.stack import Servers
+from tools.testbed.stack import run_servers
 
 FIRST_MEASURED_MIGRATION = 20
 EMAILS_A_STEP = 20_000
@@ -102,22 +98,14 @@ def main() -> None:
     parser.add_argument("events", type=int)
     parser.add_argument("gifts", type=int, nargs="?", default=0)
     given = parser.parse_args()
-    supervisor = Supervisor(say=lambda text: None)
-    with tempfile.TemporaryDirectory(prefix="migration") as folder:
-        try:
-            servers = Servers.start(Path(folder), supervisor)
-            database.connect_database(Settings(mongodb_uri=servers.create_database()))
-            update_indexes()
-            store_former_layout(given.events, given.gifts)
-            _say(f"before: {_count_incorrect()} incorrect counters")
-            for migration, rows, seconds in measure_migrations():
-                rate = f"{rows} rows in {seconds:.1f} s, {rows / seconds:.0f} rows/s"
-                _say(f"{migration.number} {migration.name}: {rate}")
-            update_indexes()
-            _say(f"after: {_count_incorrect()} incorrect counters")
-        finally:
-            mongoengine.disconnect_all()
-            supervisor.stop()
+    with tempfile.TemporaryDirectory(prefix="migration") as folder, run_servers(Path(folder)):
+        store_former_layout(given.events, given.gifts)
+        _say(f"before: {_count_incorrect()} incorrect counters")
+        for migration, rows, seconds in measure_migrations():
+            rate = f"{rows} rows in {seconds:.1f} s, {rows / seconds:.0f} rows/s"
+            _say(f"{migration.number} {migration.name}: {rate}")
+        update_indexes()
+        _say(f"after: {_count_incorrect()} incorrect counters")
 
 
 def _count_incorrect() -> int:

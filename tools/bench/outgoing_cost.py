@@ -9,29 +9,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import mongoengine
 from bson import ObjectId
 from mongoengine import get_db
 from pymongo.errors import PyMongoError
 
-from config import database
-from config.settings import Settings
 from documents.counters import LEDGER
-from documents.migrations.indexes import update_indexes
 from documents.organization import Organization
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
 from documents.outgoing.observer import OutgoingEvents
 from documents.storage.due_groups import count_due
 from jobs.sweep import sweep_due_records
-from service.local.supervisor import Supervisor
 from tools.bench import stored
 from tools.bench.workload import Workload
-from tools.testbed.stack import Servers
+from tools.testbed.stack import run_servers
 
 MODES = ("no hook", "no endpoint", "an endpoint")
 EVENTS_PER_DELIVERY = 100
@@ -100,20 +93,6 @@ def describe(what: str, seconds: Seconds, count: int) -> list[str]:
     return lines
 
 
-def run_with_server(work: Callable[[], Any]) -> Any:
-    """Run on a new MongoDB."""
-    supervisor = Supervisor(say=lambda text: None)
-    with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        try:
-            servers = Servers.start(Path(folder), supervisor)
-            database.connect_database(Settings(mongodb_uri=servers.create_database()))
-            update_indexes()
-            return work()
-        finally:
-            mongoengine.disconnect_all()
-            supervisor.stop()
-
-
 def main() -> int:
     """Measure, and print the rates and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -121,9 +100,8 @@ def main() -> int:
     parser.add_argument("--gifts", type=int, default=2_000)
     parser.add_argument("--events", type=int, default=10_000)
     options = parser.parse_args()
-    by_gifts, by_events = run_with_server(
-        lambda: measure_modes(options.rounds, options.gifts, options.events)
-    )
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, run_servers(Path(folder)):
+        by_gifts, by_events = measure_modes(options.rounds, options.gifts, options.events)
     for line in (
         *describe("gifts", by_gifts, options.gifts),
         *describe("events", by_events, options.events),

@@ -14,21 +14,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import mongoengine
 from bson import ObjectId
 
-from config import database
-from config.settings import Settings
 from documents.counters import LEDGER
 from documents.donor import build_donor_row, make_donor_id
 from documents.gift_day import build_gift_day_row, make_gift_day_id
 from documents.match import MATCH_INDEX
-from documents.migrations.indexes import update_indexes
 from documents.recount import recount
 from matchback.engine import increase, to_stored
-from service.local.supervisor import Supervisor
 from tools.bench.stored import insert_rows
-from tools.testbed.stack import Servers
+from tools.testbed.stack import run_servers
 
 EMAILS_A_MAILING = 20_000
 EMAILS_A_GIFT = 20  # one of this many emails led to a gift
@@ -137,17 +132,9 @@ def main() -> None:
     parser.add_argument("--emails", type=int, default=100_000)
     parser.add_argument("--no-events", action="store_true")
     options = parser.parse_args()
-    supervisor = Supervisor(say=lambda text: None)
-    with tempfile.TemporaryDirectory(prefix="recount-rate") as folder:
-        try:
-            servers = Servers.start(Path(folder), supervisor)
-            database.connect_database(Settings(mongodb_uri=servers.create_database()))
-            update_indexes()
-            store_records(options.emails, events=not options.no_events)
-            sys.stdout.write(measure_recount().line() + "\n")
-        finally:
-            mongoengine.disconnect_all()
-            supervisor.stop()
+    with tempfile.TemporaryDirectory(prefix="recount-rate") as folder, run_servers(Path(folder)):
+        store_records(options.emails, events=not options.no_events)
+        sys.stdout.write(measure_recount().line() + "\n")
 
 
 if __name__ == "__main__":

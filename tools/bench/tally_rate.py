@@ -12,22 +12,17 @@ import tempfile
 import time
 from pathlib import Path
 
-import mongoengine
 from bson import ObjectId
 
-from config import database
-from config.settings import Settings
 from documents.email import Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.migrations.indexes import update_indexes
 from documents.organization import Organization
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
 from jobs.sweep import sweep_due_records
-from service.local.supervisor import Supervisor
 from tools.testbed.cast import make_event
-from tools.testbed.stack import Servers
+from tools.testbed.stack import run_servers
 
 FIRST_EVENT_AT = 1_700_000_000
 EMAIL_COUNT = 2000
@@ -74,19 +69,11 @@ def measure_round(
 
 
 def main() -> None:
-    supervisor = Supervisor(say=lambda text: None)
-    with tempfile.TemporaryDirectory(prefix="tally-rate") as folder:
-        try:
-            servers = Servers.start(Path(folder), supervisor)
-            database.connect_database(Settings(mongodb_uri=servers.create_database()))
-            update_indexes()
-            place = prepare_mailing()
-            for of, events in enumerate(EVENTS_A_POST):
-                numbers = range(of * ROUND_COUNT, (of + 1) * ROUND_COUNT)
-                print_rates(events, [measure_round(*place, number, events) for number in numbers])
-        finally:
-            mongoengine.disconnect_all()
-            supervisor.stop()
+    with tempfile.TemporaryDirectory(prefix="tally-rate") as folder, run_servers(Path(folder)):
+        place = prepare_mailing()
+        for of, events in enumerate(EVENTS_A_POST):
+            numbers = range(of * ROUND_COUNT, (of + 1) * ROUND_COUNT)
+            print_rates(events, [measure_round(*place, number, events) for number in numbers])
     sys.exit(0)
 
 
