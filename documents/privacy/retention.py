@@ -26,6 +26,7 @@ from matchback.engine import Tx, Update
 log = logging.getLogger(__name__)
 
 DROPPED_RECORDS_PER_STEP = 500
+DROPPED_DELIVERIES_PER_STEP = 1_000  # of outgoing events, which can be a thousand a second
 RETENTION_ISOLATION_SECONDS = 5.0
 MAX_SKIPPED_EVENTS = 1000
 
@@ -37,7 +38,7 @@ def drop_deliveries(before: datetime) -> int:
 
     Keep unprocessed and failed deliveries.
     """
-    return _drop_posts("deliveries", before)
+    return _drop_old("deliveries", before, "due", trouble=None)
 
 
 def drop_shared_posts(before: datetime) -> int:
@@ -45,16 +46,26 @@ def drop_shared_posts(before: datetime) -> int:
 
     Keep posts that are due or failed.
     """
-    return _drop_posts("shared_posts", before)
+    return _drop_old("shared_posts", before, "due", trouble=None)
 
 
-def _drop_posts(source: str, before: datetime) -> int:
-    query = {"_id": {"$lt": ObjectId.from_datetime(before)}, "due": None, "trouble": None}
-    posts = get_db()[source]
-    found = posts.find(query, {"_id": 1}).sort("_id", 1).limit(DROPPED_RECORDS_PER_STEP)
-    ids = [row["_id"] for row in found]
+def drop_event_deliveries(before: datetime) -> int:
+    """Drop some deliveries of outgoing events from before a time. Return how many.
+
+    Keep those that wait.
+    """
+    return _drop_old("event_deliveries", before, "next_attempt_at", DROPPED_DELIVERIES_PER_STEP)
+
+
+def _drop_old(
+    source: str, before: datetime, mark: str, number: int = DROPPED_RECORDS_PER_STEP, **more: None
+) -> int:
+    """Drop some records from before a time that lack the mark of waiting, and the other fields."""
+    query = {"_id": {"$lt": ObjectId.from_datetime(before)}, mark: None, **more}
+    records = get_db()[source]
+    ids = [row["_id"] for row in records.find(query, {"_id": 1}).sort("_id", 1).limit(number)]
     if ids:
-        posts.delete_many({"_id": {"$in": ids}, "due": None})
+        records.delete_many({"_id": {"$in": ids}, mark: None})
     return len(ids)
 
 

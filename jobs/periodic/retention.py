@@ -5,7 +5,7 @@ from datetime import timedelta
 from config.settings import get_settings
 from documents.concurrency.lease import keep_lease
 from documents.imports.retention import drop_old_files
-from documents.outgoing import retention as outgoing_retention
+from documents.outgoing.retention import drop_deliveries_of_deleted
 from documents.privacy import retention
 from documents.values.time import now
 
@@ -23,6 +23,5 @@ def _drop_some() -> bool:
     oldest_post = now() - timedelta(days=keep.keep_deliveries_days)
     posts = retention.drop_deliveries(oldest_post) + retention.drop_shared_posts(oldest_post)
     events = retention.drop_events(now() - timedelta(days=keep.keep_events_days))
-    outgoing = outgoing_retention.drop_old_deliveries(oldest_post)
-    outgoing += outgoing_retention.drop_deliveries_of_deleted()
+    outgoing = retention.drop_event_deliveries(oldest_post) + drop_deliveries_of_deleted()
     return bool(posts + events + outgoing + drop_old_files(now()))

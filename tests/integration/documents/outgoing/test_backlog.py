@@ -13,8 +13,10 @@ from documents.outgoing.delivery_lag import measure_delivery_lag
 from documents.outgoing.due_deliveries import find_all_due, find_recently_due
 from documents.outgoing.event_delivery import build_delivery_rows
 from documents.outgoing.resealing import reseal_endpoints
-from documents.outgoing.retention import drop_deliveries_of_deleted, drop_old_deliveries
+from documents.outgoing.retention import drop_deliveries_of_deleted
+from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
+from documents.privacy.retention import drop_event_deliveries
 from documents.storage.sealed import UnsealableSecret
 from documents.values.time import now
 
@@ -115,8 +117,8 @@ def test_old_deliveries_are_dropped_unless_they_wait() -> None:
     delivered, waiting = add_event(endpoint), add_event(endpoint)
     change = {"$set": {"delivered_at": now()}, "$unset": {"next_attempt_at": ""}}
     get_db().event_deliveries.update_one({"_id": delivered}, change)
-    assert drop_old_deliveries(ago(60)) == 0
-    assert drop_old_deliveries(now() + timedelta(seconds=60)) == 1
+    assert drop_event_deliveries(ago(60)) == 0
+    assert drop_event_deliveries(now() + timedelta(seconds=60)) == 1
     assert [row["_id"] for row in get_db().event_deliveries.find()] == [waiting]
 
 
@@ -141,19 +143,19 @@ def test_a_new_secret_signs_although_the_key_of_the_previous_one_is_lost(
     endpoint = add_endpoint()
     set_master_keys(monkeypatch, NEW_KEY)
     with pytest.raises(UnsealableSecret):
-        endpoint.open_secrets(now())
+        open_endpoint_secrets(endpoint.to_mongo(), now())
     replaced, secret = endpoint.rotate_secret()
-    assert replaced.open_secrets(now()) == [secret]
+    assert open_endpoint_secrets(replaced.to_mongo(), now()) == [secret]
     assert replaced.previous_secret_until is None
     assert reseal_endpoints() == 1
 
 
 def test_secrets_are_sealed_again_with_a_new_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint, after = add_endpoint().rotate_secret()
-    before = endpoint.open_secrets(now())[1]
+    before = open_endpoint_secrets(endpoint.to_mongo(), now())[1]
     set_master_keys(monkeypatch, NEW_KEY, OLD_KEY)
     assert reseal_endpoints() == 1
     set_master_keys(monkeypatch, NEW_KEY)
     reloaded = WebhookEndpoint.fetch(endpoint.organization_id, endpoint.id)
-    assert reloaded.open_secrets(now()) == [after, before]
-    assert reloaded.open_secrets(now() + timedelta(hours=25)) == [after]
+    assert open_endpoint_secrets(reloaded.to_mongo(), now()) == [after, before]
+    assert open_endpoint_secrets(reloaded.to_mongo(), now() + timedelta(hours=25)) == [after]
