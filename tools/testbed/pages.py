@@ -93,6 +93,17 @@ def add_staff(
         return Staff.add(ObjectId(organization_id), name, email, role, password)
 
 
+def sign_in_staff(
+    client: testing.TestClient, organization_id: str, email: str, role: str = "admin"
+) -> Browser:
+    """Add a staff member, and return a browser in which they are signed in."""
+    add_staff(organization_id, email, role)
+    browser = Browser(client)
+    browser.sign_in(email)
+    browser.get("/dashboard/account")
+    return browser
+
+
 def upload_file(organization_id: str, filename: str = "people.csv") -> str:
     """Store the file of an import, as an upload does. Return the import's ID."""
     new = FileImport.upload(

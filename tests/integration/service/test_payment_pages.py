@@ -9,7 +9,7 @@ from mongoengine import get_db
 
 from documents.access import audit
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
-from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.pages import Browser, extract_text, sign_in_staff
 from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
     make_charge_event,
@@ -30,16 +30,9 @@ def alice(real_client: testing.TestClient) -> University:
     return alice
 
 
-def sign_in(client: testing.TestClient, place: University, name: str, role: str) -> Browser:
-    add_staff(place.id, f"{name}@example.edu", role)
-    browser = Browser(client)
-    browser.sign_in(f"{name}@example.edu")
-    return browser
-
-
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    return sign_in(real_client, alice, "alice", "admin")
+    return sign_in_staff(real_client, alice.id, "alice@example.edu", "admin")
 
 
 def waiting(place: University, *events: Any) -> list[Any]:
@@ -101,7 +94,7 @@ def test_a_viewer_sees_the_payments_without_the_form(
 ) -> None:
     spring = alice.fundraiser()
     [payment] = waiting(alice, make_charge_event("succeeded"))
-    viewer = sign_in(real_client, alice, "vera", "viewer")
+    viewer = sign_in_staff(real_client, alice.id, "vera@example.edu", "viewer")
     page = viewer.get(HERE)
     assert "The payment names no fundraiser." in extract_text(page)
     assert "Ask an admin to assign them." in extract_text(page)
@@ -133,7 +126,7 @@ def test_an_invalid_or_forged_form_assigns_nothing(
     ):
         browser.token = token
         assert browser.send(path, fields).status_code == status, fields
-    spy = sign_in(real_client, charlie, "charlie", "admin")
+    spy = sign_in_staff(real_client, charlie.id, "charlie@example.edu", "admin")
     spy.get(HERE)
     assert spy.send(path, {"fundraiser": his}).status_code == 404
     assert extract_text(spy.get(HERE)).count("No payments to assign.") == 1

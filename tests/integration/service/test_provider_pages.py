@@ -13,7 +13,7 @@ from documents.webhook_rejections import rejection_notes
 from jobs.sweep import sweep_due_records
 from service.dashboard.presentation import wording
 from tools.testbed.cast import Api, University, create_university, make_event
-from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.pages import Browser, extract_text, sign_in_staff
 from tools.testbed.provider_requests import SENDERS, post_signed, set_provider_key
 
 every_provider = pytest.mark.parametrize("provider", PROVIDERS)
@@ -28,15 +28,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    return sign_in(real_client, alice, "alice@example.edu")
-
-
-def sign_in(client: testing.TestClient, place: University, address: str, **more: str) -> Browser:
-    add_staff(place.id, address, **more)
-    signed_in = Browser(client)
-    signed_in.sign_in(address)
-    signed_in.get("/dashboard/account")
-    return signed_in
+    return sign_in_staff(real_client, alice.id, "alice@example.edu")
 
 
 def page_of(provider: str) -> str:
@@ -174,7 +166,7 @@ def test_only_admins_see_the_page_of_their_own_organization(
     alice: University, browser: Browser, real_client: testing.TestClient
 ) -> None:
     charlie = create_university("Charlie's University", alice.api)
-    his = sign_in(real_client, charlie, "charlie@example.edu")
+    his = sign_in_staff(real_client, charlie.id, "charlie@example.edu")
     alice.set_webhook_key()
     alice.deliver([make_event("f" * 24, "click", AT)])
     set_provider_key(alice, "events")
@@ -184,7 +176,7 @@ def test_only_admins_see_the_page_of_their_own_organization(
     assert "No requests yet." in text
     assert his.send(f"{page_of('events')}/test").status_code == 404
     assert get_db().deliveries.count_documents({"organization_id": ObjectId(charlie.id)}) == 0
-    viewer = sign_in(real_client, alice, "vera@example.edu", role="viewer")
+    viewer = sign_in_staff(real_client, alice.id, "vera@example.edu", role="viewer")
     assert viewer.get(page_of("sendgrid")).status_code == 403
     assert viewer.send(f"{page_of('events')}/test").status_code == 403
     for unknown in ("fax", "SendGrid", "x" * 100):
