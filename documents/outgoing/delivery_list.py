@@ -19,7 +19,7 @@ MAX_COUNTED_DELIVERIES = 100  # per endpoint and state
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ShownAttempt:
     """An attempt to send an event.
 
     status: HTTP status of the response; None without a response.
@@ -46,7 +46,7 @@ class ShownDelivery:
     next_attempt_at: datetime | None
     failed_at: datetime | None
     delivered_at: datetime | None
-    attempts: list[Attempt]
+    attempts: list[ShownAttempt]
     body: dict[str, Any]
 
 
@@ -114,6 +114,6 @@ def _show(delivery: EventDelivery, body: bytes) -> ShownDelivery:
     )
 
 
-def _show_attempt(stored: dict[str, Any]) -> Attempt:
+def _show_attempt(stored: dict[str, Any]) -> ShownAttempt:
     names = ("seconds", "status", "error")
-    return Attempt(stored["at"], **{name: stored.get(name) for name in names})
+    return ShownAttempt(stored["at"], **{name: stored.get(name) for name in names})

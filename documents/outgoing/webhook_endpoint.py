@@ -1,7 +1,7 @@
 """Webhook endpoints: URLs of an organization's own programs, which receive outgoing events."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal, Self
 
 from bson import ObjectId
@@ -9,7 +9,7 @@ from mongoengine import BooleanField, DateTimeField, IntField, ListField, Object
 
 from documents.errors import Conflict
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
-from documents.outgoing.signing_secret import keep_if_readable, make_secret, open_endpoint_secrets
+from documents.outgoing.signing_secret import keep_if_readable, make_secret
 from documents.outgoing.target_url import check_target_url
 from documents.storage.marks import known_index
 from documents.storage.record import Record
@@ -157,10 +157,6 @@ class WebhookEndpoint(Record):
 
         return self.change(edit), secret
 
-    def disable(self, reason: DisabledReason) -> Self:
-        """Stop sending events to the endpoint."""
-        return self.change(lambda endpoint: endpoint._switch(reason))
-
     def _switch(self, reason: DisabledReason | None) -> None:
         self.disabled_reason = reason
         self.disabled_at = now() if reason else None
@@ -180,14 +176,6 @@ class WebhookEndpoint(Record):
         """
         if not self.enabled:
             raise Conflict("The webhook endpoint is disabled. Enable it first.")
-
-    def open_secrets(self, at: datetime) -> list[str]:
-        """Return the valid signing secrets as plain text, newest first.
-
-        Raises:
-            UnsealableSecret: a secret is sealed with a missing master key.
-        """
-        return open_endpoint_secrets(self.to_mongo(), at)
 
 
 def list_subscribed(organization_id: ObjectId, database: Any) -> list[Mapping[str, Any]]:

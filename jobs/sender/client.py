@@ -88,8 +88,8 @@ class Client:
             is_timeout = isinstance(error, TimeoutError)
             return Attempt(at, seconds, error=describe_failure(error), is_timeout=is_timeout)
         pause = read_retry_after(response.retry_after, at)
-        told = describe_status(response.status)
-        return Attempt(at, seconds, response.status, told, retry_after=pause)
+        problem = describe_status(response.status)
+        return Attempt(at, seconds, response.status, problem, retry_after=pause)
 
     async def close(self) -> None:
         """Close all connections."""

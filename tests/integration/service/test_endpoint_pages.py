@@ -13,12 +13,13 @@ from config.settings import get_settings
 from documents.outgoing.endpoint_tests import note_test
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
+from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.outgoing.webhook_endpoint import MAX_ENDPOINTS, WebhookEndpoint
 from documents.storage import sealed
 from documents.values.time import now
 from jobs.sender.responses import TIMEOUT_ERROR, describe_status
 from tools.testbed.cast import BOB, Api, University, create_university
-from tools.testbed.pages import Browser, add_staff, extract_text
+from tools.testbed.pages import Browser, extract_text, sign_in_staff
 from tools.testbed.settled import settle_all
 
 PAGE = "/dashboard/settings/webhook-endpoints"
@@ -33,15 +34,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    return sign_in(real_client, alice, "alice@example.edu")
-
-
-def sign_in(client: testing.TestClient, place: University, address: str, **more: str) -> Browser:
-    add_staff(place.id, address, **more)
-    signed_in = Browser(client)
-    signed_in.sign_in(address)
-    signed_in.get("/dashboard/account")
-    return signed_in
+    return sign_in_staff(real_client, alice.id, "alice@example.edu")
 
 
 def add_endpoint(place: University, url: str = URL) -> WebhookEndpoint:
@@ -70,7 +63,7 @@ def test_an_admin_adds_an_endpoint_and_sees_its_secret_once(
     made = browser.send(PAGE, fields)
     assert made.status_code == 201
     (endpoint,) = WebhookEndpoint.live(ObjectId(alice.id))
-    assert endpoint.open_secrets(now()) == [read_secret(made)]
+    assert open_endpoint_secrets(endpoint.to_mongo(), now()) == [read_secret(made)]
     assert (endpoint.url, endpoint.events) == (URL, ["donation.matched"])
     again = browser.send(PAGE, fields)  # the page was loaded again
     assert again.headers["location"] == f"{PAGE}/{endpoint.id}?done=made"
@@ -115,7 +108,7 @@ def test_a_secret_is_replaced_once_by_a_form_that_is_sent_twice(
     assert "The previous secret is valid until" in extract_text(shown)
     again = browser.send(f"{path}/secret", fields)
     assert again.headers["location"] == f"{path}?done=replaced"
-    opened = WebhookEndpoint.objects.get(id=endpoint.id).open_secrets(now())
+    opened = open_endpoint_secrets(WebhookEndpoint.objects.get(id=endpoint.id).to_mongo(), now())
     assert opened == [read_secret(shown), first]
     for stolen in (str(ObjectId()), "", f"{endpoint.id}.{fields['key'].split('.')[1]}"):
         assert browser.send(f"{path}/secret", {"key": stolen}).status_code == 400
@@ -157,7 +150,7 @@ def test_a_form_of_another_site_changes_nothing(alice: University, browser: Brow
 def test_a_viewer_sees_no_endpoint(alice: University, real_client: testing.TestClient) -> None:
     endpoint = add_endpoint(alice)
     delivery = note_test(endpoint)
-    viewer = sign_in(real_client, alice, "vera@example.edu", role="viewer")
+    viewer = sign_in_staff(real_client, alice.id, "vera@example.edu", role="viewer")
     path = f"{PAGE}/{endpoint.id}"
     for at in (PAGE, path, f"{path}/deliveries/{delivery.id}"):
         assert viewer.get(at).status_code == 403

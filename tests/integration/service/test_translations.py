@@ -7,6 +7,7 @@ Latin letters outside a mark are a text that no catalogue has.
 import gettext
 import re
 from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
 from typing import get_args
 
@@ -192,7 +193,7 @@ def furnish_endpoints(place: University) -> dict[str, str]:
     WebhookEndpoint.objects(id=first.id).update(**failing)
     for reason in get_args(DisabledReason):
         endpoint, _ = WebhookEndpoint.add(owner, "https://crm.example.edu/")
-        endpoint.disable(reason)
+        endpoint.change(partial(WebhookEndpoint._switch, reason=reason))
     ids = []
     for type_ in (*OUTGOING_EVENT_TYPES, *OUTGOING_EVENT_TYPES):
         ids.append(note_test(first).id)

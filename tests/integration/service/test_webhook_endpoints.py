@@ -13,6 +13,7 @@ from config.settings import get_settings
 from documents.outgoing import resend
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.event_types import OUTGOING_EVENT_TYPES
+from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.outgoing.webhook_endpoint import MAX_ENDPOINTS, WebhookEndpoint
 from documents.storage import sealed
 from documents.values.time import now
@@ -109,8 +110,8 @@ def test_a_secret_is_shown_once_and_replaced(alice: University) -> None:
     assert rotated.json["previous_secret_until"] is not None
     endpoint = WebhookEndpoint.objects.get(id=made["id"])
     both = [rotated.json["secret"], made["secret"]]
-    assert endpoint.open_secrets(now()) == both
-    assert endpoint.open_secrets(now() + timedelta(hours=24)) == both[:1]
+    assert open_endpoint_secrets(endpoint.to_mongo(), now()) == both
+    assert open_endpoint_secrets(endpoint.to_mongo(), now() + timedelta(hours=24)) == both[:1]
     for shown in (alice.get(path), alice.get(ENDPOINTS), alice.get("/v1/audit")):
         assert "whsec_" not in str(shown)
     assert both[1] not in str(list(get_db().webhook_endpoints.find()))
@@ -130,7 +131,7 @@ def test_a_process_that_dies_before_it_shows_a_secret_leaves_a_usable_endpoint(
     first, _ = WebhookEndpoint.add(owner, URL, id_=id_)
     again, secret = WebhookEndpoint.add(owner, URL, id_=id_)
     assert again.id == first.id
-    assert WebhookEndpoint.objects.get(id=id_).open_secrets(now()) == [secret]
+    assert open_endpoint_secrets(WebhookEndpoint.objects.get(id=id_).to_mongo(), now()) == [secret]
 
 
 BAD_BODIES: dict[str, tuple[Any, str]] = {
@@ -429,7 +430,7 @@ def test_the_master_key_command_seals_the_secrets_again(
     set_master_keys(monkeypatch, f"{new},{old}")
     assert reseal_endpoints() == 1
     set_master_keys(monkeypatch, new)
-    opened = WebhookEndpoint.objects.get(id=made["id"]).open_secrets(now())
+    opened = open_endpoint_secrets(WebhookEndpoint.objects.get(id=made["id"]).to_mongo(), now())
     assert opened == [rotated["secret"], made["secret"]]
 
 

@@ -305,10 +305,10 @@ class TestProblems:
     ) -> None:
         url = "https://crm.example.edu/hook?token=secret"
         endpoint, _ = WebhookEndpoint.add(ObjectId(alice.id), url)
-        endpoint = endpoint.disable("staff")
+        endpoint = endpoint.amend(enabled=False)
         send()
         assert mail_server.received == []
-        endpoint = endpoint.disable("failing")
+        endpoint = endpoint.change(lambda one: one._switch("failing"))
         send()
         (mail,) = mail_server.received
         assert mail.message["Subject"] == "Webhook endpoint disabled – Alice's University"

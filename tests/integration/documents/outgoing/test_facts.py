@@ -121,7 +121,7 @@ def test_an_endpoint_receives_its_chosen_types_of_its_organization_only(
 
 
 def test_a_disabled_endpoint_collects_events(alice: University) -> None:
-    endpoint = add_endpoint(alice).disable("staff")
+    endpoint = add_endpoint(alice).amend(enabled=False)
     alice.gift(alice.fundraiser())
     assert [one.state for one in list_events(endpoint)] == ["failed"]
 

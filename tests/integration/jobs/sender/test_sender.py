@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from config.settings import get_settings
 from documents.outgoing.attempts import write_attempts
+from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.values.time import now
 from jobs.sender.loading import Loaded, load_deliveries
@@ -41,7 +42,7 @@ def test_events_arrive_signed_and_once() -> None:
             add_events(endpoint, 50)
             async with sending():
                 await wait_for(lambda: count_states(endpoint) == {"delivered": 50}, "50 deliveries")
-            (secret,) = endpoint.open_secrets(now())
+            (secret,) = open_endpoint_secrets(endpoint.to_mongo(), now())
             for request in receiver.requests:
                 Webhook(secret).verify(request.body.decode(), request.headers)
             assert sorted(one["data"]["number"] for one in receiver.events) == list(range(50))
@@ -59,7 +60,7 @@ def test_both_secrets_verify_during_a_rotation() -> None:
     async def run() -> None:
         async with run_receiver() as receiver:
             endpoint = add_endpoint(receiver.url)
-            (before,) = endpoint.open_secrets(now())
+            (before,) = open_endpoint_secrets(endpoint.to_mongo(), now())
             endpoint, after = endpoint.rotate_secret()
             add_events(endpoint)
             async with sending():
@@ -172,7 +173,7 @@ def test_events_of_disabled_and_deleted_endpoints_are_not_sent() -> None:
             disabled, deleted = add_endpoint(receiver.url), add_endpoint(receiver.url)
             for endpoint in (disabled, deleted):
                 add_events(endpoint, 3)
-            disabled.disable("staff")
+            disabled.amend(enabled=False)
             deleted.mark_deleted()
             async with sending():
                 await wait_for(lambda: count_states(disabled) == {"failed": 3}, "failed events")
