@@ -61,6 +61,15 @@ HERE = Path(__file__).parent
 FOLDERS = ("unit", "integration", "system", "browser")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name binary content by its argument, because compressed content holds the time.
+
+    All processes of a run must collect the same names.
+    """
+    is_binary = isinstance(val, bytes) and not (val.isascii() and val.decode("ascii").isprintable())
+    return argname if is_binary else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder, and sort long tests to the front.
 
