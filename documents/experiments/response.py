@@ -13,10 +13,9 @@ from documents.experiments.evidence import (
     measure_rate_evidence,
     measure_share_mixture,
 )
-from documents.experiments.sums import UNBOUNDED, ArmSums, Interval
+from documents.experiments.sums import ANY_RATIO, ArmSums, Interval
 
 MAX_LOG_RATIO = 50.0  # farther than any ratio of two numbers of recipients
-NO_RATIO = Interval(0.0, math.inf)
 
 
 def bound_response_rate(arm: ArmSums, alpha: float) -> Interval:
@@ -57,7 +56,7 @@ def measure_difference_evidence(arm: ArmSums, baseline: ArmSums, difference: flo
 def bound_response_ratio(arm: ArmSums, baseline: ArmSums, alpha: float) -> Interval:
     """Return the interval of the arm's response rate divided by the baseline's."""
     if not arm.recipients or not baseline.recipients or not arm.givers + baseline.givers:
-        return NO_RATIO
+        return ANY_RATIO
     limit, balanced = -math.log(alpha), math.log(baseline.recipients / arm.recipients)
 
     def exceed(logarithm: float) -> float:

@@ -65,11 +65,13 @@ class Interval:
         return Interval(self.low + distance, self.high + distance)
 
     @property
-    def is_bounded(self) -> bool:
-        return math.isfinite(self.low) and math.isfinite(self.high)
+    def sign(self) -> int:
+        """1 if the interval is above zero, -1 if it is below, 0 if it contains zero."""
+        return (self.low > 0) - (self.high < 0)
 
 
 UNBOUNDED = Interval(-math.inf, math.inf)
+ANY_RATIO = Interval(0.0, math.inf)
 
 
 @dataclass(frozen=True, slots=True)

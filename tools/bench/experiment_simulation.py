@@ -1,0 +1,101 @@
+"""Simulated experiments that are read after every batch, and the faults of their intervals.
+
+A false alarm is a reading at which an interval of any comparison excludes zero. A miss is a reading
+at which an interval of any comparison excludes the truth. The baseline's own intervals miss singly.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from documents.experiments.evidence import measure_rate_evidence
+from documents.experiments.raised import (
+    bound_raised_difference,
+    bound_raised_per_recipient,
+    bound_raised_ratio,
+)
+from documents.experiments.report import ERROR_PROBABILITY, count_questions
+from documents.experiments.response import (
+    measure_difference_evidence,
+    measure_ratio_evidence,
+)
+from documents.experiments.sums import ArmSums
+from tools.bench.experiment_draws import Setting, draw_readings
+
+
+@dataclass
+class Tally:
+    """Results of many experiments: how many had each fault, and the last differences."""
+
+    experiments: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    response: list[float] = field(default_factory=list)
+    raised: list[float] = field(default_factory=list)
+
+    def percent(self, fault: str) -> float:
+        return 100 * self.faults[fault] / self.experiments
+
+
+def simulate(setting: Setting, experiments: int, seed: int) -> Tally:
+    """Simulate experiments, and count each fault at most once in each of them."""
+    tally, random = Tally(), Random(seed)
+    for _ in range(experiments):
+        tally.experiments += 1
+        faults: set[str] = set()
+        arms: list[ArmSums] = []
+        for batch, arms in enumerate(draw_readings(setting, random), 1):
+            faults |= set(_find_faults(setting, arms, setting.compute_share(batch)))
+        tally.faults.update(faults)
+        tally.response.append(arms[1].response_rate - arms[0].response_rate)
+        tally.raised.append(arms[1].raised_per_recipient - arms[0].raised_per_recipient)
+    return tally
+
+
+def _find_faults(setting: Setting, arms: Sequence[ArmSums], share: float) -> Iterator[str]:
+    yield from _find_arm_misses(setting, arms[0], share)
+    alpha = ERROR_PROBABILITY / count_questions(len(arms))
+    for place, arm in enumerate(arms[1:], 1):
+        for figure in _find_alarms(arm, arms[0], alpha):
+            yield from ("alarm", f"alarm {figure}", f"alarm {figure} {place}")
+        yield from _find_response_misses(setting, place, arm, arms[0], alpha, share)
+        yield from _find_raised_misses(setting, place, arm, arms[0], alpha, share)
+
+
+def _find_arm_misses(setting: Setting, arm: ArmSums, share: float) -> Iterator[str]:
+    expected = arm.recipients * setting.rate * share
+    if measure_rate_evidence(arm.givers, expected) >= -math.log(ERROR_PROBABILITY):
+        yield "arm response"
+    mean = setting.get_mean(0) * share
+    if not bound_raised_per_recipient(arm, ERROR_PROBABILITY).contains(mean):
+        yield "arm raised"
+
+
+def _find_alarms(arm: ArmSums, baseline: ArmSums, alpha: float) -> Iterator[str]:
+    if measure_difference_evidence(arm, baseline, 0.0) >= -math.log(alpha):
+        yield "response"
+    if bound_raised_difference(arm, baseline, alpha).sign:
+        yield "raised"
+
+
+def _find_response_misses(
+    setting: Setting, place: int, arm: ArmSums, baseline: ArmSums, alpha: float, share: float
+) -> Iterator[str]:
+    rate, base, limit = setting.get_rate(place), setting.rate, -math.log(alpha)
+    if measure_difference_evidence(arm, baseline, (rate - base) * share) >= limit:
+        yield from ("miss response", "miss")
+    if measure_ratio_evidence(arm, baseline, rate / base) >= limit:
+        yield from ("miss response", "miss")
+
+
+def _find_raised_misses(
+    setting: Setting, place: int, arm: ArmSums, baseline: ArmSums, alpha: float, share: float
+) -> Iterator[str]:
+    mean, base = setting.get_mean(place), setting.get_mean(0)
+    if not bound_raised_difference(arm, baseline, alpha).contains((mean - base) * share):
+        yield from ("miss raised", "miss")
+    # A millionaire changes the ratio of the means, but not their difference.
+    is_known = not setting.gifts.with_millionaire
+    if is_known and not bound_raised_ratio(arm, baseline, alpha).contains(mean / base):
+        yield from ("miss raised", "miss")
