@@ -58,7 +58,9 @@ class Interval:
         return self.low <= value <= self.high
 
     def scale(self, factor: float) -> "Interval":
-        """Multiply both ends by a positive factor."""
+        """Multiply both ends by a factor of at least zero."""
+        if not factor:
+            return Interval(0.0, 0.0)  # because zero times infinity is not a number
         return Interval(self.low * factor, self.high * factor)
 
     def shift(self, distance: float) -> "Interval":

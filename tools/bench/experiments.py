@@ -46,10 +46,14 @@ HALF, TENTH, TWENTIETH = (1, 1), (1, 9), (1, 19)
 FOUR_EQUAL, FOUR_SMALL_HOLDOUT = (1, 1, 1, 1), (5, 32, 32, 31)
 WEIGHTS = (HALF, TENTH, TWENTIETH, FOUR_EQUAL, FOUR_SMALL_HOLDOUT)
 
+ARRIVING: tuple[Literal["recipients", "gifts"], ...] = ("recipients", "gifts")
 
 SETTINGS = (
-    *(Setting(gifts, weights) for gifts in GIFTS for weights in WEIGHTS),
-    *(Setting(gifts, weights, arriving="gifts") for gifts in GIFTS for weights in WEIGHTS),
+    *(
+        Setting(gifts, weights, arriving=ARRIVING[(row + column) % 2])
+        for row, gifts in enumerate(GIFTS)
+        for column, weights in enumerate(WEIGHTS)
+    ),
     Setting(GIFTS[0], HALF, rate=0.2, recipients=4_000),
     Setting(GIFTS[0], TENTH, rate=0.2, recipients=4_000),
     Setting(GIFTS[0], TENTH, rate=0.003, recipients=60_000),
