@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 from documents.experiments.raised import RaisedContrast
 from documents.experiments.report import ERROR_PROBABILITY
-from documents.experiments.response import measure_difference_evidence
+from documents.experiments.response import compute_difference_e_value
 from documents.experiments.sums import ArmSums
 
 DEFAULT_POWER = 0.8
@@ -58,7 +58,7 @@ class GiftSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SampleSize:
     """Recipients of each arm, in the order of the weights."""
 
     recipients: tuple[int, ...]
@@ -68,7 +68,7 @@ class Plan:
         return sum(self.recipients)
 
 
-def plan_response(rate: float, difference: float, design: Design) -> Plan:
+def plan_response(rate: float, difference: float, design: Design) -> SampleSize:
     """Return the recipients needed to see a difference of response rates.
 
     Args:
@@ -86,15 +86,15 @@ def plan_response(rate: float, difference: float, design: Design) -> Plan:
         if not arm.givers + baseline.givers:
             return False
         seen = arm.response_rate - baseline.response_rate
-        cost = -measure_difference_evidence(arm, baseline, seen)
-        evidence = measure_difference_evidence(arm, baseline, 0.0)
+        cost = -compute_difference_e_value(arm, baseline, seen)
+        unseen = compute_difference_e_value(arm, baseline, 0.0)
         limit = math.sqrt(2 * max(0.0, cost - math.log(design.alpha)))
-        return math.sqrt(2 * max(0.0, evidence + cost)) >= limit + design.margin
+        return math.sqrt(2 * max(0.0, unseen + cost)) >= limit + design.margin
 
     return _divide(_find_smallest(is_enough), design)
 
 
-def plan_raised(rate: float, gifts: GiftSizes, lift: float, design: Design) -> Plan:
+def plan_raised(rate: float, gifts: GiftSizes, lift: float, design: Design) -> SampleSize:
     """Return the recipients needed to see a relative lift of the money per recipient.
 
     Args:
@@ -158,6 +158,6 @@ def _find_smallest(is_enough: Callable[[int], bool]) -> int:
     return high
 
 
-def _divide(total: int, design: Design) -> Plan:
+def _divide(total: int, design: Design) -> SampleSize:
     whole = sum(design.weights)
-    return Plan(tuple(math.ceil(total * weight / whole) for weight in design.weights))
+    return SampleSize(tuple(math.ceil(total * weight / whole) for weight in design.weights))

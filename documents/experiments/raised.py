@@ -19,10 +19,10 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from documents.experiments.evidence import (
+from documents.experiments.e_values import (
     LOG_RATIO_SPREAD,
+    compute_clock,
     compute_error_factor,
-    measure_clock,
 )
 from documents.experiments.sums import ANY_RATIO, UNBOUNDED, ArmSums, Interval
 
@@ -52,7 +52,7 @@ class RaisedContrast:
             variance=_compute_variance(arm, square),
             baseline_mean=baseline.raised_per_recipient,
             baseline_variance=_compute_variance(baseline, square),
-            factor=compute_error_factor(measure_clock(both.givers, share), alpha),
+            factor=compute_error_factor(compute_clock(both.givers, share), alpha),
         )
 
     @property

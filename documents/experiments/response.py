@@ -8,10 +8,10 @@ unknown common rate by its most likely value under each hypothesis.
 
 import math
 
-from documents.experiments.evidence import (
+from documents.experiments.e_values import (
+    compute_rate_e_value,
+    compute_share_mixture,
     find_crossing,
-    measure_rate_evidence,
-    measure_share_mixture,
 )
 from documents.experiments.sums import ANY_RATIO, ArmSums, Interval
 
@@ -25,32 +25,31 @@ def bound_response_rate(arm: ArmSums, alpha: float) -> Interval:
     givers, limit = arm.givers, -math.log(alpha)
 
     def exceed(expected: float) -> float:
-        return measure_rate_evidence(givers, expected) - limit
+        return compute_rate_e_value(givers, expected) - limit
 
     low = find_crossing(exceed, givers, 0.0)
     high = find_crossing(exceed, givers, max(float(arm.recipients), givers + 1.0))
     return Interval(low / arm.recipients, min(1.0, high / arm.recipients))
 
 
-def measure_ratio_evidence(arm: ArmSums, baseline: ArmSums, ratio: float) -> float:
-    """Return the logarithm of the evidence against a ratio of two response rates."""
+def compute_ratio_e_value(arm: ArmSums, baseline: ArmSums, ratio: float) -> float:
+    """Return the logarithm of the e-value of a ratio of two response rates."""
     expected = arm.recipients * ratio
     share = expected / (expected + baseline.recipients)
     likelihood = _log_power(arm.givers, share) + _log_power(baseline.givers, 1 - share)
-    return _measure_mixture(arm, baseline) - likelihood
+    return _compute_mixture(arm, baseline) - likelihood
 
 
-def measure_difference_evidence(arm: ArmSums, baseline: ArmSums, difference: float) -> float:
-    """Return the logarithm of the evidence against a difference of two response rates.
+def compute_difference_e_value(arm: ArmSums, baseline: ArmSums, difference: float) -> float:
+    """Return the logarithm of the e-value of a difference of two response rates.
 
-    At zero, this equals the evidence against a ratio of one, so both intervals always agree on
-    the sign.
+    At zero, this equals the e-value of a ratio of one, so both intervals always agree on the sign.
     """
     rate = _fit_baseline_rate(arm, baseline, difference)
     givers = arm.givers + baseline.givers
     expected, other_expected = arm.recipients * (rate + difference), baseline.recipients * rate
     likelihood = _log_poisson(arm.givers, expected) + _log_poisson(baseline.givers, other_expected)
-    return _measure_mixture(arm, baseline) + _log_poisson(givers, givers) - likelihood
+    return _compute_mixture(arm, baseline) + _log_poisson(givers, givers) - likelihood
 
 
 def bound_response_ratio(arm: ArmSums, baseline: ArmSums, alpha: float) -> Interval:
@@ -60,7 +59,7 @@ def bound_response_ratio(arm: ArmSums, baseline: ArmSums, alpha: float) -> Inter
     limit, balanced = -math.log(alpha), math.log(baseline.recipients / arm.recipients)
 
     def exceed(logarithm: float) -> float:
-        return measure_ratio_evidence(arm, baseline, math.exp(logarithm)) - limit
+        return compute_ratio_e_value(arm, baseline, math.exp(logarithm)) - limit
 
     center = _clamp(math.log(arm.givers or 1e-9) - math.log(baseline.givers or 1e-9)) + balanced
     low = find_crossing(exceed, center, -MAX_LOG_RATIO) if arm.givers else -math.inf
@@ -75,14 +74,14 @@ def bound_response_difference(arm: ArmSums, baseline: ArmSums, alpha: float) -> 
     limit, center = -math.log(alpha), arm.response_rate - baseline.response_rate
 
     def exceed(difference: float) -> float:
-        return measure_difference_evidence(arm, baseline, difference) - limit
+        return compute_difference_e_value(arm, baseline, difference) - limit
 
     return Interval(find_crossing(exceed, center, -1.0), find_crossing(exceed, center, 1.0))
 
 
-def _measure_mixture(arm: ArmSums, baseline: ArmSums) -> float:
+def _compute_mixture(arm: ArmSums, baseline: ArmSums) -> float:
     share = arm.recipients / (arm.recipients + baseline.recipients)
-    return measure_share_mixture(arm.givers, baseline.givers, share)
+    return compute_share_mixture(arm.givers, baseline.givers, share)
 
 
 def _fit_baseline_rate(arm: ArmSums, baseline: ArmSums, difference: float) -> float:

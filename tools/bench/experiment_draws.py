@@ -132,7 +132,7 @@ def _add(some: Sequence[ArmSums], others: Sequence[ArmSums]) -> list[ArmSums]:
 
 
 def _divide(random: Random, size: int, weights: Sequence[int]) -> list[int]:
-    """Assign each recipient to an arm, and return the sizes of the arms."""
+    """Divide the recipients among the arms at random, and return the sizes of the arms."""
     sizes, rest = [], sum(weights)
     for weight in weights[:-1]:
         sizes.append(draw_count(random, size, weight / rest))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from documents.experiments.evidence import measure_rate_evidence
+from documents.experiments.e_values import compute_rate_e_value
 from documents.experiments.raised import (
     bound_raised_difference,
     bound_raised_per_recipient,
@@ -18,8 +18,8 @@ from documents.experiments.raised import (
 )
 from documents.experiments.report import ERROR_PROBABILITY, count_questions
 from documents.experiments.response import (
-    measure_difference_evidence,
-    measure_ratio_evidence,
+    compute_difference_e_value,
+    compute_ratio_e_value,
 )
 from documents.experiments.sums import ArmSums
 from tools.bench.experiment_draws import Setting, draw_readings
@@ -65,7 +65,7 @@ def _find_faults(setting: Setting, arms: Sequence[ArmSums], share: float) -> Ite
 
 def _find_arm_misses(setting: Setting, arm: ArmSums, share: float) -> Iterator[str]:
     expected = arm.recipients * setting.rate * share
-    if measure_rate_evidence(arm.givers, expected) >= -math.log(ERROR_PROBABILITY):
+    if compute_rate_e_value(arm.givers, expected) >= -math.log(ERROR_PROBABILITY):
         yield "arm response"
     mean = setting.get_mean(0) * share
     if not bound_raised_per_recipient(arm, ERROR_PROBABILITY).contains(mean):
@@ -73,7 +73,7 @@ def _find_arm_misses(setting: Setting, arm: ArmSums, share: float) -> Iterator[s
 
 
 def _find_alarms(arm: ArmSums, baseline: ArmSums, alpha: float) -> Iterator[str]:
-    if measure_difference_evidence(arm, baseline, 0.0) >= -math.log(alpha):
+    if compute_difference_e_value(arm, baseline, 0.0) >= -math.log(alpha):
         yield "response"
     if bound_raised_difference(arm, baseline, alpha).sign:
         yield "raised"
@@ -83,9 +83,9 @@ def _find_response_misses(
     setting: Setting, place: int, arm: ArmSums, baseline: ArmSums, alpha: float, share: float
 ) -> Iterator[str]:
     rate, base, limit = setting.get_rate(place), setting.rate, -math.log(alpha)
-    if measure_difference_evidence(arm, baseline, (rate - base) * share) >= limit:
+    if compute_difference_e_value(arm, baseline, (rate - base) * share) >= limit:
         yield from ("miss response", "miss")
-    if measure_ratio_evidence(arm, baseline, rate / base) >= limit:
+    if compute_ratio_e_value(arm, baseline, rate / base) >= limit:
         yield from ("miss response", "miss")
 
 

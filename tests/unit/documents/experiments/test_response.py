@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.experiments.evidence import measure_rate_evidence
+from documents.experiments.e_values import compute_rate_e_value
 from documents.experiments.response import (
     bound_response_difference,
     bound_response_rate,
     bound_response_ratio,
-    measure_difference_evidence,
-    measure_ratio_evidence,
+    compute_difference_e_value,
+    compute_ratio_e_value,
 )
 from documents.experiments.sums import ArmSums, Interval
 
@@ -26,17 +26,17 @@ def arms() -> st.SearchStrategy[ArmSums]:
     )
 
 
-def test_a_rate_ends_where_the_evidence_reaches_the_limit() -> None:
+def test_a_rate_ends_where_the_e_value_reaches_the_limit() -> None:
     interval = bound_response_rate(ArmSums(5_000, 100), ALPHA)
     for end in (interval.low, interval.high):
-        assert measure_rate_evidence(100, 5_000 * end) == pytest.approx(math.log(20))
+        assert compute_rate_e_value(100, 5_000 * end) == pytest.approx(math.log(20))
     assert 0.014 < interval.low < 0.02 < interval.high < 0.027
 
 
 def test_no_givers_bound_the_rate_from_above_only() -> None:
     interval = bound_response_rate(ArmSums(1_000, 0), ALPHA)
     assert interval.low == 0
-    assert measure_rate_evidence(0, 1_000 * interval.high) == pytest.approx(math.log(20))
+    assert compute_rate_e_value(0, 1_000 * interval.high) == pytest.approx(math.log(20))
 
 
 def test_no_recipients_bound_nothing() -> None:
@@ -63,8 +63,8 @@ def test_a_holdout_without_givers_is_evidence_for_the_mailing() -> None:
 
 @given(arms(), arms())
 def test_difference_and_ratio_agree_on_the_sign(arm: ArmSums, baseline: ArmSums) -> None:
-    zero = measure_difference_evidence(arm, baseline, 0.0)
-    assert zero == pytest.approx(measure_ratio_evidence(arm, baseline, 1.0), rel=1e-6, abs=1e-6)
+    zero = compute_difference_e_value(arm, baseline, 0.0)
+    assert zero == pytest.approx(compute_ratio_e_value(arm, baseline, 1.0), rel=1e-6, abs=1e-6)
     if abs(zero + math.log(ALPHA)) > 1e-3:
         difference = bound_response_difference(arm, baseline, ALPHA)
         assert difference.sign == bound_response_ratio(arm, baseline, ALPHA).shift(-1.0).sign

@@ -1,8 +1,8 @@
-"""Evidence against a hypothesis, which stays valid however often somebody reads it.
+"""E-values: evidence against a hypothesis that stays valid however often somebody reads it.
 
-Each function compares the data with a hypothesis by a mixture of alternatives. If the hypothesis is
-true, the evidence ever reaches `1 / alpha` with a probability of at most `alpha` (Ville 1939). So
-the hypotheses with less evidence form an interval that is valid at all readings together.
+Each e-value compares the data with a hypothesis by a mixture of alternatives. If the hypothesis is
+true, its e-value ever reaches `1 / alpha` with a probability of at most `alpha` (Ville 1939). So
+the hypotheses with smaller e-values form an interval that is valid at all readings together.
 
 The clock of each mixture is the number of givers, not of recipients. So the intervals hold while
 recipients arrive, and also while the gifts to a complete mailing arrive.
@@ -26,17 +26,17 @@ RATE_SHAPE = 4.0  # of the Gamma mixture; intervals are narrowest for about 30 g
 BISECTION_STEPS = 60
 
 
-def measure_rate_evidence(givers: float, expected: float) -> float:
-    """Return the logarithm of the evidence that the expected number of givers is another one."""
+def compute_rate_e_value(givers: float, expected: float) -> float:
+    """Return the logarithm of the e-value of an expected number of givers."""
     shape = RATE_SHAPE
     constant = shape * math.log(shape) - math.lgamma(shape) + math.lgamma(shape + givers)
     return constant - (shape + givers) * math.log(shape + expected) + expected
 
 
-def measure_share_mixture(givers: float, other_givers: float, share: float) -> float:
+def compute_share_mixture(givers: float, other_givers: float, share: float) -> float:
     """Return the logarithm of the mixture's likelihood of the givers of two arms.
 
-    Subtract the log-likelihood of a hypothesis to get the logarithm of its evidence.
+    Subtract the log-likelihood of a hypothesis to get the logarithm of its e-value.
 
     Args:
         givers: givers of the arm.
@@ -51,7 +51,7 @@ def measure_share_mixture(givers: float, other_givers: float, share: float) -> f
 def compute_error_factor(clock: float, alpha: float) -> float:
     """Return the number of standard errors on each side of a mean (the normal mixture).
 
-    The paper's Theorem 2.2 with `t * rho**2 = clock`; the standard error is `sigma / sqrt(t)`.
+    In the paper's terms, `clock` is `t * rho**2`, and the standard error is `sigma / sqrt(t)`.
 
     Args:
         clock: accumulated information, in units in which the mixture has variance 1.
@@ -62,21 +62,21 @@ def compute_error_factor(clock: float, alpha: float) -> float:
     return math.sqrt((1 + 1 / clock) * (math.log1p(clock) - 2 * math.log(alpha)))
 
 
-def measure_clock(givers: float, share: float) -> float:
+def compute_clock(givers: float, share: float) -> float:
     """Return the information about the ratio of two arms, for `compute_error_factor`."""
     return givers * share * (1 - share) * LOG_RATIO_SPREAD**2
 
 
-def find_crossing(evidence: Callable[[float], float], inside: float, outside: float) -> float:
-    """Return the place between both where the evidence, which rises monotonically, crosses zero.
+def find_crossing(excess: Callable[[float], float], inside: float, outside: float) -> float:
+    """Return the place between both where the excess, which rises outwards, crosses zero.
 
-    Round outwards. Return `outside` if the evidence is negative there, too.
+    Round outwards. Return `outside` if the excess is negative there, too.
     """
-    if evidence(outside) < 0:
+    if excess(outside) < 0:
         return outside
     for _ in range(BISECTION_STEPS):
         middle = (inside + outside) / 2
-        if evidence(middle) < 0:
+        if excess(middle) < 0:
             inside = middle
         else:
             outside = middle

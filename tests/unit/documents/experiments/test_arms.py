@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
-from documents.experiments.assignment import Arm, assign_arm
+from documents.experiments.arms import Arm, choose_arm
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 MAILING, REMINDER = ObjectId("64b000000000000000000001"), ObjectId("64b000000000000000000002")
@@ -14,22 +14,22 @@ USERS = [ObjectId(f"64c0{number:020x}") for number in range(20_000)]  # consecut
 HOLDOUT_AND_MAILING = (Arm("holdout", 1, held_out=True), Arm("mailing", 9))
 
 
-def assign_all(
+def choose_all(
     arms: tuple[Arm, ...] = HOLDOUT_AND_MAILING, mailing: ObjectId = MAILING, key: bytes = KEY
 ) -> list[str]:
-    return [assign_arm(key, mailing, user, arms) for user in USERS]
+    return [choose_arm(key, mailing, user, arms) for user in USERS]
 
 
 def test_the_same_user_always_gets_the_same_arm() -> None:
-    assert assign_all() == assign_all()
-    assert assign_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING) == "mailing"
-    assert assign_arm(KEY, MAILING, USERS[1], HOLDOUT_AND_MAILING) == "holdout"
+    assert choose_all() == choose_all()
+    assert choose_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING) == "mailing"
+    assert choose_arm(KEY, MAILING, USERS[1], HOLDOUT_AND_MAILING) == "holdout"
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (1, 9), (1, 19), (1, 1, 1, 1), (5, 32, 32, 31)])
 def test_arms_get_their_shares(weights: tuple[int, ...]) -> None:
     arms = tuple(Arm(str(number), weight) for number, weight in enumerate(weights))
-    counts = Counter(assign_all(arms))
+    counts = Counter(choose_all(arms))
     for arm in arms:
         share = arm.weight / sum(weights)
         deviation = math.sqrt(len(USERS) * share * (1 - share))
@@ -37,20 +37,20 @@ def test_arms_get_their_shares(weights: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(("mailing", "key"), [(REMINDER, KEY), (MAILING, OTHER_KEY)])
-def test_mailings_and_keys_assign_independently(mailing: ObjectId, key: bytes) -> None:
-    both = Counter(zip(assign_all(), assign_all(mailing=mailing, key=key), strict=True))
+def test_mailings_and_keys_choose_independently(mailing: ObjectId, key: bytes) -> None:
+    both = Counter(zip(choose_all(), choose_all(mailing=mailing, key=key), strict=True))
     assert both["holdout", "holdout"] == pytest.approx(len(USERS) * 0.01, rel=0.25)
 
 
 def test_an_arm_without_weight_gets_nobody() -> None:
-    assert set(assign_all((Arm("a", 0), Arm("b", 1), Arm("c", 0)))) == {"b"}
+    assert set(choose_all((Arm("a", 0), Arm("b", 1), Arm("c", 0)))) == {"b"}
 
 
 def test_an_email_keeps_its_arm_when_weights_change() -> None:
-    before = assign_all()
+    before = choose_all()
     changed = (Arm("holdout", 1, held_out=True), Arm("mailing", 1))
     after = [
-        assign_arm(KEY, MAILING, user, changed, kept)
+        choose_arm(KEY, MAILING, user, changed, kept)
         for user, kept in zip(USERS, before, strict=True)
     ]
     assert after == before
@@ -58,10 +58,10 @@ def test_an_email_keeps_its_arm_when_weights_change() -> None:
 
 def test_changed_weights_move_only_as_many_users_as_they_must() -> None:
     changed = (Arm("holdout", 1, held_out=True), Arm("mailing", 1))
-    pairs = Counter(zip(assign_all(), assign_all(changed), strict=True))
+    pairs = Counter(zip(choose_all(), choose_all(changed), strict=True))
     assert pairs["holdout", "mailing"] == 0
     assert pairs["mailing", "holdout"] == pytest.approx(len(USERS) * 0.4, rel=0.05)
 
 
 def test_an_arm_that_the_client_names_is_kept() -> None:
-    assert assign_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING, "holdout") == "holdout"
+    assert choose_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING, "holdout") == "holdout"

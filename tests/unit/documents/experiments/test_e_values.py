@@ -1,21 +1,21 @@
-"""Evidence and factors equal those of a published library.
+"""E-values and factors equal those of a published library.
 
 The library is ville 0.1.0 from PyPI with SciPy 1.17. `ville._boundaries.normal_mixture(v, alpha,
 v / clock) / sqrt(v)` gave the factors. `ville.proportions.BernoulliTest(p0, prior=(a, b))` gave the
-evidence of shares, with `p0 = share * ratio / (share * ratio + 1 - share)`, and `a` and `b` as in
-`measure_share_mixture`. `scipy.integrate.quad` over `scipy.stats.gamma` gave the evidence of rates.
+e-values of shares, with `p0 = share * ratio / (share * ratio + 1 - share)`, and `a` and `b` as in
+`compute_share_mixture`. `scipy.integrate.quad` over `scipy.stats.gamma` gave the e-values of rates.
 """
 
 import math
 
 import pytest
 
-from documents.experiments.evidence import (
+from documents.experiments.e_values import (
     compute_error_factor,
+    compute_rate_e_value,
     find_crossing,
-    measure_rate_evidence,
 )
-from documents.experiments.response import measure_ratio_evidence
+from documents.experiments.response import compute_ratio_e_value
 from documents.experiments.sums import ArmSums
 
 
@@ -39,7 +39,7 @@ def test_without_information_there_is_no_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "baseline", "ratio", "evidence"),
+    ("arm", "baseline", "ratio", "e_value"),
     [
         (ArmSums(5_000, 120), ArmSums(5_000, 80), 1.0, 2.482401833213544),
         (ArmSums(9_500, 190), ArmSums(500, 4), 1.0, 0.8422237955463956),
@@ -48,41 +48,41 @@ def test_without_information_there_is_no_bound() -> None:
     ],
 )
 def test_the_beta_mixture_is_that_of_the_library(
-    arm: ArmSums, baseline: ArmSums, ratio: float, evidence: float
+    arm: ArmSums, baseline: ArmSums, ratio: float, e_value: float
 ) -> None:
-    assert measure_ratio_evidence(arm, baseline, ratio) == pytest.approx(evidence, abs=1e-9)
+    assert compute_ratio_e_value(arm, baseline, ratio) == pytest.approx(e_value, abs=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("givers", "expected", "evidence"),
+    ("givers", "expected", "e_value"),
     [
         (0, 3.0, 0.7615368482583094),
         (30, 20.0, 0.754054761002874),
         (120, 180.0, 9.325767958717888),
     ],
 )
-def test_the_gamma_mixture_is_the_integral(givers: int, expected: float, evidence: float) -> None:
-    assert measure_rate_evidence(givers, expected) == pytest.approx(evidence, abs=1e-6)
+def test_the_gamma_mixture_is_the_integral(givers: int, expected: float, e_value: float) -> None:
+    assert compute_rate_e_value(givers, expected) == pytest.approx(e_value, abs=1e-6)
 
 
-def test_a_true_rate_meets_evidence_of_one_on_average() -> None:
-    """The evidence of a true hypothesis has mean one, which Ville's inequality requires."""
+def test_a_true_rate_has_an_e_value_of_one_on_average() -> None:
+    """The e-value of a true hypothesis has mean one, which Ville's inequality requires."""
     expected = 7.0
     mean = sum(
-        math.exp(measure_rate_evidence(givers, expected) + _log_poisson(givers, expected))
+        math.exp(compute_rate_e_value(givers, expected) + _log_poisson(givers, expected))
         for givers in range(400)
     )
     assert mean == pytest.approx(1.0, abs=1e-9)
 
 
-def test_a_true_share_meets_evidence_of_one_on_average() -> None:
+def test_a_true_share_has_an_e_value_of_one_on_average() -> None:
     recipients, givers = 2_000, 60
     mean = sum(
         math.comb(givers, some)
         * 0.2**some
         * 0.8 ** (givers - some)
         * math.exp(
-            measure_ratio_evidence(ArmSums(recipients, some), _others(rest, givers, some), 1.0)
+            compute_ratio_e_value(ArmSums(recipients, some), ArmSums(8_000, givers - some), 1.0)
         )
         for some in range(givers + 1)
     )
