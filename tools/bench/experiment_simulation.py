@@ -6,9 +6,10 @@ at which an interval of any comparison excludes the truth. The baseline's own in
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import NormalDist
 
 from documents.experiments.e_values import compute_rate_e_value
 from documents.experiments.raised import (
@@ -24,6 +25,8 @@ from documents.experiments.response import (
 from documents.experiments.sums import ArmSums
 from tools.bench.experiment_draws import Setting, draw_readings
 
+FaultFinder = Callable[[Setting, Sequence[ArmSums], float], Iterator[str]]
+
 
 @dataclass
 class Tally:
@@ -38,7 +41,7 @@ class Tally:
         return 100 * self.faults[fault] / self.experiments
 
 
-def simulate(setting: Setting, experiments: int, seed: int) -> Tally:
+def simulate(setting: Setting, experiments: int, seed: int, find_faults: FaultFinder) -> Tally:
     """Simulate experiments, and count each fault at most once in each of them."""
     tally, random = Tally(), Random(seed)
     for _ in range(experiments):
@@ -46,21 +49,47 @@ def simulate(setting: Setting, experiments: int, seed: int) -> Tally:
         faults: set[str] = set()
         arms: list[ArmSums] = []
         for batch, arms in enumerate(draw_readings(setting, random), 1):
-            faults |= set(_find_faults(setting, arms, setting.compute_share(batch)))
+            faults.update(find_faults(setting, arms, setting.compute_share(batch)))
         tally.faults.update(faults)
         tally.response.append(arms[1].response_rate - arms[0].response_rate)
         tally.raised.append(arms[1].raised_per_recipient - arms[0].raised_per_recipient)
     return tally
 
 
-def _find_faults(setting: Setting, arms: Sequence[ArmSums], share: float) -> Iterator[str]:
+def find_alarms(setting: Setting, arms: Sequence[ArmSums], share: float) -> Iterator[str]:
+    """Yield the figures whose intervals exclude an equal effect, with the place of the arm."""
+    baseline, alpha = arms[0], ERROR_PROBABILITY / count_questions(len(arms))
+    for place, arm in enumerate(arms[1:], 1):
+        if compute_difference_e_value(arm, baseline, 0.0) >= -math.log(alpha):
+            yield from ("alarm", "alarm response", f"alarm response {place}")
+        if bound_raised_difference(arm, baseline, alpha).sign:
+            yield from ("alarm", "alarm raised", f"alarm raised {place}")
+
+
+def find_misses(setting: Setting, arms: Sequence[ArmSums], share: float) -> Iterator[str]:
+    """Yield the figures whose intervals exclude the truth."""
     yield from _find_arm_misses(setting, arms[0], share)
     alpha = ERROR_PROBABILITY / count_questions(len(arms))
     for place, arm in enumerate(arms[1:], 1):
-        for figure in _find_alarms(arm, arms[0], alpha):
-            yield from ("alarm", f"alarm {figure}", f"alarm {figure} {place}")
         yield from _find_response_misses(setting, place, arm, arms[0], alpha, share)
         yield from _find_raised_misses(setting, place, arm, arms[0], alpha, share)
+
+
+def count_ordinary_alarms(setting: Setting, experiments: int, seed: int) -> float:
+    """Return how many percent of experiments alarm if an ordinary interval is read every time."""
+    random, alarms = Random(seed), 0
+    for _ in range(experiments):
+        readings = list(draw_readings(setting, random))
+        alarms += any(_is_ordinary_alarm(*arms[:2]) for arms in readings)
+    return 100 * alarms / experiments
+
+
+def _is_ordinary_alarm(baseline: ArmSums, arm: ArmSums) -> bool:
+    """Return whether the usual test of two response rates rejects that they are equal."""
+    rate = (arm + baseline).response_rate
+    variance = rate * (1 - rate) * (1 / arm.recipients + 1 / baseline.recipients)
+    limit = NormalDist().inv_cdf(1 - ERROR_PROBABILITY / 2)
+    return abs(arm.response_rate - baseline.response_rate) > limit * math.sqrt(variance)
 
 
 def _find_arm_misses(setting: Setting, arm: ArmSums, share: float) -> Iterator[str]:
@@ -70,13 +99,6 @@ def _find_arm_misses(setting: Setting, arm: ArmSums, share: float) -> Iterator[s
     mean = setting.get_mean(0) * share
     if not bound_raised_per_recipient(arm, ERROR_PROBABILITY).contains(mean):
         yield "arm raised"
-
-
-def _find_alarms(arm: ArmSums, baseline: ArmSums, alpha: float) -> Iterator[str]:
-    if compute_difference_e_value(arm, baseline, 0.0) >= -math.log(alpha):
-        yield "response"
-    if bound_raised_difference(arm, baseline, alpha).sign:
-        yield "raised"
 
 
 def _find_response_misses(
