@@ -1,4 +1,4 @@
-"""E-values: evidence against a hypothesis that stays valid however often somebody reads it.
+"""E-values: evidence against a hypothesis that stays valid however often staff read it.
 
 Each e-value compares the data with a hypothesis by a mixture of alternatives. If the hypothesis is
 true, its e-value ever reaches `1 / alpha` with a probability of at most `alpha` (Ville 1939). So

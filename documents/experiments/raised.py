@@ -4,9 +4,9 @@ The normal mixture holds from some number of givers on. A small arm often has no
 gifts of its kind, so its own variance is too small. These rules make up for that:
 
 - The variance of an arm uses the larger mean squared gift of the two arms, and one more giver.
-- The mean square is not centered, which makes it larger. The difference of two equal arms of equal
-  size is symmetric. For such sums, this variance holds at any size and for any tail (de la Peña,
-  A general class of exponential inequalities, Annals of Probability 1999).
+- The mean square is not centered, which makes it larger. Without an effect, the difference of two
+  equally large arms is symmetric. The mean square bounds such sums for any tail (de la Peña 1999,
+  A general class of exponential inequalities for martingales and ratios).
 - There is no interval until each arm should have `MIN_GIVERS` by its share of the recipients.
 - The error of a single mean is relative. Its upper end applies it to the upper end itself, because
   a higher mean has a higher error.

@@ -12,9 +12,9 @@ SMALLEST_DIFFERENCE = 0.01  # one point of the response rate
 
 
 class VerdictKind(StrEnum):
-    """What the data show so far.
+    """The result so far.
 
-    - `too_early`: "Too early to tell: about `more_recipients` more recipients are needed to see a
+    - `too_early`: "Too early: about `more_recipients` more recipients are needed to see a
       difference of `smallest_difference`." If `open_recipients` is not zero, they can still give.
     - `caused`: "The mailing caused between `interval.low` and `interval.high` of the `credited`
       credited to it."
@@ -33,8 +33,8 @@ class Verdict:
     """The verdict and the numbers of its sentence. Numbers that it does not need are None.
 
     Attributes:
-        figure: what decided: money before responses. None if nothing decided.
-        interval: what the arm caused, in minor units or in givers.
+        figure: the figure that decided. None if neither did.
+        interval: of what the arm caused: minor units for `raised`, givers for `response`.
         credited: matched sum of the arm, in minor units.
         more_recipients: of all arms together.
         open_recipients: recipients whose window has not ended.
@@ -53,7 +53,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a verdict needs besides the comparison.
+    """The facts that a verdict needs besides the comparison.
 
     Attributes:
         arm: sums of the arm.
