@@ -23,7 +23,7 @@ SETTINGS = [
     Setting(PARETO, FOUR_EQUAL),
     Setting(MILLIONAIRE, TWENTIETH, arriving="gifts"),
 ]
-EXPERIMENTS = 60
+EXPERIMENTS = 120
 MOST_PERCENT = 5.0
 
 
