@@ -162,7 +162,7 @@ def print_table(head: str, rows: Iterable[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiments", type=int, default=2_000, help="without an effect, in each row")
+    parser.add_argument("--experiments", type=int, default=2_000, help="without an effect, per row")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     count, seed = given.experiments, given.seed
