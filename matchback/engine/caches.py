@@ -23,6 +23,7 @@ from .contribution import (
     Contribution,
     StoredShare,
     Target,
+    list_linked,
     sum_contributions,
     to_text,
 )
@@ -49,12 +50,16 @@ Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cache:
-    """The common part of counters and latest times: `field` of targets `on`, from sources `of`."""
+    """The common part of counters and latest times: `field` of targets `on`, from sources `of`.
+
+    via: the source's field with the target's ID, by default <target>_id. For a counter, it may hold
+    a list of distinct IDs; the source then counts for each of them.
+    """
 
     field: str
     of: type
     on: type
-    via: str = ""  # the source's field with the target's ID; <target>_id by default
+    via: str = ""
 
     @cached_property
     def source(self) -> str:
@@ -236,7 +241,7 @@ class Ledger:
             return result
         known = self._recall(source, row)
         for number, (places, _) in enumerate(self._bundles[source]):
-            targets = [(name, row[link]) for name, link in places if row.get(link) is not None]
+            targets = [(name, id_) for name, link in places for id_ in list_linked(row.get(link))]
             if targets and (amounts := self._amounts(source, row, number, known)):
                 for target in targets:
                     if target in result:
@@ -262,7 +267,7 @@ class Ledger:
             targets = [
                 one
                 for name, link in places
-                if (id_ := row.get(link)) is not None
+                for id_ in list_linked(row.get(link))
                 for one in (name, id_)
             ]
             if targets and (amounts := self._amounts(source, row, number, known)):

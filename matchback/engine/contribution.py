@@ -67,6 +67,13 @@ def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
     return result
 
 
+def list_linked(link: Any) -> Sequence[Any]:
+    """Return the target IDs in a link field: none, one, or the distinct IDs of a list."""
+    if link is None:
+        return ()
+    return link if isinstance(link, list) else (link,)
+
+
 def to_stored(contribution: Contribution) -> list[StoredShare]:
     """Return the stored form of a contribution: [amounts, collection, ID, collection, ID…].
 
