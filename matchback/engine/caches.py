@@ -28,6 +28,7 @@ from .contribution import (
     to_text,
 )
 from .index_table import IndexTable
+from .journal import Journal
 from .links import LinkIndex
 from .observer import Observer
 from .transaction import Tx
@@ -156,6 +157,7 @@ class Ledger:
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
             crash before the removal, the source is settled again, with no difference.
+        journal: keeps what settlements add to some targets; see `Journal`.
         observed: sources that an observer follows.
         observe: creates the observer of a settlement.
     """
@@ -172,11 +174,13 @@ class Ledger:
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
+        journal: Journal | None = None,
         observed: Iterable[type] = (),
         observe: Callable[[Tx], Observer] | None = None,
     ) -> None:
         self.observed = frozenset(map(get_collection_name, observed))
         self.observe = observe
+        self.journal = journal
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
@@ -226,6 +230,10 @@ class Ledger:
             for name in self._signatures
             if _has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
         }
+
+    def find_journal(self, name: str) -> Journal | None:
+        """Return the journal of a collection's counters, or None if it has none."""
+        return self.journal if self.journal and name in self.journal.names else None
 
     def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:
         """Return the index tables of a collection's records."""

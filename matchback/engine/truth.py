@@ -15,6 +15,7 @@ from .contribution import (
     Amounts,
     Contribution,
     StoredDocument,
+    add_amounts,
     from_stored,
     list_linked,
     read_share,
@@ -208,9 +209,4 @@ def _add(total: dict[Any, Amounts], target: Any, amounts: Amounts, number: int) 
     fields = total.get(target)
     if fields is None:
         fields = total[target] = {}
-    for field, amount in amounts.items():
-        changed = fields.get(field, 0) + number * amount
-        if changed:
-            fields[field] = changed
-        else:
-            fields.pop(field, None)
+    add_amounts(fields, amounts, number)
