@@ -3,15 +3,19 @@
 from typing import Any
 
 from documents.archive import Archive
+from documents.arm import Arm, build_arm_row
 from documents.conditions import (
     SUMMED_EMAIL_FIELDS,
     amount_of,
+    both,
     currency_of_gift,
     has_value,
     is_counted,
     is_deferred,
     is_first_instalment,
+    is_in_experiment,
     is_instalment,
+    is_mailed,
     is_money_taken,
     is_opened,
     is_sent,
@@ -39,7 +43,17 @@ from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
+from documents.outcome import (
+    Outcome,
+    build_outcome_row,
+    currency_of_outcome,
+    high_square_key,
+    high_square_of,
+    low_square_key,
+    low_square_of,
+)
 from documents.outgoing.observer import OutgoingEvents
+from documents.participant import Participant, build_participant_row
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -90,24 +104,63 @@ FUNNEL_CONDITIONS = {
     "spam_reported": has_value("spam_reported_at"),
     "donated": has_value("donations_count"),
 }
+MAILED_FUNNEL_CONDITIONS = {name: both(is_mailed, when) for name, when in FUNNEL_CONDITIONS.items()}
 CLICK_COUNTERS = ("clicks", "machine_clicks")
 LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
+ARM_FUNNEL_FIELDS = ("delivered", "opened", "clicked")
 EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
 
 
 def _emails(on: type) -> list[Cache]:
     """Return the counters of emails that a fundraiser and a mailing share."""
-    email: dict[str, Any] = {"of": Email, "on": on}
+    email: dict[str, Any] = {"of": Email, "on": on, "when": is_mailed}
     return [
         CounterCache(field="emails_count", **email),
         *(
-            CounterCache(field=f"funnel.{name}", **email, when=when)
-            for name, when in FUNNEL_CONDITIONS.items()
+            CounterCache(field=f"funnel.{name}", **email | {"when": when})
+            for name, when in MAILED_FUNNEL_CONDITIONS.items()
         ),
         *(
             CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name))
             for name in SUMMED_EMAIL_FIELDS
         ),
+    ]
+
+
+PARTICIPANT_CONDITIONS = {
+    "emails": is_in_experiment,
+    **{name: both(is_in_experiment, FUNNEL_CONDITIONS[name]) for name in ARM_FUNNEL_FIELDS},
+}
+has_email = has_value("emails")
+ARM_CONDITIONS = {
+    "recipients": has_email,
+    **{name: both(has_email, has_value(name)) for name in ARM_FUNNEL_FIELDS},
+    "givers": both(has_email, has_value("gifts")),
+}
+
+
+def _experiments() -> list[Cache]:
+    """Return the counters of participants, their outcomes and the arms of experiments."""
+    gift: dict[str, Any] = {"of": Donation, "on": Outcome, "via": "outcome_ids", "when": is_counted}
+    given: dict[str, Any] = {"of": Outcome, "on": Arm}
+    return [
+        *(
+            CounterCache(field=name, of=Email, on=Participant, via="_id", when=when)
+            for name, when in PARTICIPANT_CONDITIONS.items()
+        ),
+        CounterCache(field="gifts", **gift),
+        CounterCache(field="raised", **gift, amount=net_amount),
+        CounterCache(field="gifts", of=Outcome, on=Participant, amount=amount_of("gifts")),
+        *(
+            CounterCache(field=name, of=Participant, on=Arm, when=when)
+            for name, when in ARM_CONDITIONS.items()
+        ),
+        CounterCache(
+            field="givers_by_currency", **given, when=has_value("raised"), by=currency_of_outcome
+        ),
+        CounterCache(field="raised", **given, amount=amount_of("raised"), by=currency_of_outcome),
+        CounterCache(field="squares", **given, amount=high_square_of, by=high_square_key),
+        CounterCache(field="squares", **given, amount=low_square_of, by=low_square_key),
     ]
 
 
@@ -166,7 +219,7 @@ LEDGER = Ledger(
         # Counters of emails.
         *_emails(Fundraiser),
         *_emails(Mailing),
-        CounterCache(field="emails_count", of=Email, on=User),
+        CounterCache(field="emails_count", of=Email, on=User, when=is_mailed),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
@@ -199,6 +252,8 @@ LEDGER = Ledger(
             when=has_value("clicks"),
             reads=("clicks",),
         ),
+        # Counters of experiments.
+        *_experiments(),
         # Counters of mailings.
         CounterCache(
             field="cost",
@@ -214,6 +269,9 @@ LEDGER = Ledger(
         LinkClicks: build_link_row,
         Link: build_link_row,
         GiftDay: build_gift_day_row,
+        Participant: build_participant_row,
+        Outcome: build_outcome_row,
+        Arm: build_arm_row,
     },
     on_write=note_targets,
     signatures={Email: sign_email},
@@ -237,8 +295,8 @@ LEDGER = Ledger(
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
     link_indexes={Donation: MATCH_INDEX},
-    # A client's change increments the version, and a mark for rematch sets `rematch`.
-    unmarked_after_commit={Donation: ("version", "rematch")},
+    # A client's change increments the version. The other two are marks for another decision.
+    unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     observed=[Donation, Email],
     observe=OutgoingEvents,
 )

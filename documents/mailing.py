@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
 from documents.shared_counters import SharedCounters
@@ -21,6 +21,7 @@ class Mailing(CountedRecord, SharedCounters, Record):
     sent_at = DateTimeField()
     cost_amount = IntField()
     cost_currency = StringField()
+    experiment = DictField(default=None)  # its definition; see documents/experiment.py
 
     meta = {
         "collection": "mailings",

@@ -12,6 +12,7 @@ from documents.access.audit import AuditEntry, OpenAct
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.archive import Archive
+from documents.arm import Arm
 from documents.concurrency.lease import Lease
 from documents.concurrency.mutex import AskedTurn, Turn
 from documents.donation import Donation
@@ -40,8 +41,10 @@ from documents.message import Message
 from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
 from documents.organization import Organization
+from documents.outcome import Outcome
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
+from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
@@ -81,6 +84,9 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    Participant,
+    Outcome,
+    Arm,
     FileImport,
     FileChunk,
     Rejection,

@@ -74,6 +74,8 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
     outgoing: NotRequired[dict[str, Any]]
+    outcome_ids: NotRequired[list[str] | None]
+    outcomes_due: NotRequired[bool | None]
 
 
 class MatchRow(TypedDict):

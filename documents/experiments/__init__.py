@@ -1,0 +1,1 @@
+"""Experiments: what a mailing caused. Pure: no database, no clock."""

@@ -1,0 +1,159 @@
+"""Late emails: emails of an experiment that were recorded, deleted or moved after a gift.
+
+The transaction that settles such an email creates or changes its participant. It also marks the
+gifts whose outcomes are then wrong, and a worker decides these outcomes again. It writes the user,
+too. So it conflicts with a transaction that counts a gift of the user without the participant.
+
+If it would mark more than 100 gifts, it stores a note, and the sweep marks them. See
+matching/late_touches.py for the notes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from bson import ObjectId
+
+from documents.arm import build_arm_row
+from documents.match import find_linked_gifts
+from documents.outcomes.rules import ParticipantsByUser, group_by_user, has_wrong_outcomes
+from documents.participant import build_participant_values
+from documents.rows.collections import collection
+from documents.rows.donation import DonationRow
+from documents.rows.email import EmailRow
+from documents.rows.experiment import OutcomeRow, ParticipantRow
+from documents.values.time import now
+from matchback.engine import Changes, Tx
+
+MAX_DIRECTLY_MARKED_GIFTS = 100
+MARKED_GIFTS_PER_WRITE = 500
+GIFT_TIME_INDEX = "organization_id_1_donated_at_1__id_1"
+JUDGED_GIFT_FIELDS = dict.fromkeys(
+    ("fundraiser_id", "user_id", "donated_at", "currency", "outcome_ids", "outcomes_due"), 1
+)
+
+
+def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow]) -> None:
+    """Create the participants of new emails, and mark the gifts that emails of experiments affect.
+
+    Args:
+        emails: emails to settle, in their new state.
+    """
+    enrolled = [email for email in emails if email.get("arm_id")]
+    if not enrolled:
+        return
+    live = [email for email in enrolled if not email.get("deleted_at")]
+    gone = [email["_id"] for email in enrolled if email.get("deleted_at")]
+    for email in live:
+        if not email.get("counted"):
+            _enrol(changes, email)
+    wrong = list(islice(_find_wrong_gifts(tx, live, gone), MAX_DIRECTLY_MARKED_GIFTS + 1))
+    if len(wrong) <= MAX_DIRECTLY_MARKED_GIFTS:
+        _mark(tx, wrong)
+        return
+    note = {
+        "_id": ObjectId(),
+        "organization_id": enrolled[0]["organization_id"],
+        "due": now(),
+        "participants": [email["_id"] for email in enrolled],
+    }
+    tx.database.late_touches.insert_one(note, session=tx.session)
+
+
+def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]:
+    """Mark the gifts whose outcomes are wrong, without a transaction.
+
+    Return their fundraisers.
+
+    Args:
+        ids: participants that are stored, or whose emails were deleted.
+    """
+    query = {"_id": {"$in": list(ids)}}
+    found = list(collection(tx.database, ParticipantRow).find(query, session=tx.session))
+    live = [one for one in found if one.get("emails")]
+    gone = [one["_id"] for one in found if not one.get("emails")]
+    wrong = chain(_find_missing(tx, live), _find_superfluous(tx, gone))
+    fundraisers: set[ObjectId] = set()
+    while gifts := list(islice(wrong, MARKED_GIFTS_PER_WRITE)):
+        _mark(tx, gifts)
+        fundraisers |= {gift["fundraiser_id"] for gift in gifts}
+    return fundraisers
+
+
+def _enrol(changes: Changes, email: EmailRow) -> None:
+    """Add a new email's participant and its arm to the changes, and write its user."""
+    values = build_participant_values(email)
+    changes.update_of("participants", email["_id"]).set_on_insert(values)
+    arm: dict[str, Any] = {
+        **build_arm_row(email["arm_id"]),
+        "organization_id": email["organization_id"],
+        "fundraiser_id": email["fundraiser_id"],
+    }
+    changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
+    changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})
+
+
+def _find_wrong_gifts(
+    tx: Tx, live: Sequence[EmailRow], gone: Sequence[ObjectId]
+) -> Iterator[DonationRow]:
+    rows: list[Any] = [{"_id": one["_id"], **build_participant_values(one)} for one in live]
+    yield from _find_missing(tx, rows)
+    yield from _find_superfluous(tx, gone)
+
+
+def _find_missing(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator[DonationRow]:
+    """Yield the gifts that lack the outcome of one of these participants.
+
+    Most emails are recorded before any gift in their window. So the first query reads the few gifts
+    of the organization in these windows. Only if there are many, other queries find the users'.
+    """
+    if not participants:
+        return
+    by_user = group_by_user(participants)
+    times = {
+        "$gte": min(one["since"] for one in participants),
+        "$lt": max(one["until"] for one in participants),
+    }
+    query = {"organization_id": participants[0]["organization_id"], "donated_at": times}
+    most = MAX_DIRECTLY_MARKED_GIFTS + 1
+    recent = list(
+        collection(tx.database, DonationRow).find(
+            query,
+            JUDGED_GIFT_FIELDS,
+            limit=most,
+            batch_size=most,
+            hint=GIFT_TIME_INDEX,
+            session=tx.session,
+        )
+    )
+    found: Iterable[DonationRow] = recent
+    if len(recent) == most:
+        found = find_linked_gifts(
+            tx, "user_id", by_user, {"donated_at": times, "outcomes_due": None}, JUDGED_GIFT_FIELDS
+        )
+    yield from (gift for gift in found if _is_unmarked_and_wrong(gift, by_user))
+
+
+def _is_unmarked_and_wrong(gift: DonationRow, participants: ParticipantsByUser) -> bool:
+    return not gift.get("outcomes_due") and has_wrong_outcomes(gift, participants)
+
+
+def _find_superfluous(tx: Tx, ids: Sequence[ObjectId]) -> Iterator[DonationRow]:
+    """Yield the gifts with outcomes of these participants, whose emails were deleted."""
+    if not ids:
+        return
+    outcomes = collection(tx.database, OutcomeRow).find(
+        {"participant_id": {"$in": list(ids)}}, {"_id": 1}, session=tx.session
+    )
+    outcome_ids = [row["_id"] for row in outcomes]
+    if outcome_ids:
+        unmarked = {"outcomes_due": None}
+        yield from find_linked_gifts(tx, "outcome_ids", outcome_ids, unmarked, JUDGED_GIFT_FIELDS)
+
+
+def _mark(tx: Tx, gifts: Sequence[DonationRow]) -> None:
+    """Mark gifts, so that a worker decides their outcomes again."""
+    if gifts:
+        these = {"_id": {"$in": [gift["_id"] for gift in gifts]}}
+        mark = {"$set": {"due": now(), "outcomes_due": True}}
+        tx.database.donations.update_many(these, mark, session=tx.session)

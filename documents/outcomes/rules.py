@@ -1,0 +1,49 @@
+"""Which gifts count for which participants. Pure: no database, no clock.
+
+A gift counts for every participant of its user whose window contains the time of the gift. Unless
+the experiment is organization-wide, the gift must be to the fundraiser of the mailing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from bson import ObjectId
+
+from documents.outcome import make_outcome_id
+from documents.rows.donation import DonationRow
+from documents.rows.experiment import ParticipantRow
+
+ParticipantsByUser = Mapping[ObjectId, Sequence[ParticipantRow]]
+
+
+def group_by_user(participants: Iterable[ParticipantRow]) -> ParticipantsByUser:
+    """Return the participants of each user."""
+    groups: defaultdict[ObjectId, list[ParticipantRow]] = defaultdict(list)
+    for one in participants:
+        groups[one["user_id"]].append(one)
+    return groups
+
+
+def is_in_window(gift: DonationRow, participant: ParticipantRow) -> bool:
+    """Return whether a gift of the participant's user counts for the participant."""
+    if not participant["since"] <= gift["donated_at"] < participant["until"]:
+        return False
+    is_wide = participant.get("organization_wide", False)
+    return is_wide or gift["fundraiser_id"] == participant["fundraiser_id"]
+
+
+def list_outcome_ids(gift: DonationRow, participants: ParticipantsByUser) -> list[str]:
+    """Return the IDs of the outcomes that the gift counts for, in order."""
+    user_id = gift.get("user_id")
+    mine = participants.get(user_id, ()) if user_id else ()
+    return sorted(
+        make_outcome_id(one["arm_id"], one["_id"], gift["currency"])
+        for one in mine
+        if is_in_window(gift, one)
+    )
+
+
+def has_wrong_outcomes(gift: DonationRow, participants: ParticipantsByUser) -> bool:
+    """Return whether the gift lacks the outcome of one of these participants."""
+    known = gift.get("outcome_ids") or ()
+    return any(id_ not in known for id_ in list_outcome_ids(gift, participants))
