@@ -39,11 +39,9 @@ class EmailImport(RecordImport[EmailLine]):
     A line can omit `fundraiser_id` if it has `mailing_id`.
 
     Attributes:
-        held_out_count: number of lines whose email must not be sent.
-        held_out_lines: numbers of these lines, at most 100,000.
+        held_out_lines: numbers of the lines whose email must not be sent, at most 100,000.
     """
 
-    held_out_count: int = 0
     held_out_lines: list[int] = field(default_factory=list)
 
     @property

@@ -53,7 +53,8 @@ def build_experiment_report(mailing: Mailing) -> ExperimentReport:
     experiment = fetch_experiment(mailing)
     as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     ids = [make_arm_id(mailing.id, arm["name"]) for arm in experiment["arms"]]
-    rows = {row["_id"]: row for row in collection(get_db(), ArmRow).find({"_id": {"$in": ids}})}
+    of = {"_id": {"$in": ids}, "organization_id": mailing.organization_id}
+    rows = {row["_id"]: row for row in collection(get_db(), ArmRow).find(of)}
     return {
         "mailing_id": mailing.id,
         "window_days": experiment["window_days"],

@@ -97,7 +97,7 @@ def _settle(
 
 
 def _has_experiment_emails(changes: Changes) -> bool:
-    return any(email.get("arm_id") for email in changes.rows["emails"])
+    return any(email.get("arm_id") for email in changes.rows.get("emails", ()))
 
 
 def _measure(changes: Changes, taken: int) -> None:
