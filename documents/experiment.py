@@ -165,17 +165,21 @@ def build_arm_fields(
     if not mailing or not experiment:
         return {}
     name = name or _assign(mailing, experiment, user_id)
-    since = mailing.get("sent_at") or sent_at or now()
     fields: dict[str, Any] = {
         "arm_id": make_arm_id(mailing["_id"], name),
-        "outcome_from": since,
-        "outcome_until": since + timedelta(days=experiment["window_days"]),
+        **build_window(experiment, mailing.get("sent_at") or sent_at or now()),
     }
     if experiment["scope"] == "organization":
         fields["organization_wide"] = True
     if next(arm["held_out"] for arm in experiment["arms"] if arm["name"] == name):
         fields["held_out"] = True
     return fields
+
+
+def build_window(experiment: StoredExperiment, since: datetime) -> dict[str, Any]:
+    """Return an email's window: the times from which and until which gifts count for its arm."""
+    until = since + timedelta(days=experiment["window_days"])
+    return {"outcome_from": since, "outcome_until": until}
 
 
 def _assign(mailing: MailingRow, experiment: StoredExperiment, user_id: ObjectId) -> str:

@@ -42,6 +42,11 @@ def make_outcome_id(arm_id: str, participant_id: ObjectId, currency: str) -> str
     return f"{participant_id}:{currency}:{arm_id}"
 
 
+def read_participant_id(id_: str) -> ObjectId:
+    """Return the participant in an outcome's ID."""
+    return ObjectId(id_.split(":", 1)[0])
+
+
 def build_outcome_row(id_: str) -> OutcomeRow:
     """Return the row of a new outcome."""
     participant_id, currency, arm_id = id_.split(":", 2)

@@ -29,6 +29,7 @@ from documents.matching.rematch import (
     mark_for_rematch,
 )
 from documents.outcomes.late_emails import mark_gifts_of_participants
+from documents.outcomes.windows import mark_emails_of_moved
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow, LateTouchesRow
 from documents.storage import shutdown
@@ -60,6 +61,7 @@ class LateTouches(Document):
     due = DateTimeField(required=True)
     touches = ListField(DictField())
     participants = ListField(ObjectIdField(), default=None)  # see outcomes/late_emails.py
+    moved_mailing_id = ObjectIdField()  # see outcomes/windows.py
 
     meta = {
         "collection": "late_touches",
@@ -191,6 +193,8 @@ def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[O
     fundraisers = _mark_gifts(tx, organization_id, touches) if touches else set()
     for note in notes:
         fundraisers |= mark_gifts_of_participants(tx, note.get("participants", ()))
+        if mailing_id := note.get("moved_mailing_id"):
+            fundraisers |= mark_emails_of_moved(mailing_id)
     tx.database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
     return fundraisers
 

@@ -8,15 +8,17 @@ If it would mark more than 100 gifts, it stores a note, and the sweep marks them
 matching/late_touches.py for the notes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
 
 from bson import ObjectId
 
 from documents.arm import build_arm_row
 from documents.match import find_linked_gifts
-from documents.outcomes.rules import ParticipantsByUser, group_by_user, has_wrong_outcomes
+from documents.outcomes.assign import LIVE_PARTICIPANT_FILTER
+from documents.outcomes.rules import group_by_user, has_wrong_outcomes
+from documents.outcomes.windows import update_windows
 from documents.participant import build_participant_values
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
@@ -34,7 +36,7 @@ JUDGED_GIFT_FIELDS = dict.fromkeys(
 
 
 def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow]) -> None:
-    """Create the participants of new emails, and mark the gifts that emails of experiments affect.
+    """Create or change the participants of emails, and mark the gifts that this affects.
 
     Args:
         emails: emails to settle, in their new state.
@@ -42,12 +44,15 @@ def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow
     enrolled = [email for email in emails if email.get("arm_id")]
     if not enrolled:
         return
+    update_windows(tx, changes, enrolled)
     live = [email for email in enrolled if not email.get("deleted_at")]
-    gone = [email["_id"] for email in enrolled if email.get("deleted_at")]
     for email in live:
-        if not email.get("counted"):
-            _enrol(changes, email)
-    wrong = list(islice(_find_wrong_gifts(tx, live, gone), MAX_DIRECTLY_MARKED_GIFTS + 1))
+        _enrol(changes, email)
+    affected = _Affected(
+        [{"_id": one["_id"], **build_participant_values(one)} for one in live],  # type: ignore[typeddict-item]
+        {one["_id"] for one in enrolled if one.get("counted")},
+    )
+    wrong = list(islice(affected.find_gifts(tx), MAX_DIRECTLY_MARKED_GIFTS + 1))
     if len(wrong) <= MAX_DIRECTLY_MARKED_GIFTS:
         _mark(tx, wrong)
         return
@@ -64,15 +69,10 @@ def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]
     """Mark the gifts whose outcomes are wrong, without a transaction.
 
     Return their fundraisers.
-
-    Args:
-        ids: participants that are stored, or whose emails were deleted.
     """
-    query = {"_id": {"$in": list(ids)}}
-    found = list(collection(tx.database, ParticipantRow).find(query, session=tx.session))
-    live = [one for one in found if one.get("emails")]
-    gone = [one["_id"] for one in found if not one.get("emails")]
-    wrong = chain(_find_missing(tx, live), _find_superfluous(tx, gone))
+    query = {"_id": {"$in": list(ids)}, **LIVE_PARTICIPANT_FILTER}
+    live = list(collection(tx.database, ParticipantRow).find(query, session=tx.session))
+    wrong = _Affected(live, set(ids)).find_gifts(tx)
     fundraisers: set[ObjectId] = set()
     while gifts := list(islice(wrong, MARKED_GIFTS_PER_WRITE)):
         _mark(tx, gifts)
@@ -81,35 +81,50 @@ def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]
 
 
 def _enrol(changes: Changes, email: EmailRow) -> None:
-    """Add a new email's participant and its arm to the changes, and write its user."""
-    values = build_participant_values(email)
-    changes.update_of("participants", email["_id"]).set_on_insert(values)
-    arm: dict[str, Any] = {
-        **build_arm_row(email["arm_id"]),
-        "organization_id": email["organization_id"],
-        "fundraiser_id": email["fundraiser_id"],
-    }
-    changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
+    """Add an email's participant and its arm to the changes, and write its user."""
+    values, update = (
+        build_participant_values(email),
+        changes.update_of("participants", email["_id"]),
+    )
+    if email.get("counted"):
+        update.set({name: values[name] for name in ("since", "until")})
+    else:
+        update.set_on_insert(values)
+        of = {name: values[name] for name in ("organization_id", "fundraiser_id")}
+        arm = {**build_arm_row(email["arm_id"]), **of}
+        changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
     changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})
 
 
-def _find_wrong_gifts(
-    tx: Tx, live: Sequence[EmailRow], gone: Sequence[ObjectId]
-) -> Iterator[DonationRow]:
-    rows: list[Any] = [{"_id": one["_id"], **build_participant_values(one)} for one in live]
-    yield from _find_missing(tx, rows)
-    yield from _find_superfluous(tx, gone)
+@dataclass(frozen=True)
+class _Affected:
+    """Participants whose gifts may have wrong outcomes.
+
+    Attributes:
+        live: those whose email exists, in their new state.
+        known: IDs of those that existed before, and can have outcomes.
+    """
+
+    live: Sequence[ParticipantRow]
+    known: Collection[ObjectId]
+
+    def find_gifts(self, tx: Tx) -> Iterator[DonationRow]:
+        """Yield the unmarked gifts with wrong outcomes. A gift can occur twice."""
+        by_user = group_by_user(self.live)
+        for gift in chain(_find_in_windows(tx, self.live), _find_by_outcomes(tx, self.known)):
+            is_marked = gift.get("outcomes_due")
+            if not is_marked and has_wrong_outcomes(gift, by_user, self.known):
+                yield gift
 
 
-def _find_missing(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator[DonationRow]:
-    """Yield the gifts that lack the outcome of one of these participants.
+def _find_in_windows(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator[DonationRow]:
+    """Yield the gifts that may count for these participants.
 
     Most emails are recorded before any gift in their window. So the first query reads the few gifts
     of the organization in these windows. Only if there are many, other queries find the users'.
     """
     if not participants:
         return
-    by_user = group_by_user(participants)
     times = {
         "$gte": min(one["since"] for one in participants),
         "$lt": max(one["until"] for one in participants),
@@ -126,20 +141,16 @@ def _find_missing(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator[Do
             session=tx.session,
         )
     )
-    found: Iterable[DonationRow] = recent
-    if len(recent) == most:
-        found = find_linked_gifts(
-            tx, "user_id", by_user, {"donated_at": times, "outcomes_due": None}, JUDGED_GIFT_FIELDS
-        )
-    yield from (gift for gift in found if _is_unmarked_and_wrong(gift, by_user))
+    if len(recent) < most:
+        yield from recent
+        return
+    users = {one["user_id"] for one in participants}
+    query = {"donated_at": times, "outcomes_due": None}
+    yield from find_linked_gifts(tx, "user_id", users, query, JUDGED_GIFT_FIELDS)
 
 
-def _is_unmarked_and_wrong(gift: DonationRow, participants: ParticipantsByUser) -> bool:
-    return not gift.get("outcomes_due") and has_wrong_outcomes(gift, participants)
-
-
-def _find_superfluous(tx: Tx, ids: Sequence[ObjectId]) -> Iterator[DonationRow]:
-    """Yield the gifts with outcomes of these participants, whose emails were deleted."""
+def _find_by_outcomes(tx: Tx, ids: Collection[ObjectId]) -> Iterator[DonationRow]:
+    """Yield the gifts with outcomes of these participants."""
     if not ids:
         return
     outcomes = collection(tx.database, OutcomeRow).find(

@@ -5,11 +5,11 @@ the experiment is organization-wide, the gift must be to the fundraiser of the m
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bson import ObjectId
 
-from documents.outcome import make_outcome_id
+from documents.outcome import make_outcome_id, read_participant_id
 from documents.rows.donation import DonationRow
 from documents.rows.experiment import ParticipantRow
 
@@ -43,7 +43,15 @@ def list_outcome_ids(gift: DonationRow, participants: ParticipantsByUser) -> lis
     )
 
 
-def has_wrong_outcomes(gift: DonationRow, participants: ParticipantsByUser) -> bool:
-    """Return whether the gift lacks the outcome of one of these participants."""
-    known = gift.get("outcome_ids") or ()
-    return any(id_ not in known for id_ in list_outcome_ids(gift, participants))
+def has_wrong_outcomes(
+    gift: DonationRow, participants: ParticipantsByUser, judged: Collection[ObjectId] = ()
+) -> bool:
+    """Return whether the gift lacks the outcome of a participant, or has a superfluous one.
+
+    Args:
+        judged: the participants whose outcomes are superfluous unless the rules give them.
+    """
+    known, right = gift.get("outcome_ids") or (), list_outcome_ids(gift, participants)
+    return any(id_ not in known for id_ in right) or any(
+        id_ not in right and read_participant_id(id_) in judged for id_ in known
+    )

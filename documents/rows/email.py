@@ -71,3 +71,4 @@ class LateTouchesRow(TypedDict):
     due: datetime
     touches: NotRequired[list[StoredTouch]]
     participants: NotRequired[list[ObjectId]]
+    moved_mailing_id: NotRequired[ObjectId]

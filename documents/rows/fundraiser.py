@@ -30,6 +30,7 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     cost_amount: NotRequired[int]
     cost_currency: NotRequired[str]
     experiment: NotRequired[StoredExperiment]
+    windows_due: NotRequired[datetime]
 
 
 class PolicyVersionRow(TypedDict):

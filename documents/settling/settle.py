@@ -21,6 +21,7 @@ from documents.matching import late_touches, rematch
 from documents.matching.decide import decide_matches
 from documents.outcomes.assign import assign_outcomes
 from documents.outcomes.late_emails import follow_experiment_emails
+from documents.outcomes.windows import note_moved_mailings
 from documents.settling.policies import SettlingPolicy
 from documents.storage.marks import find_due_groups
 from documents.tracking import unmatched
@@ -85,6 +86,8 @@ def _settle(
             # batch.
             break
         changes.rows[name] = drain.read(tx, name, group)
+        if name == "mailings":
+            note_moved_mailings(tx, changes)
         if name == "emails" and changes.rows[name]:
             _follow_emails(tx, changes, policy)
     taken = drain.limit - drain.left

@@ -12,7 +12,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.concurrency.drain import Drain
-from documents.outcomes import assign, late_emails
+from documents.outcomes import assign, late_emails, windows
 from documents.settling import settle as settling
 from documents.settling.policies import SettlingPolicy
 from documents.storage.transaction import in_transaction
@@ -160,7 +160,7 @@ def test_a_gift_settled_while_its_email_is_being_settled_is_not_overlooked(
     email = alice.email(spring, mailing_id=mailing, arm=arm)
     gift = alice.gift(autumn, donated_at=GIVEN)  # no candidate, so no mark for a rematch
     rounds = interleave(
-        monkeypatch, late_emails, "_find_missing", lambda: settle_one("donations", gift)
+        monkeypatch, late_emails, "_find_in_windows", lambda: settle_one("donations", gift)
     )
     settle_one("emails", email)
     assert len(rounds) == 2
@@ -200,6 +200,36 @@ def test_a_gift_that_is_settled_again_keeps_a_mark_that_another_worker_sets(
     interleave(monkeypatch, assign, "_read_participants", lambda: settle_one("emails", email))
     settle_one("donations", gift)
     assert check_figures()[arm]["raised", "USD"] == 2500
+
+
+@pytest.mark.usefixtures("late")
+def test_windows_follow_the_time_of_the_mailing(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform records the emails, then sends them, and then reports when."""
+    monkeypatch.setattr(windows, "MOVED_EMAILS_PER_WRITE", 2)
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring)
+    path = f"/v1/mailings/{mailing}"
+    assert alice.call("PUT", f"{path}/experiment", {"arms": ARMS, "window_days": 2}).status == 200
+    donors = [{"name": "D", "email": f"d{number}@example.edu"} for number in range(5)]
+    for number, donor in enumerate(donors):
+        arm = ARMS[number % 2]["name"]
+        alice.email(spring, donor, mailing_id=mailing, sent_at="2025-11-10T00:00:00Z", arm=arm)
+        for day in (11, 21, 24):
+            alice.gift(spring, day, donor, donated_at=f"2025-11-{day}T00:00:00Z")
+    found = check_figures()
+    assert (found["sent"]["raised", "USD"], found["holdout"]["raised", "USD"]) == (33, 22)
+    assert alice.call("PATCH", path, {"sent_at": SENT}).status == 200
+    found = check_figures()
+    assert (found["sent"]["raised", "USD"], found["holdout"]["raised", "USD"]) == (63, 42)
+    assert alice.call("PATCH", path, {"sent_at": "2026-01-01T00:00:00Z"}).status == 200
+    found = check_figures()
+    assert found == {"sent": {"recipients": 3}, "holdout": {"recipients": 2}}
+    alice.call("PATCH", path, {"sent_at": GIVEN})
+    alice.call("PATCH", path, {"sent_at": "2025-11-11T00:00:00Z"})
+    assert check_figures()["sent"]["raised", "USD"] == 33
+    assert get_db().mailings.count_documents({"windows_due": {"$exists": True}}) == 0
 
 
 def interleave(
@@ -259,6 +289,11 @@ class Campaign:
             case 8 if self.emails:
                 type_, at = chance.choice(EVENT_TYPES), EVENT_AT + 1000 * number
                 alice.deliver([make_event(chance.choice(self.emails), type_, at)])
+            case 9 if chance.random() < 0.3:
+                at = chance.choice(TIMES)
+                alice.call(
+                    "PATCH", f"/v1/mailings/{chance.choice(list(self.mailings))}", {"sent_at": at}
+                )
             case 9 if self.emails:
                 user = alice.get(f"/v1/emails/{self.emails[-1]}")["user_id"]
                 address = chance.choice([*PEOPLE, BOB])["email"]
