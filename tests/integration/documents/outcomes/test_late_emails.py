@@ -290,10 +290,8 @@ class Campaign:
                 type_, at = chance.choice(EVENT_TYPES), EVENT_AT + 1000 * number
                 alice.deliver([make_event(chance.choice(self.emails), type_, at)])
             case 9 if chance.random() < 0.3:
-                at = chance.choice(TIMES)
-                alice.call(
-                    "PATCH", f"/v1/mailings/{chance.choice(list(self.mailings))}", {"sent_at": at}
-                )
+                mailing, sent_at = chance.choice(list(self.mailings)), chance.choice(TIMES)
+                alice.call("PATCH", f"/v1/mailings/{mailing}", {"sent_at": sent_at})
             case 9 if self.emails:
                 user = alice.get(f"/v1/emails/{self.emails[-1]}")["user_id"]
                 address = chance.choice([*PEOPLE, BOB])["email"]
