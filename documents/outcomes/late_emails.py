@@ -15,6 +15,7 @@ from itertools import chain, islice
 from bson import ObjectId
 
 from documents.arm import build_arm_row
+from documents.conditions import is_mailed
 from documents.match import find_linked_gifts
 from documents.outcomes.assign import LIVE_PARTICIPANT_FILTER
 from documents.outcomes.rules import group_by_user, has_wrong_outcomes
@@ -81,7 +82,10 @@ def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]
 
 
 def _enrol(changes: Changes, email: EmailRow) -> None:
-    """Add an email's participant and its arm to the changes, and write its user."""
+    """Add an email's participant and its arm to the changes.
+
+    The transaction must write the user, so that it conflicts with one that counts the user's gift.
+    """
     values, update = (
         build_participant_values(email),
         changes.update_of("participants", email["_id"]),
@@ -93,7 +97,9 @@ def _enrol(changes: Changes, email: EmailRow) -> None:
         of = {name: values[name] for name in ("organization_id", "fundraiser_id")}
         arm = {**build_arm_row(email["arm_id"]), **of}
         changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
-    changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})
+    if email.get("counted") or not is_mailed(email):
+        # Other new emails change a counter of the user.
+        changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})
 
 
 @dataclass(frozen=True)
