@@ -43,17 +43,13 @@ from documents.index_tables.user_index import USER_INDEX_FIELDS, UserIndex
 from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
-from documents.outcome import (
-    Outcome,
-    build_outcome_row,
-    currency_of_outcome,
-    high_square_key,
-    high_square_of,
-    low_square_key,
-    low_square_of,
-)
 from documents.outgoing.observer import OutgoingEvents
-from documents.participant import Participant, build_participant_row
+from documents.participant import (
+    Participant,
+    build_participant_row,
+    count_givers_by_currency,
+    split_squares,
+)
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -140,27 +136,22 @@ ARM_CONDITIONS = {
 
 
 def _experiments() -> list[Cache]:
-    """Return the counters of participants, their outcomes and the arms of experiments."""
-    gift: dict[str, Any] = {"of": Donation, "on": Outcome, "via": "outcome_ids", "when": is_counted}
-    given: dict[str, Any] = {"of": Outcome, "on": Arm}
+    """Return the counters of participants and of the arms of experiments."""
+    gift: dict[str, Any] = {"of": Donation, "on": Participant, "via": "participant_ids"}
+    arm: dict[str, Any] = {"of": Participant, "on": Arm}
     return [
         *(
             CounterCache(field=name, of=Email, on=Participant, via="_id", when=when)
             for name, when in PARTICIPANT_CONDITIONS.items()
         ),
-        CounterCache(field="gifts", **gift),
-        CounterCache(field="raised", **gift, amount=net_amount),
-        CounterCache(field="gifts", of=Outcome, on=Participant, amount=amount_of("gifts")),
-        *(
-            CounterCache(field=name, of=Participant, on=Arm, when=when)
-            for name, when in ARM_CONDITIONS.items()
-        ),
+        CounterCache(field="gifts", **gift, when=is_counted),
         CounterCache(
-            field="givers_by_currency", **given, when=has_value("raised"), by=currency_of_outcome
+            field="raised", **gift, when=is_counted, amount=net_amount, by=currency_of_gift
         ),
-        CounterCache(field="raised", **given, amount=amount_of("raised"), by=currency_of_outcome),
-        CounterCache(field="squares", **given, amount=high_square_of, by=high_square_key),
-        CounterCache(field="squares", **given, amount=low_square_of, by=low_square_key),
+        *(CounterCache(field=name, **arm, when=when) for name, when in ARM_CONDITIONS.items()),
+        CounterCache(field="givers_by_currency", **arm, each=count_givers_by_currency),
+        CounterCache(field="raised", **arm, each=lambda participant: participant.get("raised", {})),
+        CounterCache(field="squares", **arm, each=split_squares),
     ]
 
 
@@ -270,7 +261,6 @@ LEDGER = Ledger(
         Link: build_link_row,
         GiftDay: build_gift_day_row,
         Participant: build_participant_row,
-        Outcome: build_outcome_row,
         Arm: build_arm_row,
     },
     on_write=note_targets,

@@ -76,8 +76,8 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     mailing_donor_id = StringField()
     fundraiser_day_id = StringField()
     mailing_day_id = StringField()
-    # what the gift adds to experiments, and the mark to decide that again; see outcomes/
-    outcome_ids = ListField(StringField(), default=None)
+    # participants of experiments for whom the gift counts, and the mark to decide that again
+    participant_ids = ListField(ObjectIdField(), default=None)
     outcomes_due = BooleanField()
 
     meta = {

@@ -8,11 +8,21 @@ slows down every write of settling.
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, IntField, ListField, ObjectIdField, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    IntField,
+    ListField,
+    MapField,
+    ObjectIdField,
+    StringField,
+)
 
 from documents.rows.email import EmailRow
 from documents.rows.experiment import ParticipantRow
 from documents.storage.base import Document
+
+SQUARE_BASE_BITS = 32
 
 
 class Participant(Document):
@@ -23,7 +33,8 @@ class Participant(Document):
     organization_wide: whether gifts to every fundraiser of the organization count.
     emails: 1 while the email exists, otherwise 0.
     delivered, opened, clicked: whether the email was, as 1 or 0.
-    gifts: gifts that count.
+    gifts: counted gifts of the user in the window, whatever email they match.
+    raised: their net minor units, by currency.
     """
 
     id = ObjectIdField(primary_key=True)
@@ -39,6 +50,7 @@ class Participant(Document):
     opened = IntField(default=0)
     clicked = IntField(default=0)
     gifts = IntField(default=0)
+    raised = MapField(IntField())
     counted = ListField()
     due = DateTimeField()
 
@@ -62,6 +74,28 @@ def build_participant_values(email: EmailRow) -> dict[str, Any]:
     if email.get("organization_wide"):
         values["organization_wide"] = True
     return values
+
+
+def count_givers_by_currency(participant: ParticipantRow) -> dict[str, int]:
+    """Return 1 for each currency in which the participant gave."""
+    return {currency: 1 for currency, amount in participant.get("raised", {}).items() if amount}
+
+
+def split_squares(participant: ParticipantRow) -> dict[str, int]:
+    """Return the upper and lower part of the square of what the participant gave, by currency.
+
+    A square of minor units can exceed 64 bits, so an arm sums both parts separately.
+    """
+    parts: dict[str, int] = {}
+    for currency, amount in participant.get("raised", {}).items():
+        parts[f"{currency}.high"] = amount**2 >> SQUARE_BASE_BITS
+        parts[f"{currency}.low"] = amount**2 & ((1 << SQUARE_BASE_BITS) - 1)
+    return parts
+
+
+def join_square(high: int, low: int) -> int:
+    """Return the sum of squares from the sums of their parts."""
+    return (high << SQUARE_BASE_BITS) + low
 
 
 def build_participant_row(id_: ObjectId) -> ParticipantRow:

@@ -41,7 +41,6 @@ from documents.message import Message
 from documents.migrations.index_tables import EMAIL_INDEX_MIGRATION, USER_INDEX_MIGRATION
 from documents.migrations.migration import Progress
 from documents.organization import Organization
-from documents.outcome import Outcome
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.participant import Participant
@@ -85,7 +84,6 @@ DOCUMENT_CLASSES = (
     Donor,
     GiftDay,
     Participant,
-    Outcome,
     Arm,
     FileImport,
     FileChunk,

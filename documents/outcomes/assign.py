@@ -1,6 +1,6 @@
-"""Outcomes of a batch of gifts, in the transaction that settles them."""
+"""Participants of a batch of gifts, in the transaction that settles them."""
 
-from documents.outcomes.rules import ParticipantsByUser, group_by_user, list_outcome_ids
+from documents.outcomes.rules import ParticipantsByUser, group_by_user, list_participant_ids
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.experiment import ParticipantRow
@@ -14,7 +14,9 @@ LIVE_PARTICIPANT_FILTER = {"emails": {"$gt": 0}}
 
 
 def assign_outcomes(tx: Tx, changes: Changes) -> None:
-    """Set the outcomes of the gifts to settle. Call this after their match, which finds the users.
+    """Set the participants for whom the gifts to settle count.
+
+    Call this after their match, which finds their users.
 
     If the settling of an email creates a participant meanwhile, one of the two transactions fails
     with a write conflict. Both write the user, because this one counts the gift for the user.
@@ -24,10 +26,10 @@ def assign_outcomes(tx: Tx, changes: Changes) -> None:
         return
     participants = _read_participants(tx, gifts)
     for gift in gifts:
-        after = list_outcome_ids(gift, participants) or None
+        after = list_participant_ids(gift, participants) or None
         update: DonationRow = {}  # type: ignore[typeddict-item]  # mypy expects all fields
-        if after != (gift.get("outcome_ids") or None):
-            update["outcome_ids"] = after
+        if after != (gift.get("participant_ids") or None):
+            update["participant_ids"] = after
         if gift.get("outcomes_due"):
             update["outcomes_due"] = None
         if update:

@@ -1,7 +1,7 @@
 """Late emails: emails of an experiment that were recorded, deleted or moved after a gift.
 
 The transaction that settles such an email creates or changes its participant. It also marks the
-gifts whose outcomes are then wrong, and a worker decides these outcomes again. It writes the user,
+gifts whose participants are then wrong, and a worker decides these again. It writes the user,
 too. So it conflicts with a transaction that counts a gift of the user without the participant.
 
 If it would mark more than 100 gifts, it stores a note, and the sweep marks them. See
@@ -18,13 +18,13 @@ from documents.arm import build_arm_row
 from documents.conditions import is_mailed
 from documents.match import find_linked_gifts
 from documents.outcomes.assign import LIVE_PARTICIPANT_FILTER
-from documents.outcomes.rules import group_by_user, has_wrong_outcomes
+from documents.outcomes.rules import group_by_user, has_wrong_participants
 from documents.outcomes.windows import update_windows
 from documents.participant import build_participant_values
 from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
-from documents.rows.experiment import OutcomeRow, ParticipantRow
+from documents.rows.experiment import ParticipantRow
 from documents.values.time import now
 from matchback.engine import Changes, Tx
 
@@ -32,7 +32,7 @@ MAX_DIRECTLY_MARKED_GIFTS = 100
 MARKED_GIFTS_PER_WRITE = 500
 GIFT_TIME_INDEX = "organization_id_1_donated_at_1__id_1"
 JUDGED_GIFT_FIELDS = dict.fromkeys(
-    ("fundraiser_id", "user_id", "donated_at", "currency", "outcome_ids", "outcomes_due"), 1
+    ("fundraiser_id", "user_id", "donated_at", "participant_ids", "outcomes_due"), 1
 )
 
 
@@ -67,7 +67,7 @@ def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow
 
 
 def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]:
-    """Mark the gifts whose outcomes are wrong, without a transaction.
+    """Mark the gifts that count for wrong participants, without a transaction.
 
     Return their fundraisers.
     """
@@ -104,22 +104,22 @@ def _enrol(changes: Changes, email: EmailRow) -> None:
 
 @dataclass(frozen=True)
 class _Affected:
-    """Participants whose gifts may have wrong outcomes.
+    """Participants for whom gifts may count by mistake, or not count.
 
     Attributes:
         live: those whose email exists, in their new state.
-        known: IDs of those that existed before, and can have outcomes.
+        known: IDs of those that existed before, so that gifts can count for them.
     """
 
     live: Sequence[ParticipantRow]
     known: Collection[ObjectId]
 
     def find_gifts(self, tx: Tx) -> Iterator[DonationRow]:
-        """Yield the unmarked gifts with wrong outcomes. A gift can occur twice."""
+        """Yield the unmarked gifts with wrong participants. A gift can occur twice."""
         by_user = group_by_user(self.live)
-        for gift in chain(_find_in_windows(tx, self.live), _find_by_outcomes(tx, self.known)):
+        for gift in chain(_find_in_windows(tx, self.live), _find_known(tx, self.known)):
             is_marked = gift.get("outcomes_due")
-            if not is_marked and has_wrong_outcomes(gift, by_user, self.known):
+            if not is_marked and has_wrong_participants(gift, by_user, self.known):
                 yield gift
 
 
@@ -155,21 +155,15 @@ def _find_in_windows(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator
     yield from find_linked_gifts(tx, "user_id", users, query, JUDGED_GIFT_FIELDS)
 
 
-def _find_by_outcomes(tx: Tx, ids: Collection[ObjectId]) -> Iterator[DonationRow]:
-    """Yield the gifts with outcomes of these participants."""
-    if not ids:
-        return
-    outcomes = collection(tx.database, OutcomeRow).find(
-        {"participant_id": {"$in": list(ids)}}, {"_id": 1}, session=tx.session
-    )
-    outcome_ids = [row["_id"] for row in outcomes]
-    if outcome_ids:
+def _find_known(tx: Tx, ids: Collection[ObjectId]) -> Iterator[DonationRow]:
+    """Yield the gifts that count for these participants."""
+    if ids:
         unmarked = {"outcomes_due": None}
-        yield from find_linked_gifts(tx, "outcome_ids", outcome_ids, unmarked, JUDGED_GIFT_FIELDS)
+        yield from find_linked_gifts(tx, "participant_ids", ids, unmarked, JUDGED_GIFT_FIELDS)
 
 
 def _mark(tx: Tx, gifts: Sequence[DonationRow]) -> None:
-    """Mark gifts, so that a worker decides their outcomes again."""
+    """Mark gifts, so that a worker decides their participants again."""
     if gifts:
         these = {"_id": {"$in": [gift["_id"] for gift in gifts]}}
         mark = {"$set": {"due": now(), "outcomes_due": True}}

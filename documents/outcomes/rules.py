@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bson import ObjectId
 
-from documents.outcome import make_outcome_id, read_participant_id
 from documents.rows.donation import DonationRow
 from documents.rows.experiment import ParticipantRow
 
@@ -32,26 +31,22 @@ def is_in_window(gift: DonationRow, participant: ParticipantRow) -> bool:
     return is_wide or gift["fundraiser_id"] == participant["fundraiser_id"]
 
 
-def list_outcome_ids(gift: DonationRow, participants: ParticipantsByUser) -> list[str]:
-    """Return the IDs of the outcomes that the gift counts for, in order."""
+def list_participant_ids(gift: DonationRow, participants: ParticipantsByUser) -> list[ObjectId]:
+    """Return the IDs of the participants for whom the gift counts, in order."""
     user_id = gift.get("user_id")
     mine = participants.get(user_id, ()) if user_id else ()
-    return sorted(
-        make_outcome_id(one["arm_id"], one["_id"], gift["currency"])
-        for one in mine
-        if is_in_window(gift, one)
-    )
+    return sorted(one["_id"] for one in mine if is_in_window(gift, one))
 
 
-def has_wrong_outcomes(
+def has_wrong_participants(
     gift: DonationRow, participants: ParticipantsByUser, judged: Collection[ObjectId] = ()
 ) -> bool:
-    """Return whether the gift lacks the outcome of a participant, or has a superfluous one.
+    """Return whether the gift lacks one of these participants, or has a superfluous one.
 
     Args:
-        judged: the participants whose outcomes are superfluous unless the rules give them.
+        judged: the participants that are superfluous unless the rules give them.
     """
-    known, right = gift.get("outcome_ids") or (), list_outcome_ids(gift, participants)
+    known, right = gift.get("participant_ids") or (), list_participant_ids(gift, participants)
     return any(id_ not in known for id_ in right) or any(
-        id_ not in right and read_participant_id(id_) in judged for id_ in known
+        id_ in judged and id_ not in right for id_ in known
     )

@@ -11,7 +11,6 @@ from documents.storage.transaction import in_transaction
 from matchback import engine
 from matchback.engine import Drift, Page, compare_all, compare_page
 
-OF_ARM_COLLECTIONS = ("participants", "outcomes")
 COUNTED_COLLECTIONS = tuple(engine.collections(LEDGER))
 
 
@@ -37,7 +36,7 @@ def _build_scope(name: str, fundraiser_id: ObjectId) -> dict[str, Any]:
     """Return the condition for a fundraiser's records in a collection."""
     if name == "fundraisers":
         return {"_id": fundraiser_id}
-    if name in OF_ARM_COLLECTIONS:
+    if name == "participants":  # their index begins with the arm
         arms = get_db().arms.find({"fundraiser_id": fundraiser_id}, {"_id": 1})
         return {"arm_id": {"$in": [arm["_id"] for arm in arms]}}
     return {"fundraiser_id": fundraiser_id}

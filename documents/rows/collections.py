@@ -9,7 +9,7 @@ from pymongo.database import Database
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
-from documents.rows.experiment import ArmRow, OutcomeRow, ParticipantRow
+from documents.rows.experiment import ArmRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.shared_post import SharedPostRow
@@ -34,7 +34,6 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     MailingRow: "mailings",
     MatchRow: "matches",
     MessageRow: "messages",
-    OutcomeRow: "outcomes",
     ParticipantRow: "participants",
     PastMatchRow: "past_matches",
     PaymentRow: "payments",

@@ -74,7 +74,7 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
     outgoing: NotRequired[dict[str, Any]]
-    outcome_ids: NotRequired[list[str] | None]
+    participant_ids: NotRequired[list[ObjectId] | None]
     outcomes_due: NotRequired[bool | None]
 
 

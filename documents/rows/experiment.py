@@ -1,4 +1,4 @@
-"""The stored form of experiments, their arms, participants and outcomes."""
+"""The stored form of experiments, their arms and participants."""
 
 from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict
@@ -43,19 +43,7 @@ class ParticipantRow(TypedDict):
     opened: NotRequired[int]
     clicked: NotRequired[int]
     gifts: NotRequired[int]
-    counted: NotRequired[list[Any]]
-    due: NotRequired[datetime]
-
-
-class OutcomeRow(TypedDict):
-    """A row of `outcomes`; see `Outcome`."""
-
-    _id: str
-    participant_id: NotRequired[ObjectId]
-    arm_id: NotRequired[str]
-    currency: NotRequired[str]
-    gifts: NotRequired[int]
-    raised: NotRequired[int]
+    raised: NotRequired[dict[str, int]]
     counted: NotRequired[list[Any]]
     due: NotRequired[datetime]
 

@@ -38,7 +38,7 @@ def prepare_participant(place: University, given: Given) -> None:
     prepare_late_email(place, given)
     while sweep_due_records():
         pass
-    assert get_db().outcomes.count_documents({"raised": 2500}) == 1
+    assert get_db().participants.count_documents({"raised.USD": 2500}) == 1
 
 
 def prepare_refund(place: University, given: Given) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mongoengine import get_db
 
-from documents.outcome import join_square
+from documents.participant import join_square
 
 Figures = dict[str, dict[Any, int]]  # by arm, and by the name of the figure
 ARM_FIGURE_FIELDS = ("recipients", "delivered", "opened", "clicked", "givers")

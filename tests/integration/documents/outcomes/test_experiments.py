@@ -275,10 +275,10 @@ def test_emails_and_gifts_without_an_experiment_store_nothing_more(alice: Univer
     stored = {name: get_db()[name].find_one() for name in ("emails", "donations", "users")}
     new = {"arm_id", "held_out", "outcome_from", "outcome_until", "organization_wide"}
     assert new.isdisjoint(stored["emails"])
-    assert {"outcome_ids", "outcomes_due"}.isdisjoint(stored["donations"])
+    assert {"participant_ids", "outcomes_due"}.isdisjoint(stored["donations"])
     assert "enrolled_at" not in stored["users"]
     assert "experiment" not in (get_db().mailings.find_one() or {})
-    for name in ("participants", "outcomes", "arms"):
+    for name in ("participants", "arms"):
         assert get_db()[name].count_documents({}) == 0
 
 

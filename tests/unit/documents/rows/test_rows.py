@@ -25,14 +25,13 @@ from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
-from documents.outcome import Outcome
 from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.rows.collections import COLLECTIONS
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
-from documents.rows.experiment import ArmRow, OutcomeRow, ParticipantRow
+from documents.rows.experiment import ArmRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.shared_post import SharedPostRow
@@ -58,7 +57,6 @@ DOCUMENTS: dict[type, Any] = {
     MailingRow: Mailing,
     MessageRow: Message,
     MatchRow: Match,
-    OutcomeRow: Outcome,
     ParticipantRow: Participant,
     PastMatchRow: PastMatch,
     PaymentRow: Payment,
