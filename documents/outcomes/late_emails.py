@@ -31,9 +31,7 @@ from matchback.engine import Changes, Tx
 MAX_DIRECTLY_MARKED_GIFTS = 100
 MARKED_GIFTS_PER_WRITE = 500
 GIFT_TIME_INDEX = "organization_id_1_donated_at_1__id_1"
-JUDGED_GIFT_FIELDS = dict.fromkeys(
-    ("fundraiser_id", "user_id", "donated_at", "participant_ids", "outcomes_due"), 1
-)
+JUDGED_GIFT_FIELDS = dict.fromkeys(("fundraiser_id", "user_id", "donated_at", "participant_ids"), 1)
 
 
 def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow]) -> None:
@@ -86,10 +84,8 @@ def _enrol(changes: Changes, email: EmailRow) -> None:
 
     The transaction must write the user, so that it conflicts with one that counts the user's gift.
     """
-    values, update = (
-        build_participant_values(email),
-        changes.update_of("participants", email["_id"]),
-    )
+    values = build_participant_values(email)
+    update = changes.update_of("participants", email["_id"])
     if email.get("counted"):
         update.set({name: values[name] for name in ("since", "until")})
     else:
@@ -115,11 +111,13 @@ class _Affected:
     known: Collection[ObjectId]
 
     def find_gifts(self, tx: Tx) -> Iterator[DonationRow]:
-        """Yield the unmarked gifts with wrong participants. A gift can occur twice."""
+        """Yield the gifts with wrong participants, marked or not. A gift can occur twice.
+
+        A marked gift needs the mark again, because a concurrent transaction may be removing it.
+        """
         by_user = group_by_user(self.live)
         for gift in chain(_find_in_windows(tx, self.live), _find_known(tx, self.known)):
-            is_marked = gift.get("outcomes_due")
-            if not is_marked and has_wrong_participants(gift, by_user, self.known):
+            if has_wrong_participants(gift, by_user, self.known):
                 yield gift
 
 
@@ -151,15 +149,13 @@ def _find_in_windows(tx: Tx, participants: Sequence[ParticipantRow]) -> Iterator
         yield from recent
         return
     users = {one["user_id"] for one in participants}
-    query = {"donated_at": times, "outcomes_due": None}
-    yield from find_linked_gifts(tx, "user_id", users, query, JUDGED_GIFT_FIELDS)
+    yield from find_linked_gifts(tx, "user_id", users, {"donated_at": times}, JUDGED_GIFT_FIELDS)
 
 
 def _find_known(tx: Tx, ids: Collection[ObjectId]) -> Iterator[DonationRow]:
     """Yield the gifts that count for these participants."""
     if ids:
-        unmarked = {"outcomes_due": None}
-        yield from find_linked_gifts(tx, "participant_ids", ids, unmarked, JUDGED_GIFT_FIELDS)
+        yield from find_linked_gifts(tx, "participant_ids", ids, {}, JUDGED_GIFT_FIELDS)
 
 
 def _mark(tx: Tx, gifts: Sequence[DonationRow]) -> None:

@@ -202,6 +202,27 @@ def test_a_gift_that_is_settled_again_keeps_a_mark_that_another_worker_sets(
     assert check_figures()[arm]["raised", "USD"] == 2500
 
 
+@pytest.mark.parametrize("arm", ["sent", "holdout"])
+def test_a_marked_gift_gets_the_mark_of_another_email_too(
+    alice: University, monkeypatch: pytest.MonkeyPatch, arm: str
+) -> None:
+    """The gift's transaction removes the first mark, and has not read the second participant."""
+    spring = alice.fundraiser()
+    first, second = experiment(alice, spring), experiment(alice, spring)
+    alice.email(spring)
+    gift = alice.gift(spring, donated_at=GIVEN)
+    settle_all()
+    settle_one("emails", alice.email(spring, mailing_id=first, arm=arm))
+    assert get_db().donations.count_documents({"outcomes_due": True}) == 1
+    get_db().donations.update_one({}, {"$unset": {"rematch": ""}})
+    email = alice.email(spring, mailing_id=second, arm=arm)
+    interleave(monkeypatch, assign, "_read_participants", lambda: settle_one("emails", email))
+    settle_one("donations", gift)
+    settle_all()
+    assert [row["givers"] for row in get_db().arms.find()] == [1, 1]
+    check_figures()
+
+
 @pytest.mark.usefixtures("late")
 def test_windows_follow_the_time_of_the_mailing(
     alice: University, monkeypatch: pytest.MonkeyPatch
