@@ -152,10 +152,11 @@ class Email(CountedRecord, Record):
         fundraiser = Fundraiser.named(organization_id, values["fundraiser_id"])
         mailing = _mailing(fundraiser, values.get("mailing_id"))
         sent_at = values.get("sent_at", (mailing.get("sent_at") if mailing else None) or now())
-        if mailing:
-            start_experiments([mailing])
         check_arm(mailing, values.get("arm"))
         user_id = _user(organization_id, values).id
+        if mailing:  # last, because an experiment that has started is hard to change
+            start_experiments([mailing])
+            check_arm(mailing, values.get("arm"))
         email = cls(
             id=id_,
             organization_id=organization_id,

@@ -14,7 +14,7 @@ from documents.reports.gift_lines import list_pin_candidates
 from documents.reports.recipients import list_recipients
 from documents.reports.timeline import list_timeline
 from documents.user import User
-from tools.testbed.cast import BOB, Api, University, create_university, make_event
+from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
 from tools.testbed.settled import settle_all
 
 SENT, GIVEN, LATE = "2025-11-20T00:00:00Z", "2025-11-23T00:00:00Z", "2025-12-20T00:00:00Z"
@@ -257,6 +257,9 @@ def test_a_client_may_name_the_arm(alice: University) -> None:
     for bad in ({"arm": "third", "mailing_id": mailing}, {"arm": "sent"}):
         answer = alice.call("POST", "/v1/emails", {**values, **bad})
         assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/arm")
+    nobody = {"fundraiser_id": spring, "mailing_id": mailing, "user_id": UNKNOWN_ID}
+    assert alice.call("POST", "/v1/emails", nobody).status == 422
+    assert alice.get(f"/v1/mailings/{mailing}/experiment")["started_at"] is None
     plain = alice.mailing(spring)
     answer = alice.call("POST", "/v1/emails", {**values, "mailing_id": plain, "arm": "sent"})
     assert answer.status == 422
