@@ -45,6 +45,7 @@ from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
 from documents.outgoing.observer import OutgoingEvents
 from documents.participant import (
+    PARTICIPANT_INDEX,
     Participant,
     build_participant_row,
     count_givers_by_currency,
@@ -123,15 +124,9 @@ def _emails(on: type) -> list[Cache]:
     ]
 
 
-PARTICIPANT_CONDITIONS = {
-    "emails": is_in_experiment,
+ARM_EMAIL_CONDITIONS = {
+    "recipients": is_in_experiment,
     **{name: both(is_in_experiment, FUNNEL_CONDITIONS[name]) for name in ARM_FUNNEL_FIELDS},
-}
-has_email = has_value("emails")
-ARM_CONDITIONS = {
-    "recipients": has_email,
-    **{name: both(has_email, has_value(name)) for name in ARM_FUNNEL_FIELDS},
-    "givers": both(has_email, has_value("gifts")),
 }
 
 
@@ -140,15 +135,16 @@ def _experiments() -> list[Cache]:
     gift: dict[str, Any] = {"of": Donation, "on": Participant, "via": "participant_ids"}
     arm: dict[str, Any] = {"of": Participant, "on": Arm}
     return [
-        *(
-            CounterCache(field=name, of=Email, on=Participant, via="_id", when=when)
-            for name, when in PARTICIPANT_CONDITIONS.items()
-        ),
+        CounterCache(field="emails", of=Email, on=Participant, via="_id", when=is_in_experiment),
         CounterCache(field="gifts", **gift, when=is_counted),
         CounterCache(
             field="raised", **gift, when=is_counted, amount=net_amount, by=currency_of_gift
         ),
-        *(CounterCache(field=name, **arm, when=when) for name, when in ARM_CONDITIONS.items()),
+        *(
+            CounterCache(field=name, of=Email, on=Arm, when=when)
+            for name, when in ARM_EMAIL_CONDITIONS.items()
+        ),
+        CounterCache(field="givers", **arm, when=both(has_value("emails"), has_value("gifts"))),
         CounterCache(field="givers_by_currency", **arm, each=count_givers_by_currency),
         CounterCache(field="raised", **arm, each=lambda participant: participant.get("raised", {})),
         CounterCache(field="squares", **arm, each=split_squares),
@@ -284,7 +280,11 @@ LEDGER = Ledger(
         ),
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
-    link_indexes={Donation: MATCH_INDEX},
+    link_indexes={
+        Donation: MATCH_INDEX,
+        Email: PARTICIPANT_INDEX,
+        Participant: PARTICIPANT_INDEX,
+    },
     # A client's change increments the version. The other two are marks for another decision.
     unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     observed=[Donation, Email],

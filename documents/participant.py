@@ -21,8 +21,11 @@ from mongoengine import (
 from documents.rows.email import EmailRow
 from documents.rows.experiment import ParticipantRow
 from documents.storage.base import Document
+from matchback.engine import LinkIndex, shorten_link
 
 SQUARE_BASE_BITS = 32
+# The settling of an email with an arm creates its row; see outcomes/late_emails.py.
+PARTICIPANT_INDEX = LinkIndex(collection="participants", fields=("arm_id",), is_written=False)
 
 
 class Participant(Document):
@@ -31,8 +34,8 @@ class Participant(Document):
     since, until: the window. A gift in it counts for the participant's arm: `since` is included,
         and `until` is not.
     organization_wide: whether gifts to every fundraiser of the organization count.
+    links: the digest of the arm's ID, by which emails and participants of an arm are found.
     emails: 1 while the email exists, otherwise 0.
-    delivered, opened, clicked: whether the email was, as 1 or 0.
     gifts: counted gifts of the user in the window, whatever email they match.
     raised: their net minor units, by currency.
     """
@@ -45,10 +48,8 @@ class Participant(Document):
     since = DateTimeField()
     until = DateTimeField()
     organization_wide = BooleanField()
+    links = ListField(default=None)
     emails = IntField(default=0)
-    delivered = IntField(default=0)
-    opened = IntField(default=0)
-    clicked = IntField(default=0)
     gifts = IntField(default=0)
     raised = MapField(IntField())
     counted = ListField()
@@ -57,7 +58,7 @@ class Participant(Document):
     meta = {
         "collection": "participants",
         "auto_create_index": False,
-        "indexes": [["user_id", "until"], "arm_id"],
+        "indexes": [["user_id", "until"], "links"],
     }
 
 
@@ -70,6 +71,7 @@ def build_participant_values(email: EmailRow) -> dict[str, Any]:
         "arm_id": email["arm_id"],
         "since": email["outcome_from"],
         "until": email["outcome_until"],
+        "links": [shorten_link(email["arm_id"])],
     }
     if email.get("organization_wide"):
         values["organization_wide"] = True

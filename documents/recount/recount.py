@@ -9,7 +9,7 @@ from mongoengine import get_db
 from documents.counters import LEDGER
 from documents.storage.transaction import in_transaction
 from matchback import engine
-from matchback.engine import Drift, Page, compare_all, compare_page
+from matchback.engine import Drift, Page, compare_all, compare_page, shorten_link
 
 COUNTED_COLLECTIONS = tuple(engine.collections(LEDGER))
 
@@ -38,7 +38,7 @@ def _build_scope(name: str, fundraiser_id: ObjectId) -> dict[str, Any]:
         return {"_id": fundraiser_id}
     if name == "participants":  # their index begins with the arm
         arms = get_db().arms.find({"fundraiser_id": fundraiser_id}, {"_id": 1})
-        return {"arm_id": {"$in": [arm["_id"] for arm in arms]}}
+        return {"links": {"$in": [shorten_link(arm["_id"]) for arm in arms]}}
     return {"fundraiser_id": fundraiser_id}
 
 
