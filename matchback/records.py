@@ -101,6 +101,46 @@ class Mailing(Stored):
     raised: Totals
 
 
+class NewArm(TypedDict):
+    """An arm of an experiment, which some recipients get by its weight."""
+
+    name: str
+    weight: int
+    held_out: NotRequired[bool]
+
+
+class ExperimentValues(TypedDict):
+    arms: list[NewArm]
+    window_days: NotRequired[int]
+    scope: NotRequired[Literal["fundraiser", "organization"]]
+
+
+class Arm(TypedDict):
+    """An arm and its figures, by intention to treat."""
+
+    name: str
+    weight: int
+    held_out: bool
+    recipients: int
+    delivered: int
+    opened: int
+    clicked: int
+    givers: int
+    raised: Totals
+
+
+class Experiment(TypedDict):
+    mailing_id: str
+    arms: list[Arm]
+    window_days: int
+    scope: Literal["fundraiser", "organization"]
+    version: int
+    started_at: str | None
+    updated_at: str
+    as_of: str
+    unsettled: dict[str, Any]
+
+
 class Link(TypedDict):
     id: str
     url: str
@@ -117,6 +157,7 @@ class NewEmail(TypedDict):
     user_id: NotRequired[str | None]
     user: NotRequired[Person | None]
     sent_at: NotRequired[str | None]
+    arm: NotRequired[str | None]
 
 
 class EmailLine(TypedDict):
@@ -126,6 +167,7 @@ class EmailLine(TypedDict):
     user_id: NotRequired[str | None]
     user: NotRequired[Person | None]
     sent_at: NotRequired[str | None]
+    arm: NotRequired[str | None]
 
 
 class Email(Stored):
@@ -135,6 +177,8 @@ class Email(Stored):
     mailing_id: str | None
     user_id: str
     sent_at: str | None
+    arm: str | None
+    held_out: bool
     opens: int
     clicks: int
     machine_opens: int
@@ -169,6 +213,14 @@ class Imported(TypedDict):
     refused_count: int
     refused: list[RefusedLine]
     refused_left_out: int
+
+
+class ImportedEmails(Imported):
+    """The result of an import of emails. Do not send the emails of held-out lines."""
+
+    held_out_count: int
+    held_out_lines: list[int]
+    held_out_left_out: int
 
 
 class DonationValues(TypedDict):

@@ -8,6 +8,7 @@ from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.emails import Emails
 from service.api.resources.event_deliveries import EventDeliveries
+from service.api.resources.experiments import Experiments
 from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
@@ -61,6 +62,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}", mailings, "one"),
     ("/v1/mailings/{id}/report", mailings, "report"),
     ("/v1/mailings/{id}/links", mailings, "links"),
+    ("/v1/mailings/{id}/experiment", Experiments(), None),
     ("/v1/emails", emails, None),
     ("/v1/emails/import", EmailImports(import_shares), None),
     ("/v1/emails/export", EmailExports(), None),

@@ -41,9 +41,17 @@ COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-# The parts of a counter: field, when, amount and by.
+AmountsByKey = Callable[[Any], Mapping[str, int]]
+# The parts of a counter: field, when, amount, by and each.
 CounterSpecs = tuple[
-    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
+    tuple[
+        str,
+        Callable[[Any], bool],
+        Callable[[Any], int],
+        Callable[[Any], str] | None,
+        AmountsByKey | None,
+    ],
+    ...,
 ]
 
 Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
@@ -82,6 +90,9 @@ class Cache:
 class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
+    A source can add to several parts of a split sum: `each` returns its amounts by key, in place of
+    `amount` and `by`.
+
     `reads` names the fields that these functions read, which must have simple values. If all
     counters of a source name their fields, a recount reads only these fields, and the engine
     computes rows with equal values once.
@@ -91,6 +102,12 @@ class CounterCache(Cache, Generic[RowT_contra]):
     when: Callable[[RowT_contra], bool] = COUNT_EVERY_ROW
     amount: Callable[[RowT_contra], int] = COUNT_AS_ONE
     by: Callable[[RowT_contra], str] | None = None
+    each: Callable[[RowT_contra], Mapping[str, int]] | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """True if the counter is one number, which nothing splits."""
+        return self.by is None and self.each is None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -330,15 +347,22 @@ def _bundles(
         by_place.setdefault((cache.target, cache.link), []).append(cache)
     bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
-        counters = tuple((cache.field, cache.when, cache.amount, cache.by) for cache in kept)
+        counters = tuple(
+            (cache.field, cache.when, cache.amount, cache.by, cache.each) for cache in kept
+        )
         bundles.setdefault(counters, []).append(place)
     return [(places, counters) for counters, places in bundles.items()]
 
 
 def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
-    for name, when, amount_of, by in counters:
-        if (when is COUNT_EVERY_ROW or when(row)) and (
+    for name, when, amount_of, by, each in counters:
+        if each is not None:
+            if when is COUNT_EVERY_ROW or when(row):
+                for key, amount in each(row).items():
+                    if amount:
+                        amounts[f"{name}.{key}"] = amounts.get(f"{name}.{key}", 0) + amount
+        elif (when is COUNT_EVERY_ROW or when(row)) and (
             amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
         ):
             path = f"{name}.{by(row)}" if by else name

@@ -47,12 +47,15 @@ class LinkIndex:
         build: returns the other fields of a source's row, or None if the source needs no row.
         is_complete: whether each source has its row. Until then, the engine searches the sources by
             their own fields.
+        is_written: whether the engine writes and checks the rows. Otherwise, they are records of
+            the application with the IDs of the sources and their `links`.
     """
 
     collection: str
     fields: tuple[str, ...]
     build: Callable[[Any], Mapping[str, Any] | None] = lambda row: {}
     is_complete: Callable[[], bool] = lambda: True
+    is_written: bool = True
 
     @cached_property
     def _fields(self) -> frozenset[str]:
@@ -74,6 +77,8 @@ class LinkIndex:
         self, tx: Tx, sources: Sequence[StoredDocument], *, send: Callable[..., None] = call
     ) -> None:
         """Replace the rows of these sources; see `replace_rows`."""
+        if not self.is_written:
+            return
         rows = [row for source in sources if (row := self.row(source)) is not None]
         replace_rows(tx, self.collection, [source["_id"] for source in sources], rows, send)
 
@@ -81,6 +86,8 @@ class LinkIndex:
         self, tx: Tx, sources: Collection[StoredDocument]
     ) -> Iterator[tuple[Any, StoredDocument | None, StoredDocument | None]]:
         """Yield each source whose row is missing or different: its ID, the row, the right row."""
+        if not self.is_written:
+            return
         ids = [source["_id"] for source in sources]
         found = tx.database[self.collection].find(
             {"_id": {"$in": ids}}, session=tx.session, batch_size=len(ids) + 1

@@ -43,7 +43,9 @@ def repair(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
 def _indexed_source(ledger: Ledger, name: str) -> str | None:
     """Return the source whose link index has this name, or None."""
     indexes = ledger.link_indexes.items()
-    return next((source for source, index in indexes if index.collection == name), None)
+    return next(
+        (source for source, index in indexes if index.collection == name and index.is_written), None
+    )
 
 
 def _repair_links(tx: Tx, ledger: Ledger, source: str, drift: Drift) -> bool:

@@ -24,8 +24,10 @@ EMAIL_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "left": groups,
     "back": groups,
     "deleted_at": st.none() | times,
+    "arm_id": st.sampled_from(["a", "b"]),
+    "held_out": st.just(True),
 }
-IDS = {name: ObjectId() for name in ("fundraiser_id", "mailing_id", "user_id")}
+IDS = {name: ObjectId() for name in ("_id", "fundraiser_id", "mailing_id", "user_id")}
 emails = st.fixed_dictionaries({}, optional=EMAIL_FIELDS).map(lambda row: IDS | row)
 
 

@@ -1,7 +1,7 @@
 """The arm of an email: a keyed hash of mailing and user.
 
-The hash is stable and repeatable, and clients cannot predict it. Its key is
-`derive_secret(ARM_KEY_PURPOSE)`, which rotation keeps. Store the arm with the email, because
+The hash is stable and repeatable, and nobody without the key can predict it. The key is
+`derive_secret(ASSIGNMENT_KEY_PURPOSE)`, which rotation keeps. Store the arm with the email, because
 changed weights give some users another arm. Changed weights also mix response rates of different
 days differently in each arm. So start another experiment rather than change the weights.
 """
@@ -13,7 +13,7 @@ from itertools import accumulate
 
 from bson import ObjectId
 
-ARM_KEY_PURPOSE = b"experiment arms"
+ASSIGNMENT_KEY_PURPOSE = b"experiment arms"
 HASH_BYTES = 8
 
 
@@ -26,7 +26,7 @@ class Arm:
     held_out: bool = False
 
 
-def choose_arm(
+def assign_arm(
     key: bytes,
     mailing_id: ObjectId,
     user_id: ObjectId,

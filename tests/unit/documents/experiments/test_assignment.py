@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from bson import ObjectId
 
-from documents.experiments.arms import Arm, choose_arm
+from documents.experiments.assignment import Arm, assign_arm
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 MAILING, REMINDER = ObjectId("64b000000000000000000001"), ObjectId("64b000000000000000000002")
@@ -17,13 +17,13 @@ HOLDOUT_AND_MAILING = (Arm("holdout", 1, held_out=True), Arm("mailing", 9))
 def choose_all(
     arms: tuple[Arm, ...] = HOLDOUT_AND_MAILING, mailing: ObjectId = MAILING, key: bytes = KEY
 ) -> list[str]:
-    return [choose_arm(key, mailing, user, arms) for user in USERS]
+    return [assign_arm(key, mailing, user, arms) for user in USERS]
 
 
 def test_the_same_user_always_gets_the_same_arm() -> None:
     assert choose_all() == choose_all()
-    assert choose_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING) == "mailing"
-    assert choose_arm(KEY, MAILING, USERS[1], HOLDOUT_AND_MAILING) == "holdout"
+    assert assign_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING) == "mailing"
+    assert assign_arm(KEY, MAILING, USERS[1], HOLDOUT_AND_MAILING) == "holdout"
 
 
 @pytest.mark.parametrize("weights", [(1, 1), (1, 9), (1, 19), (1, 1, 1, 1), (5, 32, 32, 31)])
@@ -50,7 +50,7 @@ def test_an_email_keeps_its_arm_when_weights_change() -> None:
     before = choose_all()
     changed = (Arm("holdout", 1, held_out=True), Arm("mailing", 1))
     after = [
-        choose_arm(KEY, MAILING, user, changed, kept)
+        assign_arm(KEY, MAILING, user, changed, kept)
         for user, kept in zip(USERS, before, strict=True)
     ]
     assert after == before
@@ -64,4 +64,4 @@ def test_changed_weights_move_only_as_many_users_as_they_must() -> None:
 
 
 def test_an_arm_that_the_client_names_is_kept() -> None:
-    assert choose_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING, "holdout") == "holdout"
+    assert assign_arm(KEY, MAILING, USERS[0], HOLDOUT_AND_MAILING, "holdout") == "holdout"
