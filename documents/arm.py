@@ -16,6 +16,8 @@ class Arm(Document):
     givers: participants with a gift in their window.
     givers_by_currency: participants who gave, by currency.
     raised: net minor units by currency.
+    credited: net minor units of the gifts that match the arm's emails, by currency.
+    ends: participants by the UTC day on which their window ends, such as 2026-12-20.
     squares: sums of the squared net minor units of each participant, by currency, in two parts; see
         `join_square`.
     """
@@ -31,6 +33,8 @@ class Arm(Document):
     givers = IntField(default=0)
     givers_by_currency = MapField(IntField())
     raised = MapField(IntField())
+    credited = MapField(IntField())
+    ends = MapField(IntField())
     squares = DictField()
 
     meta = {

@@ -80,6 +80,16 @@ def is_in_experiment(email: EmailRow) -> bool:
     return bool(email.get("arm_id"))
 
 
+def read_credited(email: EmailRow) -> dict[str, int]:
+    """Return the money of an email with an arm, by currency."""
+    return email.get("raised", {}) if is_in_experiment(email) else {}
+
+
+def window_end_key(email: EmailRow) -> str:
+    """Return the UTC day on which the window of an email with an arm ends, as 2026-12-20."""
+    return email["outcome_until"].date().isoformat()
+
+
 @cache
 def both(one: Any, other: Any) -> Any:
     """Return the condition that both conditions hold."""
@@ -133,7 +143,13 @@ def sign_email(email: EmailRow) -> tuple[Any, ...]:
     return (
         is_unsubscribed(email),
         bool(email.get("held_out")),
-        bool(email.get("arm_id")),
+        *_sign_arm(email),
         *map(bool, map(email.get, TESTED_EMAIL_FIELDS)),
         *map(email.get, SUMMED_EMAIL_FIELDS),
     )
+
+
+def _sign_arm(email: EmailRow) -> tuple[Any, ...]:
+    if not is_in_experiment(email):
+        return (False,)
+    return window_end_key(email), *sorted(read_credited(email).items())

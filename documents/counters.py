@@ -23,8 +23,10 @@ from documents.conditions import (
     match_count_key,
     match_raised_key,
     net_amount,
+    read_credited,
     refunded_amount_of,
     sign_email,
+    window_end_key,
 )
 from documents.donation import Donation
 from documents.donor import Donor, build_donor_row
@@ -144,6 +146,8 @@ def _experiments() -> list[Cache]:
             CounterCache(field=name, of=Email, on=Arm, when=when)
             for name, when in ARM_EMAIL_CONDITIONS.items()
         ),
+        CounterCache(field="credited", of=Email, on=Arm, each=read_credited),
+        CounterCache(field="ends", of=Email, on=Arm, when=is_in_experiment, by=window_end_key),
         CounterCache(field="givers", **arm, when=both(has_value("emails"), has_value("gifts"))),
         CounterCache(field="givers_by_currency", **arm, each=count_givers_by_currency),
         CounterCache(field="raised", **arm, each=lambda participant: participant.get("raised", {})),

@@ -115,6 +115,49 @@ class ExperimentValues(TypedDict):
     scope: NotRequired[Literal["fundraiser", "organization"]]
 
 
+class Estimated(TypedDict):
+    """A figure with its 95 % interval. An end is None if the data set no bound."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Effect(TypedDict):
+    """A figure of an arm minus that of the baseline."""
+
+    difference: Estimated
+    lift: Estimated | None
+    caused: Estimated
+
+
+class Verdict(TypedDict):
+    """The result of an experiment so far, about one arm."""
+
+    arm: str
+    baseline: str
+    kind: Literal["not_started", "too_early", "caused", "against", "no_difference"]
+    figure: Literal["raised", "response"] | None
+    currency: str | None
+    low: float | None
+    high: float | None
+    credited: int | None
+    more_recipients: int | None
+    open_recipients: int | None
+    smallest_difference: float
+    largest_difference: float | None
+    sentence: str
+
+
+class Comparison(TypedDict):
+    """An arm beside the baseline of its experiment."""
+
+    baseline: str
+    response: Effect
+    raised: dict[str, Effect]
+    verdict: Verdict
+
+
 class Arm(TypedDict):
     """An arm and its figures, by intention to treat."""
 
@@ -125,12 +168,20 @@ class Arm(TypedDict):
     delivered: int
     opened: int
     clicked: int
+    open_recipients: int
     givers: int
     raised: Totals
+    credited: Totals
+    response_rate: Estimated
+    raised_per_recipient: dict[str, Estimated]
+    comparison: Comparison | None
 
 
 class Experiment(TypedDict):
     mailing_id: str
+    baseline: str
+    open_recipients: int
+    verdict: Verdict
     arms: list[Arm]
     window_days: int
     scope: Literal["fundraiser", "organization"]

@@ -44,6 +44,7 @@ from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
+from service.dashboard.presentation.experiment_sentences import write_english_verdict
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
@@ -62,7 +63,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}", mailings, "one"),
     ("/v1/mailings/{id}/report", mailings, "report"),
     ("/v1/mailings/{id}/links", mailings, "links"),
-    ("/v1/mailings/{id}/experiment", Experiments(), None),
+    ("/v1/mailings/{id}/experiment", Experiments(write_english_verdict), None),
     ("/v1/emails", emails, None),
     ("/v1/emails/import", EmailImports(import_shares), None),
     ("/v1/emails/export", EmailExports(), None),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from documents.experiments.planner import Design, plan_response
+from documents.experiments.planner import MAX_RECIPIENTS, Design, plan_response
 from documents.experiments.report import Comparison
 from documents.experiments.sums import ArmSums, Interval
 
@@ -14,6 +14,7 @@ SMALLEST_DIFFERENCE = 0.01  # one point of the response rate
 class VerdictKind(StrEnum):
     """The result so far.
 
+    - `not_started`: "Not started: each arm needs recipients."
     - `too_early`: "Too early: about `more_recipients` more recipients are needed to see a
       difference of `smallest_difference`." If `open_recipients` is not zero, they can still give.
     - `caused`: "The mailing caused between `interval.low` and `interval.high` of the `credited`
@@ -22,6 +23,7 @@ class VerdictKind(StrEnum):
     - `no_difference`: "No difference larger than `largest_difference` can be seen."
     """
 
+    NOT_STARTED = "not_started"
     TOO_EARLY = "too_early"
     CAUSED = "caused"
     AGAINST = "against"
@@ -76,6 +78,8 @@ class Standing:
 
 def judge(comparison: Comparison, standing: Standing) -> Verdict:
     """Return the verdict. Money decides if it can, because a mailing can gain small gifts only."""
+    if not standing.arm.recipients or not standing.baseline.recipients:
+        return Verdict(VerdictKind.NOT_STARTED, standing.smallest_difference)
     if comparison.raised.difference.interval.sign:
         return _decide(comparison, standing, "raised")
     if comparison.response.difference.interval.sign:
@@ -120,5 +124,8 @@ def _count_missing(standing: Standing) -> int:
     rate = (both.givers + 1) / (both.recipients + 2)
     smallest = standing.smallest_difference
     difference = smallest if rate + smallest <= 1 else -smallest
-    needed = plan_response(rate, difference, standing.design).total
+    try:
+        needed = plan_response(rate, difference, standing.design).total
+    except ValueError:
+        needed = MAX_RECIPIENTS
     return max(0, needed - standing.recipients)

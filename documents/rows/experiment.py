@@ -60,4 +60,6 @@ class ArmRow(TypedDict):
     givers: NotRequired[int]
     givers_by_currency: NotRequired[dict[str, int]]
     raised: NotRequired[dict[str, int]]
+    credited: NotRequired[dict[str, int]]
+    ends: NotRequired[dict[str, int]]
     squares: NotRequired[dict[str, Any]]

@@ -1,6 +1,7 @@
 """Experiments: the arms of a mailing, what they received and what they gave."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Annotated
 
 import falcon
@@ -17,9 +18,11 @@ from documents.experiment import (
 )
 from documents.mailing import Mailing
 from documents.reports.experiment import build_experiment_report
+from documents.reports.experiment_comparison import VerdictFigures
 from documents.rows.experiment import OutcomeScope
 from service.api.fields import Id, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_model, operation
+from service.api.resources.experiment_figures import ComparisonOut, Estimated, VerdictOut
 from service.api.resources.reports import Unsettled
 
 Weight = Annotated[
@@ -47,6 +50,11 @@ Scope = Annotated[
         description="Which donations count: those to the mailing's fundraiser, or those to every "
         "fundraiser of the organization."
     ),
+]
+
+
+OpenRecipients = Annotated[
+    int, Field(description="Recipients whose window ends today (UTC) or later.")
 ]
 
 
@@ -82,6 +90,7 @@ class ArmOut(ResponseModel):
     weight: Weight
     held_out: HeldOut
     recipients: int
+    open_recipients: OpenRecipients
     delivered: int
     opened: int
     clicked: int
@@ -89,6 +98,16 @@ class ArmOut(ResponseModel):
     raised: Annotated[
         Totals,
         Field(description="Donations of recipients in the window, whatever email they match."),
+    ]
+    credited: Annotated[
+        Totals, Field(description="Donations that match the arm's emails, in the window or not.")
+    ]
+    response_rate: Annotated[Estimated, Field(description="Givers per recipient, from 0 to 1.")]
+    raised_per_recipient: Annotated[
+        dict[str, Estimated], Field(description="Minor units per recipient, by currency.")
+    ]
+    comparison: Annotated[
+        ComparisonOut | None, Field(description="The arm beside the baseline, whose own is null.")
     ]
 
 
@@ -102,16 +121,28 @@ class ExperimentOut(ResponseModel):
         Time | None, Field(description="Time of the first email with an arm; null before it.")
     ]
     updated_at: Time
+    baseline: Annotated[
+        str, Field(description="Arm that others are compared with: the holdout, or the first arm.")
+    ]
+    open_recipients: OpenRecipients
+    verdict: Annotated[VerdictOut, Field(description="The clearest verdict of the arms.")]
     as_of: Time
     unsettled: Unsettled
 
 
 class Experiments:
-    """/v1/mailings/{id}/experiment"""
+    """/v1/mailings/{id}/experiment
+
+    Args:
+        write_verdict: returns the sentence of a verdict.
+    """
+
+    def __init__(self, write_verdict: Callable[[VerdictFigures], str]) -> None:
+        self._write_verdict = write_verdict
 
     @operation("Get a mailing's experiment", scope="read", answers={200: ExperimentOut})
     def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        _answer(resp, Mailing.fetch(req.context.organization_id, id))
+        self._answer(resp, Mailing.fetch(req.context.organization_id, id))
 
     @operation(
         "Set a mailing's experiment",
@@ -125,13 +156,16 @@ class Experiments:
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
         set_experiment(mailing, body.model_dump())
-        _answer(resp, Mailing.fetch(req.context.organization_id, id))
+        self._answer(resp, Mailing.fetch(req.context.organization_id, id))
 
     @operation("Remove a mailing's experiment", scope="write", answers={204: None}, problems=(409,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         remove_experiment(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
-
-def _answer(resp: falcon.Response, mailing: Mailing) -> None:
-    answer_model(resp, ExperimentOut, build_experiment_report(mailing))
+    def _answer(self, resp: falcon.Response, mailing: Mailing) -> None:
+        report = build_experiment_report(mailing)
+        verdicts = [arm["comparison"]["verdict"] for arm in report["arms"] if arm["comparison"]]
+        for verdict in (report["verdict"], *verdicts):
+            verdict["sentence"] = self._write_verdict(verdict)
+        answer_model(resp, ExperimentOut, report)

@@ -10,6 +10,13 @@ from documents.participant import join_square
 Figures = dict[str, dict[Any, int]]  # by arm, and by the name of the figure
 ARM_FIGURE_FIELDS = ("recipients", "delivered", "opened", "clicked", "givers")
 
+SPLIT_FIGURE_FIELDS = {
+    "givers of": "givers_by_currency",
+    "raised": "raised",
+    "credited": "credited",
+    "ends": "ends",
+}
+
 
 def recompute_arms() -> Figures:
     """Return each arm's figures by its ID. A gift belongs to the user that matching found."""
@@ -21,6 +28,9 @@ def recompute_arms() -> Figures:
         figures["delivered"] += "delivered_at" in email
         figures["opened"] += bool(email["opens"] or email["clicks"])
         figures["clicked"] += bool(email["clicks"])
+        figures["ends", email["outcome_until"].date().isoformat()] += 1
+        for currency, amount in email.get("raised", {}).items():
+            figures["credited", currency] += amount
         given: Counter[str] = Counter()
         mine = [gift for gift in gifts if counts(email, gift)]
         for gift in mine:
@@ -49,7 +59,7 @@ def read_arms() -> Figures:
     arms: Figures = {}
     for row in get_db().arms.find():
         figures: dict[Any, int] = {name: row.get(name, 0) for name in ARM_FIGURE_FIELDS}
-        for name, field in (("givers of", "givers_by_currency"), ("raised", "raised")):
+        for name, field in SPLIT_FIGURE_FIELDS.items():
             figures |= {(name, currency): n for currency, n in row.get(field, {}).items()}
         for currency, parts in row.get("squares", {}).items():
             figures["squares", currency] = join_square(parts.get("high", 0), parts.get("low", 0))

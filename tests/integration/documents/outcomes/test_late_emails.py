@@ -247,7 +247,10 @@ def test_windows_follow_the_time_of_the_mailing(
     assert (found["sent"]["raised", "USD"], found["holdout"]["raised", "USD"]) == (63, 42)
     assert alice.call("PATCH", path, {"sent_at": "2026-01-01T00:00:00Z"}).status == 200
     found = check_figures()
-    assert found == {"sent": {"recipients": 3}, "holdout": {"recipients": 2}}
+    assert found == {
+        "sent": {"recipients": 3, ("credited", "USD"): 168, ("ends", "2026-01-03"): 3},
+        "holdout": {"recipients": 2, ("ends", "2026-01-03"): 2},
+    }
     alice.call("PATCH", path, {"sent_at": GIVEN})
     alice.call("PATCH", path, {"sent_at": "2025-11-11T00:00:00Z"})
     assert check_figures()["sent"]["raised", "USD"] == 33

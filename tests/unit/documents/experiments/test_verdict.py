@@ -60,8 +60,11 @@ def test_a_mailing_without_a_gift_needs_more_recipients() -> None:
     assert verdict.more_recipients
 
 
-def test_nothing_recorded_is_too_early() -> None:
-    assert judge_arms(ArmSums(0, 0), ArmSums(0, 0)).kind == VerdictKind.TOO_EARLY
+def test_an_experiment_has_not_started_until_each_arm_has_recipients() -> None:
+    for arm, baseline in ((0, 0), (9, 0), (0, 9)):
+        verdict = judge_arms(ArmSums(arm, 0), ArmSums(baseline, 0))
+        assert verdict.kind == VerdictKind.NOT_STARTED
+    assert judge_arms(ArmSums(1, 0), ArmSums(1, 0)).kind == VerdictKind.TOO_EARLY
 
 
 def test_recipients_who_can_still_give_make_it_too_early() -> None:
