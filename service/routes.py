@@ -32,6 +32,7 @@ from service.dashboard.pages.administration import (
 from service.dashboard.pages.digests import DigestForms, Unsubscribe
 from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.event_deliveries import EventDeliveryPages
+from service.dashboard.pages.experiments import ExperimentPages
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -139,6 +140,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/fundraisers/{id}/digest", DigestForms(), None),
     ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
     ("/dashboard/mailings/{id}", mailing_pages, None),
+    ("/dashboard/mailings/{id}/experiment", ExperimentPages(), None),
     ("/dashboard/mailings/{id}/{table}.csv", mailing_pages, "csv"),
     ("/dashboard/people/{id}", PersonPages(), None),
     ("/dashboard/gifts", gifts, None),

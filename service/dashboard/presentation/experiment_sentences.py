@@ -10,10 +10,10 @@ from documents.values.money import count_decimals
 from service.dashboard.presentation.formats import Formats, formats_of
 from service.dashboard.presentation.language import language_of, marked
 
+QUOTED = marked("“%(name)s”")
 NOT_STARTED = marked("Not started: each arm needs recipients.")
 # By figure, and by whether the baseline is a holdout.
 CAUSED = {
-    ("raised", True): marked("%(arm)s caused between %(low)s and %(high)s."),
     ("raised", False): marked(
         "%(arm)s raised between %(low)s and %(high)s more than %(baseline)s would have from the "
         "same recipients."
@@ -63,20 +63,23 @@ def write_verdict(verdict: VerdictFigures, formats: Formats) -> str:
         return _write_too_early(verdict, formats)
     if verdict["kind"] == VerdictKind.NO_DIFFERENCE:
         largest = math.ceil((verdict["largest_difference"] or 0) * 10_000) / 100
-        return said(NO_DIFFERENCE) % {**_name_arms(verdict), "points": formats.number(largest)}
+        return said(NO_DIFFERENCE) % {
+            **_name_arms(verdict, formats),
+            "points": formats.number(largest),
+        }
     return _write_effect(verdict, formats)
 
 
 def _write_too_early(verdict: VerdictFigures, formats: Formats) -> str:
     """`smallest_difference` is always one point."""
-    said, count = formats.language.gettext, formats.language.ngettext
+    said = formats.language.gettext
     more, open_ = verdict["more_recipients"] or 0, verdict["open_recipients"] or 0
     if more:
         return said(
             "Too early to tell: about %(number)s more recipients are needed to see a difference "
             "of one percentage point."
         ) % {"number": formats.number(_round_up(more))}
-    return count(
+    return formats.language.ngettext(
         "Too early to tell: %(number)s recipient can still give.",
         "Too early to tell: %(number)s recipients can still give.",
         open_,
@@ -86,7 +89,7 @@ def _write_too_early(verdict: VerdictFigures, formats: Formats) -> str:
 def _write_effect(verdict: VerdictFigures, formats: Formats) -> str:
     low, high = sorted(abs(end or 0) for end in (verdict["low"], verdict["high"]))
     values = {
-        **_name_arms(verdict),
+        **_name_arms(verdict, formats),
         "low": _show(low, verdict, formats, math.floor),
         "high": _show(high, verdict, formats, math.ceil),
         "credited": _show(verdict["credited"] or 0, verdict, formats, round),
@@ -104,8 +107,12 @@ def _choose_sentence(verdict: VerdictFigures, high: float) -> str:
     return CAUSED_PART if high <= (verdict["credited"] or 0) else CAUSED_BESIDE
 
 
-def _name_arms(verdict: VerdictFigures) -> dict[str, str]:
-    return {name: f"“{verdict[name]}”" for name in ("arm", "baseline")}
+def _name_arms(verdict: VerdictFigures, formats: Formats) -> dict[str, str]:
+    quoted = formats.language.gettext(QUOTED)
+    return {
+        "arm": quoted % {"name": verdict["arm"]},
+        "baseline": quoted % {"name": verdict["baseline"]},
+    }
 
 
 def _show(
