@@ -13,17 +13,19 @@ from documents.experiments.sums import ArmSums
 from documents.mailing import Mailing
 from documents.participant import join_square
 from documents.reports.experiment_comparison import (
+    CountedArm,
+    choose_leading_verdict,
+    compare_with_baseline,
+    find_baseline,
+    list_currencies,
+)
+from documents.reports.experiment_figures import (
     AMOUNT_DECIMALS,
     RATE_DECIMALS,
     ComparisonFigures,
-    CountedArm,
     Estimated,
     VerdictFigures,
-    choose_leading_verdict,
-    compare_with_baseline,
     describe_estimate,
-    find_baseline,
-    list_currencies,
 )
 from documents.reports.figures import Unsettled
 from documents.reports.unsettled import read_unsettled
@@ -156,7 +158,7 @@ def _describe_arm(arm: CountedArm, row: ArmRow, arms: Sequence[CountedArm]) -> A
         "credited": arm.credited,
         "response_rate": describe_estimate(rate, RATE_DECIMALS),
         "raised_per_recipient": {
-            code: describe_estimate(one, AMOUNT_DECIMALS) for code, one in raised.items()
+            code: describe_estimate(one, AMOUNT_DECIMALS, 0.0) for code, one in raised.items()
         },
         "comparison": None if is_baseline else compare_with_baseline(arm, arms),
     }

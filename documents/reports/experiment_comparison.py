@@ -1,9 +1,7 @@
 """The arms of an experiment beside its baseline, in the form that the report has. Pure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict
 
 from documents.experiments.planner import Design
 from documents.experiments.report import (
@@ -13,65 +11,19 @@ from documents.experiments.report import (
     compare_response,
     count_questions,
 )
-from documents.experiments.sums import ArmSums, Estimate, Interval
+from documents.experiments.sums import ArmSums
 from documents.experiments.verdict import Standing, Verdict, VerdictKind, judge
+from documents.reports.experiment_figures import (
+    AMOUNT_DECIMALS,
+    RATE_DECIMALS,
+    ComparisonFigures,
+    VerdictFigures,
+    describe_effect,
+    describe_interval,
+)
 from documents.rows.experiment import StoredArm
 
-RATE_DECIMALS, AMOUNT_DECIMALS = 6, 2
 DECIDED = (VerdictKind.CAUSED, VerdictKind.AGAINST)
-
-
-class Estimated(TypedDict):
-    """A figure with its interval. An end is None if the data set no bound."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-class EffectFigures(TypedDict):
-    """A figure of an arm minus that of the baseline.
-
-    Attributes:
-        lift: the difference divided by the baseline's figure; None if that is zero.
-        caused: the difference times the recipients of the arm.
-    """
-
-    difference: Estimated
-    lift: Estimated | None
-    caused: Estimated
-
-
-class VerdictFigures(TypedDict):
-    """A `Verdict` about an arm. The ends are what the arm caused, in givers or minor units.
-
-    Attributes:
-        sentence: the verdict in words, which the service adds.
-    """
-
-    arm: str
-    baseline: str
-    has_holdout: bool
-    kind: VerdictKind
-    figure: Literal["raised", "response"] | None
-    currency: str | None
-    low: float | None
-    high: float | None
-    credited: int | None
-    more_recipients: int | None
-    open_recipients: int | None
-    smallest_difference: float
-    largest_difference: float | None
-    sentence: NotRequired[str]
-
-
-class ComparisonFigures(TypedDict):
-    """An arm beside the baseline; money by currency, in minor units."""
-
-    baseline: str
-    response: EffectFigures
-    raised: dict[str, EffectFigures]
-    verdict: VerdictFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,28 +83,6 @@ def choose_leading_verdict(verdicts: Sequence[VerdictFigures]) -> VerdictFigures
     return max(verdicts, key=rank)
 
 
-def describe_effect(effect: Effect, decimals: int) -> EffectFigures:
-    lift = effect.lift
-    return {
-        "difference": describe_estimate(effect.difference, decimals),
-        "lift": describe_estimate(lift, RATE_DECIMALS) if lift else None,
-        "caused": describe_estimate(effect.caused, AMOUNT_DECIMALS),
-    }
-
-
-def describe_estimate(estimate: Estimate, decimals: int) -> Estimated:
-    low, high = _describe_interval(estimate.interval, decimals)
-    return {"value": round(estimate.value, decimals), "low": low, "high": high}
-
-
-def _describe_interval(interval: Interval, decimals: int) -> tuple[float | None, float | None]:
-    low, high = (
-        round(end, decimals) if math.isfinite(end) else None
-        for end in (interval.low, interval.high)
-    )
-    return low, high
-
-
 def _judge_arm(
     arm: CountedArm, arms: Sequence[CountedArm], response: Effect, raised: dict[str, Effect]
 ) -> VerdictFigures:
@@ -167,7 +97,7 @@ def _judge_arm(
         found = [(None, judge(Comparison(response, nothing), _stand(arm, arms, "")))]
     currency, verdict = next((one for one in found if one[1].figure == "raised"), found[0])
     low, high = (
-        _describe_interval(verdict.interval, AMOUNT_DECIMALS) if verdict.interval else (None,) * 2
+        describe_interval(verdict.interval, AMOUNT_DECIMALS) if verdict.interval else (None,) * 2
     )
     return {
         "arm": arm.name,

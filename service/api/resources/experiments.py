@@ -18,7 +18,7 @@ from documents.experiment import (
 )
 from documents.mailing import Mailing
 from documents.reports.experiment import build_experiment_report
-from documents.reports.experiment_comparison import VerdictFigures
+from documents.reports.experiment_figures import VerdictFigures
 from documents.rows.experiment import OutcomeScope
 from service.api.fields import Id, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_model, operation

@@ -19,7 +19,7 @@ from documents.experiments.report import count_questions
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.reports.experiment import ExperimentReport, build_experiment_report
-from documents.rows.experiment import StoredExperiment
+from documents.rows.experiment import StoredArm, StoredExperiment
 from documents.values.validation import validate_value
 from service.api.resources.experiments import ExperimentIn
 from service.dashboard.forms import Form
@@ -65,7 +65,8 @@ class ExperimentPages:
         mailing = Mailing.fetch(req.context.organization_id, id)
         experiment: StoredExperiment | None = mailing.experiment
         report = build_experiment_report(mailing) if experiment else None
-        plan = _plan(query, _list_weights(experiment))
+        arms = _order_arms(experiment)
+        plan = _plan(query, [arm["weight"] for arm in arms])
         render_page(
             req,
             resp,
@@ -75,7 +76,7 @@ class ExperimentPages:
             report=report,
             query=query,
             plan=plan,
-            plan_parts=" + ".join(map(formats_for(req).number, plan.recipients)) if plan else "",
+            plan_parts=_list_parts(req, plan, arms),
             form_arms=_list_form_arms(experiment),
             limits={"arms": MAX_ARMS, "weight": MAX_ARM_WEIGHT, "days": MAX_WINDOW_DAYS},
             default_days=DEFAULT_WINDOW_DAYS,
@@ -132,15 +133,11 @@ def _to_int(text: str) -> int | str:
     return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_DIGITS else text
 
 
-def _list_weights(experiment: StoredExperiment | None) -> list[int]:
-    """Return the weights of the arms with recipients, the baseline first; two equal arms without.
-
-    The order is that of `find_baseline`.
-    """
+def _order_arms(experiment: StoredExperiment | None) -> list[StoredArm]:
+    """Return the arms with recipients, the baseline first, as `find_baseline` chooses it."""
     arms = experiment["arms"] if experiment else []
     ordered = sorted(enumerate(arms), key=lambda one: (not one[1]["held_out"], one[0]))
-    weights = [arm["weight"] for _, arm in ordered if arm["weight"]]
-    return weights if len(weights) > 1 else [1, 1]
+    return [arm for _, arm in ordered if arm["weight"]]
 
 
 def _list_form_arms(experiment: StoredExperiment | None) -> list[dict[str, Any]]:
@@ -150,9 +147,22 @@ def _list_form_arms(experiment: StoredExperiment | None) -> list[dict[str, Any]]
 
 
 def _plan(query: ExperimentQuery, weights: list[int]) -> SampleSize | None:
-    """Return the recipients that the experiment needs; None if no number is enough."""
+    """Return the recipients that the experiment needs; None if no number is enough.
+
+    Without an experiment, plan two arms of the same size.
+    """
+    weights = weights if len(weights) > 1 else [1, 1]
     design = Design(weights, count_questions(len(weights)))
     try:
         return plan_response(query.rate / 100, query.points / 100, design)
     except ValueError:
         return None
+
+
+def _list_parts(
+    req: falcon.Request, plan: SampleSize | None, arms: list[StoredArm]
+) -> list[tuple[str, str]]:
+    """Return the name and the size of each arm in the plan."""
+    sizes = [formats_for(req).number(size) for size in plan.recipients] if plan else []
+    names = [arm["name"] for arm in arms] if len(arms) == len(sizes) else ["1", "2"]
+    return list(zip(names, sizes, strict=False))

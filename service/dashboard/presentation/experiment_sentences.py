@@ -5,7 +5,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from documents.experiments.verdict import VerdictKind
-from documents.reports.experiment_comparison import VerdictFigures
+from documents.reports.experiment_figures import VerdictFigures
 from documents.values.money import count_decimals
 from service.dashboard.presentation.formats import Formats, formats_of
 from service.dashboard.presentation.language import language_of, marked

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from documents.reports.experiment import ArmReport, ExperimentReport
-from documents.reports.experiment_comparison import EffectFigures, Estimated, VerdictFigures
+from documents.reports.experiment_figures import EffectFigures, Estimated, VerdictFigures
 from service.dashboard.presentation.experiment_sentences import write_verdict
 from service.dashboard.presentation.formats import Formats
 
@@ -113,7 +113,7 @@ def list_differences(report: ExperimentReport, formats: Formats) -> list[Differe
         effects: dict[str | None, EffectFigures] = {None: comparison["response"]}
         effects.update(comparison["raised"])
         for code, effect in effects.items():
-            shown = _money(formats, code) if code else _points(formats)
+            shown = _signed(_money(formats, code)) if code else _points(formats)
             lift = effect["lift"]
             rows.append(
                 DifferenceRow(
