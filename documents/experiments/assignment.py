@@ -1,6 +1,6 @@
 """The arm of an email: a keyed hash of mailing and user.
 
-The hash is stable and repeatable, and nobody without the key can predict it. The key is
+The hash is stable and repeatable, and clients cannot predict it. The key is
 `derive_secret(ASSIGNMENT_KEY_PURPOSE)`, which rotation keeps. Store the arm with the email, because
 changed weights give some users another arm. Changed weights also mix response rates of different
 days differently in each arm. So start another experiment rather than change the weights.

@@ -77,7 +77,7 @@ def describe_effect(effect: Effect, decimals: int) -> EffectFigures:
 
 
 def describe_estimate(estimate: Estimate, decimals: int, least: float | None = None) -> Estimated:
-    """Return the figure. An interval of every value from the least possible one is no bound."""
+    """Return the figure. An interval from the least possible value has no lower bound."""
     low, high = describe_interval(estimate.interval, decimals)
     low = None if high is None and low == least else low
     return {"value": round(estimate.value, decimals), "low": low, "high": high}

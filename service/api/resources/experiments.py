@@ -34,7 +34,7 @@ Weight = Annotated[
     ),
 ]
 HeldOut = Annotated[
-    bool, Field(description="Whether the recipients of this arm must not get the mailing.")
+    bool, Field(description="True if the recipients of this arm must not get the mailing.")
 ]
 WindowDays = Annotated[
     int,

@@ -112,7 +112,7 @@ def _build_tables(req: falcon.Request, report: ExperimentReport) -> dict[str, An
 
 
 def _read(form: Form) -> dict[str, Any]:
-    """Return the form's experiment as the API's model has it. Rows without a name are left out."""
+    """Return the form's experiment as the API's model has it. Drop rows without a name."""
     names, weights = form.list_values("arm_name"), form.list_values("arm_weight")
     held_out = form.list_values("held_out")
     arms = [

@@ -34,7 +34,7 @@ class ShownEstimate:
 
 @dataclass(frozen=True)
 class CreditedRow:
-    """What is credited to an arm beside what it caused, in one currency.
+    """The money credited to an arm beside the money that it caused, in one currency.
 
     Attributes:
         share: credited, from 0 to 100 on the scale of `caused`.
