@@ -12,14 +12,15 @@ class Arm(Document):
 
     The ID is "<mailing>:<name>".
 
-    recipients: participants, whether or not their email was sent.
-    givers: participants with a gift in their window.
-    givers_by_currency: participants who gave, by currency.
-    raised: net minor units by currency.
-    credited: net minor units of the gifts that match the arm's emails, by currency.
-    ends: participants by the UTC day on which their window ends, such as 2026-12-20.
-    squares: sums of the squared net minor units of each participant, by currency, in two parts; see
-        `join_square`.
+    Attributes:
+        recipients: participants, whether or not their email was sent.
+        givers: participants with a gift in their window.
+        givers_by_currency: participants who gave, by currency.
+        raised: net minor units by currency.
+        credited: net minor units of the gifts that match the arm's emails, by currency.
+        ends: participants by the UTC day on which their window ends, such as 2026-12-20.
+        squares: sums of the squared net minor units of each participant, by currency, in two parts;
+            see `join_square`.
     """
 
     id = StringField(primary_key=True)

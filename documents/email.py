@@ -184,7 +184,7 @@ class Email(CountedRecord, Record):
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the email must not be sent."""
+        """Return whether the email must not be sent."""
         return bool(self.held_out)
 
     @classmethod

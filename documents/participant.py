@@ -31,13 +31,14 @@ PARTICIPANT_INDEX = LinkIndex(collection="participants", fields=("arm_id",), is_
 class Participant(Document):
     """The email of a user in an experiment. Settling the email creates it.
 
-    since, until: the window. A gift in it counts for the participant's arm: `since` is included,
-        and `until` is not.
-    organization_wide: whether gifts to every fundraiser of the organization count.
-    links: the digest of the arm's ID, by which emails and participants of an arm are found.
-    emails: 1 while the email exists, otherwise 0.
-    gifts: counted gifts of the user in the window, whatever email they match.
-    raised: their net minor units, by currency.
+    Attributes:
+        since, until: the window. A gift in it counts for the participant's arm: `since` is
+            included, and `until` is not.
+        organization_wide: whether gifts to every fundraiser of the organization count.
+        links: the digest of the arm's ID, by which emails and participants of an arm are found.
+        emails: 1 while the email exists, otherwise 0.
+        gifts: counted gifts of the user in the window, whatever email they match.
+        raised: their net minor units, by currency.
     """
 
     id = ObjectIdField(primary_key=True)

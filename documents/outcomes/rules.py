@@ -1,4 +1,4 @@
-"""Which gifts count for which participants. Pure: no database, no clock.
+"""The participants for whom a gift counts. Pure: no database, no clock.
 
 A gift counts for every participant of its user whose window contains the time of the gift. Unless
 the experiment is organization-wide, the gift must be to the fundraiser of the mailing.

@@ -43,7 +43,7 @@ class EmailOut(ResponseModel):
         bool,
         Field(
             validation_alias="is_held_out",
-            description="Whether the experiment leaves the user out. Do not send such an email.",
+            description="True if the experiment leaves the user out. Do not send such an email.",
         ),
     ]
     opens: int
@@ -81,7 +81,7 @@ class EmailFilters(FilterQuery):
     user_id: Id | MISSING = MISSING
     donated: bool | MISSING = MISSING
     held_out: Annotated[
-        bool | MISSING, Field(description="Whether the email must not be sent.")
+        bool | MISSING, Field(description="True if the email must not be sent.")
     ] = MISSING
 
 
