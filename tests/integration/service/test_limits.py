@@ -139,7 +139,7 @@ def test_no_url_from_a_client_is_fetched() -> None:
 
     Only the supervisor and the demo import a library that fetches URLs, to call this service.
     There are two exceptions. In tests/unit/documents/providers/, test_sns.py checks the hosts of
-    Amazon SNS. In tests/integration/jobs/sender/, test_client.py checks the addresses of the sender.
+    Amazon SNS. In tests/integration/jobs/sender/, test_client.py checks those of the sender.
     """
     fetches = re.compile(
         r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
