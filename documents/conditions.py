@@ -65,9 +65,35 @@ EMAIL_EFFECT_FIELDS = (
 )
 
 
+def is_mailed(email: EmailRow) -> bool:
+    """Return whether the email is not held out. A held-out email counts for its arm only."""
+    return not email.get("held_out")
+
+
 def is_sent(email: EmailRow) -> bool:
     """Return whether the email was sent, by its `sent_at` or by any effect of sending."""
     return bool(email.get("sent_at")) or any(email.get(name) for name in EMAIL_EFFECT_FIELDS)
+
+
+def is_in_experiment(email: EmailRow) -> bool:
+    """Return whether the email has an arm of an experiment."""
+    return bool(email.get("arm_id"))
+
+
+def read_credited(email: EmailRow) -> dict[str, int]:
+    """Return the money of an email with an arm, by currency."""
+    return email.get("raised", {}) if is_in_experiment(email) else {}
+
+
+def window_end_key(email: EmailRow) -> str:
+    """Return the UTC day on which the window of an email with an arm ends, as 2026-12-20."""
+    return email["outcome_until"].date().isoformat()
+
+
+@cache
+def both(one: Any, other: Any) -> Any:
+    """Return the condition that both conditions hold."""
+    return lambda row: one(row) and other(row)
 
 
 @cache  # The engine compares conditions by identity to see that two counters count the same rows.
@@ -116,6 +142,14 @@ def sign_email(email: EmailRow) -> tuple[Any, ...]:
     """
     return (
         is_unsubscribed(email),
+        bool(email.get("held_out")),
+        *_sign_arm(email),
         *map(bool, map(email.get, TESTED_EMAIL_FIELDS)),
         *map(email.get, SUMMED_EMAIL_FIELDS),
     )
+
+
+def _sign_arm(email: EmailRow) -> tuple[Any, ...]:
+    if not is_in_experiment(email):
+        return (False,)
+    return window_end_key(email), *sorted(read_credited(email).items())

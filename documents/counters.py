@@ -3,15 +3,19 @@
 from typing import Any
 
 from documents.archive import Archive
+from documents.arm import Arm, build_arm_row
 from documents.conditions import (
     SUMMED_EMAIL_FIELDS,
     amount_of,
+    both,
     currency_of_gift,
     has_value,
     is_counted,
     is_deferred,
     is_first_instalment,
+    is_in_experiment,
     is_instalment,
+    is_mailed,
     is_money_taken,
     is_opened,
     is_sent,
@@ -19,8 +23,10 @@ from documents.conditions import (
     match_count_key,
     match_raised_key,
     net_amount,
+    read_credited,
     refunded_amount_of,
     sign_email,
+    window_end_key,
 )
 from documents.donation import Donation
 from documents.donor import Donor, build_donor_row
@@ -40,6 +46,13 @@ from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
 from documents.outgoing.observer import OutgoingEvents
+from documents.participant import (
+    PARTICIPANT_INDEX,
+    Participant,
+    build_participant_row,
+    count_givers_by_currency,
+    split_squares,
+)
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -90,24 +103,55 @@ FUNNEL_CONDITIONS = {
     "spam_reported": has_value("spam_reported_at"),
     "donated": has_value("donations_count"),
 }
+MAILED_FUNNEL_CONDITIONS = {name: both(is_mailed, when) for name, when in FUNNEL_CONDITIONS.items()}
 CLICK_COUNTERS = ("clicks", "machine_clicks")
 LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
+ARM_FUNNEL_FIELDS = ("delivered", "opened", "clicked")
 EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
 
 
 def _emails(on: type) -> list[Cache]:
     """Return the counters of emails that a fundraiser and a mailing share."""
-    email: dict[str, Any] = {"of": Email, "on": on}
+    email: dict[str, Any] = {"of": Email, "on": on, "when": is_mailed}
     return [
         CounterCache(field="emails_count", **email),
         *(
-            CounterCache(field=f"funnel.{name}", **email, when=when)
-            for name, when in FUNNEL_CONDITIONS.items()
+            CounterCache(field=f"funnel.{name}", **email | {"when": when})
+            for name, when in MAILED_FUNNEL_CONDITIONS.items()
         ),
         *(
             CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name))
             for name in SUMMED_EMAIL_FIELDS
         ),
+    ]
+
+
+ARM_EMAIL_CONDITIONS = {
+    "recipients": is_in_experiment,
+    **{name: both(is_in_experiment, FUNNEL_CONDITIONS[name]) for name in ARM_FUNNEL_FIELDS},
+}
+
+
+def _experiments() -> list[Cache]:
+    """Return the counters of participants and of the arms of experiments."""
+    gift: dict[str, Any] = {"of": Donation, "on": Participant, "via": "participant_ids"}
+    arm: dict[str, Any] = {"of": Participant, "on": Arm}
+    return [
+        CounterCache(field="emails", of=Email, on=Participant, via="_id", when=is_in_experiment),
+        CounterCache(field="gifts", **gift, when=is_counted),
+        CounterCache(
+            field="raised", **gift, when=is_counted, amount=net_amount, by=currency_of_gift
+        ),
+        *(
+            CounterCache(field=name, of=Email, on=Arm, when=when)
+            for name, when in ARM_EMAIL_CONDITIONS.items()
+        ),
+        CounterCache(field="credited", of=Email, on=Arm, each=read_credited),
+        CounterCache(field="ends", of=Email, on=Arm, when=is_in_experiment, by=window_end_key),
+        CounterCache(field="givers", **arm, when=both(has_value("emails"), has_value("gifts"))),
+        CounterCache(field="givers_by_currency", **arm, each=count_givers_by_currency),
+        CounterCache(field="raised", **arm, each=lambda participant: participant.get("raised", {})),
+        CounterCache(field="squares", **arm, each=split_squares),
     ]
 
 
@@ -166,7 +210,7 @@ LEDGER = Ledger(
         # Counters of emails.
         *_emails(Fundraiser),
         *_emails(Mailing),
-        CounterCache(field="emails_count", of=Email, on=User),
+        CounterCache(field="emails_count", of=Email, on=User, when=is_mailed),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
@@ -199,6 +243,8 @@ LEDGER = Ledger(
             when=has_value("clicks"),
             reads=("clicks",),
         ),
+        # Counters of experiments.
+        *_experiments(),
         # Counters of mailings.
         CounterCache(
             field="cost",
@@ -214,6 +260,8 @@ LEDGER = Ledger(
         LinkClicks: build_link_row,
         Link: build_link_row,
         GiftDay: build_gift_day_row,
+        Participant: build_participant_row,
+        Arm: build_arm_row,
     },
     on_write=note_targets,
     signatures={Email: sign_email},
@@ -236,9 +284,13 @@ LEDGER = Ledger(
         ),
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
-    link_indexes={Donation: MATCH_INDEX},
-    # A client's change increments the version, and a mark for rematch sets `rematch`.
-    unmarked_after_commit={Donation: ("version", "rematch")},
+    link_indexes={
+        Donation: MATCH_INDEX,
+        Email: PARTICIPANT_INDEX,
+        Participant: PARTICIPANT_INDEX,
+    },
+    # A client's change increments the version. The other two are marks for another decision.
+    unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     observed=[Donation, Email],
     observe=OutgoingEvents,
 )

@@ -9,6 +9,7 @@ from mongoengine import (
     DateTimeField,
     DictField,
     IntField,
+    ListField,
     ObjectIdField,
     StringField,
     get_db,
@@ -75,6 +76,9 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     mailing_donor_id = StringField()
     fundraiser_day_id = StringField()
     mailing_day_id = StringField()
+    # participants of experiments for whom the gift counts, and the mark to decide that again
+    participant_ids = ListField(ObjectIdField(), default=None)
+    outcomes_due = BooleanField()
 
     meta = {
         "collection": "donations",
@@ -184,7 +188,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
         """Pin the gift to an email, or to no email if None. Later data does not change a pin.
 
         Raises:
-            Unacceptable: the email does not exist.
+            Unacceptable: the email does not exist, or is held out.
         """
         email_id = None
         if email_ref is not None:
@@ -192,6 +196,10 @@ class Donation(FormerMatchReader, CountedRecord, Record):
             email = Email.live(self.organization_id, id=named[0]).first() if named else None
             if email is None:
                 raise Unacceptable("/email_id", "not_found", "Must be the ID of an email.")
+            if email.held_out:
+                raise Unacceptable(
+                    "/email_id", "held_out", "Must be an email that is not held out."
+                )
             email_id = email.id
 
         def edit(gift: Self) -> None:

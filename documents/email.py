@@ -1,6 +1,8 @@
 """Email: one message to one user. Matching ties gifts to emails."""
 
+import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Self
 
 from bson import ObjectId
@@ -10,13 +12,21 @@ from mongoengine import (
     DictField,
     IntField,
     MapField,
+    NotUniqueError,
     ObjectIdField,
     QuerySet,
     StringField,
     get_db,
 )
 
-from documents.errors import NotFound, Unacceptable
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.experiment import (
+    EXPERIMENT_FIELDS,
+    build_arm_fields,
+    check_arm,
+    read_arm_name,
+    start_experiments,
+)
 from documents.fundraiser import Fundraiser
 from documents.giving_links.link_token import make_token, make_trap_token
 from documents.index_tables.email_index import MAILING_ROWS_INDEX, EmailIndex
@@ -27,6 +37,7 @@ from documents.index_tables.former_layout import (
 )
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
+from documents.rows.fundraiser import MailingRow
 from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.pagination import RecordPage
 from documents.storage.record import CountedRecord, Record
@@ -46,6 +57,8 @@ ID_INDEX, MAILING_ID_INDEX, USER_EMAILS_INDEX = (
     "mailing_id_1__id_1",
     "user_id_1_fundraiser_id_1_sent_at_1",
 )
+IMPORT_KEY_BYTES = 12
+MAILED_FILTER: dict[str, Any] = {"held_out": None}  # other emails must not be sent
 COMMON_ACTIONS = {"opened", "clicked"}
 EMAILS_PER_COMMON_ACTION = 2  # at least one in this many emails usually has a common action
 
@@ -64,6 +77,12 @@ class Email(CountedRecord, Record):
     sent_at = DateTimeField()
     import_key = StringField()
     erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
+    # Only in an experiment; see documents/experiment.py. An email that is held out is never sent.
+    arm_id = StringField()
+    held_out = BooleanField()
+    outcome_from = DateTimeField()
+    outcome_until = DateTimeField()
+    organization_wide = BooleanField()
 
     opens = IntField(default=0)
     clicks = IntField(default=0)
@@ -122,36 +141,69 @@ class Email(CountedRecord, Record):
         """Record a message.
 
         Args:
-            values: `fundraiser_id` and `user_id`, and optionally `mailing_id` and `sent_at`. With
-                `user` instead of `user_id`, find the user by address or create one. `sent_at`
+            values: `fundraiser_id` and `user_id`, and optionally `mailing_id`, `sent_at` and `arm`.
+                With `user` instead of `user_id`, find the user by address or create one. `sent_at`
                 defaults to the mailing's, then to now.
 
         Raises:
-            Unacceptable: the fundraiser, its mailing or the user does not exist.
+            Unacceptable: the fundraiser, its mailing, the arm or the user does not exist.
+            Conflict: the mailing has an experiment, and an email to this user.
         """
         fundraiser = Fundraiser.named(organization_id, values["fundraiser_id"])
         mailing = _mailing(fundraiser, values.get("mailing_id"))
-        sent_at = values.get("sent_at", (mailing.sent_at if mailing else None) or now())
+        sent_at = values.get("sent_at", (mailing.get("sent_at") if mailing else None) or now())
+        check_arm(mailing, values.get("arm"))
+        user_id = _user(organization_id, values).id
+        if mailing:  # last, because an experiment that has started is hard to change
+            start_experiments([mailing])
+            check_arm(mailing, values.get("arm"))
         email = cls(
             id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser.id,
-            mailing_id=mailing.id if mailing else None,
-            user_id=_user(organization_id, values).id,
-            sent_at=sent_at,
+            mailing_id=mailing["_id"] if mailing else None,
+            user_id=user_id,
+            **build_sent_fields(mailing, user_id, sent_at, values.get("arm")),
         )
-        return email.insert()
+        return email._insert_once(mailing) if mailing and email.arm_id else email.insert()
+
+    def _insert_once(self, mailing: MailingRow) -> Self:
+        """Store an email of an experiment, in which each user has one email of the mailing."""
+        self.import_key = make_mailing_key(mailing["_id"], self.user_id)
+        try:
+            return self.insert()
+        except NotUniqueError:
+            raise Conflict(
+                "This mailing has an email to the user. In an experiment, each user has one."
+            ) from None
+
+    @property
+    def arm(self) -> str | None:
+        """Name of the email's arm, if its mailing has an experiment."""
+        return read_arm_name(self.arm_id) if self.arm_id else None
+
+    @property
+    def is_held_out(self) -> bool:
+        """Return whether the email must not be sent."""
+        return bool(self.held_out)
+
+    @classmethod
+    def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Convert a filter by `held_out` into a condition on the field, which others lack."""
+        if "held_out" not in given:
+            return given
+        return {**given, "held_out": True if given["held_out"] else None}
 
     @classmethod
     def query_mailing(
         cls, mailing: Mailing, query: dict[str, Any], index: str, fields: Sequence[str]
     ) -> QuerySet:
-        """Return a query for a mailing's emails.
+        """Return a query for a mailing's emails, without those that are held out.
 
         The hint is necessary: a cached plan that was best for one mailing may read all of another.
         """
         of = {"organization_id": mailing.organization_id, "mailing_id": mailing.id}
-        found = cls.objects(__raw__={**of, "deleted_at": None, **query})
+        found = cls.objects(__raw__={**of, **MAILED_FILTER, "deleted_at": None, **query})
         return found.hint(index).only(*fields).as_pymongo()
 
     @classmethod
@@ -230,17 +282,39 @@ class Email(CountedRecord, Record):
         return rows, rows[-1]["_id"] if len(rows) == number else edge and edge["_id"]
 
 
-def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> Mailing | None:
+def build_sent_fields(
+    mailing: MailingRow | None, user_id: ObjectId, sent_at: datetime | None, arm: str | None
+) -> dict[str, Any]:
+    """Return the time of a new email and the fields of its experiment.
+
+    An email that is held out is not sent, so it has no time.
+    """
+    fields = build_arm_fields(mailing, user_id, sent_at, arm)
+    return {**fields, "sent_at": None if fields.get("held_out") else sent_at}
+
+
+def make_mailing_key(mailing_id: ObjectId, user_id: ObjectId) -> str:
+    """Return the unique key of a mailing's email to a user; see imports/emails.py."""
+    return make_import_key((mailing_id, user_id, None)).hex()
+
+
+def make_import_key(values: tuple[Any, ...]) -> bytes:
+    """Return the digest of the values that identify an imported email."""
+    return hashlib.blake2b(repr(values).encode(), digest_size=IMPORT_KEY_BYTES).digest()
+
+
+def _mailing(fundraiser: Fundraiser, mailing_id: ObjectId | None) -> MailingRow | None:
     if mailing_id is None:
         return None
-    mailing: Mailing | None = Mailing.live(
-        fundraiser.organization_id, id=mailing_id, fundraiser_id=fundraiser.id
-    ).first()
+    query = {"_id": mailing_id, "fundraiser_id": fundraiser.id, "deleted_at": None}
+    owner = {"organization_id": fundraiser.organization_id}
+    mailing = Mailing._get_collection().find_one(owner | query, dict.fromkeys(EXPERIMENT_FIELDS, 1))
     if mailing is None:
         raise Unacceptable(
             "/mailing_id", "not_found", "Must be the ID of a mailing of this fundraiser."
         )
-    return mailing
+    found: MailingRow = mailing
+    return found
 
 
 def _user(organization_id: ObjectId, values: dict[str, Any]) -> User:

@@ -3,13 +3,14 @@
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
 from documents.shared_counters import SharedCounters
 from documents.storage.marks import due_index, failed_index
 from documents.storage.record import CountedRecord, Record
 from documents.values.money import to_money, to_money_fields
+from documents.values.time import now
 
 
 class Mailing(CountedRecord, SharedCounters, Record):
@@ -21,6 +22,8 @@ class Mailing(CountedRecord, SharedCounters, Record):
     sent_at = DateTimeField()
     cost_amount = IntField()
     cost_currency = StringField()
+    experiment = DictField(default=None)  # its definition; see documents/experiment.py
+    windows_due = DateTimeField()  # its time has changed; see outcomes/windows.py
 
     meta = {
         "collection": "mailings",
@@ -58,6 +61,9 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """Change the fields that clients may change. A mailing's fundraiser never changes."""
 
         def edit(mailing: Self) -> None:
+            is_started = "started_at" in (mailing.experiment or {})
+            if is_started and changes.get("sent_at") not in (None, mailing.sent_at):
+                mailing.windows_due = now()
             for name, value in to_money_fields(changes, "cost").items():
                 setattr(mailing, name, value)
 

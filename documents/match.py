@@ -23,6 +23,7 @@ MATCHES_MIGRATION = 20  # until it finishes, donations have the former indexes
 LINK_FIELDS = (
     *("email_id", "mailing_id", "user_id"),
     *("fundraiser_donor_id", "mailing_donor_id", "fundraiser_day_id", "mailing_day_id"),
+    "participant_ids",
 )
 # The former indexes of donations. The migration's end drops them, so a new database has none.
 FORMER_INDEXES = (
@@ -57,8 +58,8 @@ _complete = ProcessCache[str, bool](COMPLETE_CACHE_SECONDS, most=16)
 class Match(Document):
     """A record that finds a donation by its match. The ID is the donation's ID.
 
-    links: the IDs of the email, mailing, user, donors and gift days of the donation, with digests
-    in place of texts. They differ between collections, so one index finds them all.
+    links: the IDs of the email, mailing, user, donors, gift days and participants of the donation,
+    with digests in place of texts. They differ between collections, so one index finds them all.
     """
 
     organization_id = ObjectIdField(required=True)

@@ -61,6 +61,9 @@ class User(Exported, Record):
     rematch_due = DateTimeField()
     rematch_page = DictField()  # progress of that work, with the mark that it belongs to
 
+    # settling an email with an arm writes it to cause write conflicts; never read
+    enrolled_at = DateTimeField()
+
     # Sorted by means of their index table.
     emails_count = IntField(default=0)
     donations_count = IntField(default=0)

@@ -159,6 +159,19 @@ class Mailings(Records[r.Mailing]):
         """Yield the mailing's clicked links."""
         yield from self._pages(f"{self._path}/{id}/links", {"sort": sort})
 
+    def experiment(self, id: str) -> r.Experiment:
+        """Return the mailing's experiment with the figures of its arms."""
+        experiment: r.Experiment = self._call("GET", f"{self._path}/{id}/experiment")
+        return experiment
+
+    def set_experiment(self, id: str, **values: Unpack[r.ExperimentValues]) -> r.Experiment:
+        path = f"{self._path}/{id}/experiment"
+        experiment: r.Experiment = self._call("PUT", path, json=values)
+        return experiment
+
+    def remove_experiment(self, id: str) -> None:
+        self._call("DELETE", f"{self._path}/{id}/experiment")
+
 
 class Emails(Records[r.Email]):
     """Messages to one user each."""
@@ -167,12 +180,14 @@ class Emails(Records[r.Email]):
         email: r.Email = self._create(values, once)
         return email
 
-    def import_(self, emails: Sequence[r.NewEmail | r.EmailLine]) -> r.Imported:
+    def import_(self, emails: Sequence[r.NewEmail | r.EmailLine]) -> r.ImportedEmails:
         """Add many emails in one request.
 
         Existing emails are found, so the request may be repeated.
         """
-        return self._import(emails)
+        done: Any = self._import(emails)
+        imported: r.ImportedEmails = done
+        return imported
 
     def delete(self, id: str) -> None:
         self._delete(id)

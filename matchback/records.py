@@ -101,6 +101,97 @@ class Mailing(Stored):
     raised: Totals
 
 
+class NewArm(TypedDict):
+    """An arm of an experiment, which some recipients get by its weight."""
+
+    name: str
+    weight: int
+    held_out: NotRequired[bool]
+
+
+class ExperimentValues(TypedDict):
+    arms: list[NewArm]
+    window_days: NotRequired[int]
+    scope: NotRequired[Literal["fundraiser", "organization"]]
+
+
+class Estimated(TypedDict):
+    """A figure with its 95 % interval. An end is None if the data set no bound."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Effect(TypedDict):
+    """A figure of an arm minus that of the baseline."""
+
+    difference: Estimated
+    lift: Estimated | None
+    caused: Estimated
+
+
+class Verdict(TypedDict):
+    """The result of an experiment so far, about one arm."""
+
+    arm: str
+    baseline: str
+    kind: Literal["not_started", "too_early", "caused", "against", "no_difference"]
+    figure: Literal["raised", "response"] | None
+    currency: str | None
+    low: float | None
+    high: float | None
+    credited: int | None
+    more_recipients: int | None
+    open_recipients: int | None
+    smallest_difference: float
+    largest_difference: float | None
+    sentence: str
+
+
+class Comparison(TypedDict):
+    """An arm beside the baseline of its experiment."""
+
+    baseline: str
+    response: Effect
+    raised: dict[str, Effect]
+    verdict: Verdict
+
+
+class Arm(TypedDict):
+    """An arm and its figures, by intention to treat."""
+
+    name: str
+    weight: int
+    held_out: bool
+    recipients: int
+    delivered: int
+    opened: int
+    clicked: int
+    open_recipients: int
+    givers: int
+    raised: Totals
+    credited: Totals
+    response_rate: Estimated
+    raised_per_recipient: dict[str, Estimated]
+    comparison: Comparison | None
+
+
+class Experiment(TypedDict):
+    mailing_id: str
+    baseline: str
+    open_recipients: int
+    verdict: Verdict
+    arms: list[Arm]
+    window_days: int
+    scope: Literal["fundraiser", "organization"]
+    version: int
+    started_at: str | None
+    updated_at: str
+    as_of: str
+    unsettled: dict[str, Any]
+
+
 class Link(TypedDict):
     id: str
     url: str
@@ -117,6 +208,7 @@ class NewEmail(TypedDict):
     user_id: NotRequired[str | None]
     user: NotRequired[Person | None]
     sent_at: NotRequired[str | None]
+    arm: NotRequired[str | None]
 
 
 class EmailLine(TypedDict):
@@ -126,6 +218,7 @@ class EmailLine(TypedDict):
     user_id: NotRequired[str | None]
     user: NotRequired[Person | None]
     sent_at: NotRequired[str | None]
+    arm: NotRequired[str | None]
 
 
 class Email(Stored):
@@ -135,6 +228,8 @@ class Email(Stored):
     mailing_id: str | None
     user_id: str
     sent_at: str | None
+    arm: str | None
+    held_out: bool
     opens: int
     clicks: int
     machine_opens: int
@@ -169,6 +264,14 @@ class Imported(TypedDict):
     refused_count: int
     refused: list[RefusedLine]
     refused_left_out: int
+
+
+class ImportedEmails(Imported):
+    """The result of an import of emails. Do not send the emails of held-out lines."""
+
+    held_out_count: int
+    held_out_lines: list[int]
+    held_out_left_out: int
 
 
 class DonationValues(TypedDict):

@@ -12,6 +12,7 @@ from service.commands.connected import DEFAULT_DATA_FOLDER, connected, explain_e
 from service.commands.digest import digest
 from service.commands.duplicates import duplicates
 from service.commands.events import relabel, replay
+from service.commands.experiment import experiment
 from service.commands.imports import import_
 from service.commands.mail import mail
 from service.commands.matching import link_key, rematch
@@ -152,6 +153,7 @@ for command in (
     duplicates,
     erase,
     warehouse,
+    experiment,
     mail,
     digest,
     migrate,

@@ -8,6 +8,7 @@ from service.api.resources.audit import Audit
 from service.api.resources.donations import Donations
 from service.api.resources.emails import Emails
 from service.api.resources.event_deliveries import EventDeliveries
+from service.api.resources.experiments import Experiments
 from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
@@ -31,6 +32,7 @@ from service.dashboard.pages.administration import (
 from service.dashboard.pages.digests import DigestForms, Unsubscribe
 from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.event_deliveries import EventDeliveryPages
+from service.dashboard.pages.experiments import ExperimentPages
 from service.dashboard.pages.files import Assets
 from service.dashboard.pages.fundraisers import FundraiserPages
 from service.dashboard.pages.gifts import Gifts
@@ -43,6 +45,7 @@ from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
 from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
+from service.dashboard.presentation.experiment_sentences import write_english_verdict
 
 api_keys, donations, emails = ApiKeys(), Donations(), Emails()
 failed_jobs, fundraisers, mailings, users = FailedJobs(), Fundraisers(), Mailings(), Users()
@@ -61,6 +64,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/mailings/{id}", mailings, "one"),
     ("/v1/mailings/{id}/report", mailings, "report"),
     ("/v1/mailings/{id}/links", mailings, "links"),
+    ("/v1/mailings/{id}/experiment", Experiments(write_english_verdict), None),
     ("/v1/emails", emails, None),
     ("/v1/emails/import", EmailImports(import_shares), None),
     ("/v1/emails/export", EmailExports(), None),
@@ -136,6 +140,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/fundraisers/{id}/digest", DigestForms(), None),
     ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
     ("/dashboard/mailings/{id}", mailing_pages, None),
+    ("/dashboard/mailings/{id}/experiment", ExperimentPages(), None),
     ("/dashboard/mailings/{id}/{table}.csv", mailing_pages, "csv"),
     ("/dashboard/people/{id}", PersonPages(), None),
     ("/dashboard/gifts", gifts, None),

@@ -45,6 +45,13 @@ class EmailIn(RequestModel):
             "means not sent yet; SendGrid's `processed` event then sets the time."
         ),
     ] = None
+    arm: Annotated[
+        Name | None,
+        Field(
+            description="Arm of the mailing's experiment. By default, Matchback assigns one of its "
+            "arms at random, by their weights."
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _one_recipient(self) -> "EmailIn":

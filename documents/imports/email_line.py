@@ -1,20 +1,17 @@
 """A line of an import of emails, and the email that it creates."""
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from bson import ObjectId
 
-from documents.email import Email
+from documents.email import Email, build_sent_fields, make_import_key
 from documents.imports.parents import ChildLine
 from documents.rows.email import EmailRow
 from documents.storage.record import build_record_row
 from documents.values.time import now
-
-IMPORT_KEY_BYTES = 12
 
 # Mailing or fundraiser, user or address, and time.
 EmailKey = tuple[ObjectId | None, Any, datetime | None]
@@ -27,10 +24,12 @@ class EmailLine(ChildLine):
     Attributes:
         address: the canonical address of `user`; None if the line has `user_id`.
         user_id: the user, once known.
+        repeats: the numbers of later lines of the batch with the same key.
     """
 
     address: str | None = None
     user_id: ObjectId | None = None
+    repeats: list[int] = field(default_factory=list)
 
     @cached_property
     def key(self) -> EmailKey:
@@ -43,19 +42,21 @@ class EmailLine(ChildLine):
     @property
     def digest(self) -> bytes:
         """The digest of `key`."""
-        return hashlib.blake2b(repr(self.key).encode(), digest_size=IMPORT_KEY_BYTES).digest()
+        return make_import_key(self.key)
 
     def build_row(self, organization_id: ObjectId) -> EmailRow:
         """Return the email to store, which is due like an email from the API."""
-        sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
+        assert self.user_id is not None
+        default = (self.mailing.get("sent_at") if self.mailing else None) or now()
+        sent_at = self.values.get("sent_at", default)
         row: EmailRow = build_record_row(
             Email,
             organization_id=organization_id,
             fundraiser_id=self.fundraiser_id,
             mailing_id=self.mailing["_id"] if self.mailing else None,
             user_id=self.user_id,
-            sent_at=self.values.get("sent_at", sent_at),
             import_key=self.digest.hex(),
             due=now(),
+            **build_sent_fields(self.mailing, self.user_id, sent_at, self.values.get("arm")),
         )
         return row

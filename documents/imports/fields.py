@@ -37,6 +37,7 @@ FIELDS: Mapping[RecordKind, FieldNames] = {
         **_PARENTS,
         "user_id": ("Matchback User ID",),
         "sent_at": ("Sent", "Send Date", "Sent Date", "Date Sent", "Send Time", "Email Date"),
+        "arm": ("Experiment Arm", "Test Arm", "Matchback Arm"),
     },
     "donations": {
         **_PERSON,

@@ -48,6 +48,7 @@ class FileImport(Record):
         problem: why the file cannot be read.
         samples: the first rows as they would be stored.
         rows, position: number of rows, and of those that are checked or imported.
+        held_out: number of lines with an email that must not be sent.
         planned: position and counts of the batch that is being stored.
     """
 
@@ -70,6 +71,7 @@ class FileImport(Record):
     made = IntField(default=0)
     found = IntField(default=0)
     rejected = IntField(default=0)
+    held_out = IntField()
     planned = DictField()
     started_at = DateTimeField()
     ended_at = DateTimeField()
@@ -185,6 +187,7 @@ def _blank_result() -> dict[str, Any]:
         "made": 0,
         "found": 0,
         "rejected": 0,
+        "held_out": None,
         "planned": {},
         "problem": "",
         "asks": [],

@@ -32,7 +32,8 @@ C = TypeVar("C", bound=ChildLine)
 def find_parents(importing: RecordImport[C], lines: list[C]) -> list[C]:
     """Set the fundraiser and the mailing of each line. Reject lines whose parents do not exist."""
     named = {line.values.get("mailing_id") for line in lines} - {None}
-    mailings = importing.read_by_id(MailingRow, named, "fundraiser_id", "sent_at")
+    fields = ("fundraiser_id", "sent_at", "experiment")
+    mailings = importing.read_by_id(MailingRow, named, *fields)
     for line in lines:
         line.fundraiser_id = line.values.get("fundraiser_id")
         if (mailing_id := line.values.get("mailing_id")) is not None:

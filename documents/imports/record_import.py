@@ -38,6 +38,7 @@ class RecordImport(ABC, Generic[L]):
         created: number of new records.
         found: number of lines whose record already exists.
         refused: the first thousand rejected lines, with their errors.
+        held_out_count: number of lines whose email must not be sent.
     """
 
     organization_id: ObjectId
@@ -46,6 +47,7 @@ class RecordImport(ABC, Generic[L]):
     found: int = 0
     refused_count: int = 0
     refused: list[dict[str, Any]] = field(default_factory=list)
+    held_out_count: int = 0
     _lines: list[L] = field(default_factory=list)
 
     def add(self, number: int, values: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from documents.imports.tables.table import Cell, Table
 Body = dict[str, Any]
 COPIED_FIELDS = (
     *("fundraiser_id", "mailing_id", "user_id", "email_id"),
-    *("external_id", "recurring_id", "status"),
+    *("external_id", "recurring_id", "status", "arm"),
 )
 PERSON_FIELDS = {"emails": "user", "donations": "donor"}
 DATE_FIELDS = ("sent_at", "donated_at")

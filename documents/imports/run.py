@@ -139,7 +139,10 @@ class ImportWork:
                 "rejected": record.rejected + len(planned_refusals),
             }
             self._save(planned=plan)
+        held_out = storer.held_out_count
         refused = self._add(storer, lines)
+        if storer.held_out_count > held_out:
+            plan["held_out"] = (record.held_out or 0) + storer.held_out_count - held_out
         # A record that a line names may have been deleted since the plan.
         late = max(0, len(refused) - len(planned_refusals))
         self._reject(lines, refused)

@@ -18,6 +18,7 @@ from bson import ObjectId
 from mongoengine import DateTimeField, DictField, ListField, ObjectIdField, get_db
 
 from documents.concurrency.lease import hold_lease
+from documents.conditions import is_mailed
 from documents.match import has_all_matches
 from documents.matching.changed_touches import find_affected_since
 from documents.matching.rematch import (
@@ -27,6 +28,8 @@ from documents.matching.rematch import (
     list_user_mailboxes,
     mark_for_rematch,
 )
+from documents.outcomes.late_emails import mark_gifts_of_participants
+from documents.outcomes.windows import mark_emails_of_moved
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow, LateTouchesRow
 from documents.storage import shutdown
@@ -57,6 +60,8 @@ class LateTouches(Document):
     organization_id = ObjectIdField(required=True)
     due = DateTimeField(required=True)
     touches = ListField(DictField())
+    participants = ListField(ObjectIdField(), default=None)  # see outcomes/late_emails.py
+    moved_mailing_id = ObjectIdField()  # see outcomes/windows.py
 
     meta = {
         "collection": "late_touches",
@@ -67,7 +72,7 @@ class LateTouches(Document):
 
 def mark_gifts_of_new(tx: Tx, emails: Iterable[EmailRow]) -> None:
     """Mark for rematch the gifts that new emails can match."""
-    live = [email for email in emails if not email.get("deleted_at")]
+    live = [email for email in emails if is_mailed(email) and not email.get("deleted_at")]
     _look_again(tx, [(email, at) for email in live if (at := email.get("sent_at"))])
 
 
@@ -76,7 +81,7 @@ def mark_gifts_of_touched(tx: Tx, changes: Changes) -> None:
     touched: list[tuple[Any, datetime]] = []
     for email in changes.targets.get("emails", ()):
         update = changes.update_of("emails", email["_id"]).operators
-        if since := find_affected_since(email, update):
+        if is_mailed(email) and (since := find_affected_since(email, update)):
             touched.append((email, since))
     _look_again(tx, touched)
 
@@ -182,9 +187,19 @@ def _next(organization_id: ObjectId) -> list[LateTouchesRow]:
 
 def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[ObjectId]:
     touches: dict[EmailRecipient, datetime] = {}
-    for touch in chain.from_iterable(note["touches"] for note in notes):
+    for touch in chain.from_iterable(note.get("touches", ()) for note in notes):
         _add(touches, (touch["fundraiser_id"], touch["user_id"]), touch["since"])
     tx = Tx(get_db())
+    fundraisers = _mark_gifts(tx, organization_id, touches) if touches else set()
+    for note in notes:
+        fundraisers |= mark_gifts_of_participants(tx, note.get("participants", ()))
+        if mailing_id := note.get("moved_mailing_id"):
+            fundraisers |= mark_emails_of_moved(mailing_id)
+    tx.database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
+    return fundraisers
+
+
+def _mark_gifts(tx: Tx, organization_id: ObjectId, touches: TouchTimes) -> set[ObjectId]:
     since = _by_mailbox(tx, touches)
     mailboxes = sorted({mailbox for _, mailbox in since})
     fundraisers: set[ObjectId] = set()
@@ -197,7 +212,6 @@ def _follow(organization_id: ObjectId, notes: Sequence[LateTouchesRow]) -> set[O
         while gifts := list(islice(late, MARKED_GIFTS_PER_BATCH)):
             mark_for_rematch(tx, [gift["_id"] for gift in gifts])
             fundraisers |= {gift["fundraiser_id"] for gift in gifts}
-    tx.database.late_touches.delete_many({"_id": {"$in": [note["_id"] for note in notes]}})
     return fundraisers
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from documents.email import MAILED_FILTER
 from documents.giving_links.references import resolve_reference
 from documents.matching.candidates import (
     BatchEvidence,
@@ -99,14 +100,16 @@ class _Live:
 
     def read_emails(self, ids: set[ObjectId]) -> dict[ObjectId, EmailRow]:
         """Read emails by their IDs, with all fields, so that settling need not read them again."""
-        found = self._find("emails", {"_id": {"$in": list(ids)}}, None) if ids else ()
+        query = {"_id": {"$in": list(ids)}, **MAILED_FILTER}
+        found = self._find("emails", query, None) if ids else ()
         return {row["_id"]: row for row in found}
 
     def read_emails_to(
         self, user_ids: set[ObjectId], fundraiser_id: ObjectId
     ) -> dict[ObjectId, list[Candidate]]:
         """Read a fundraiser's emails to these users, and group them by user."""
-        query = {"user_id": {"$in": list(user_ids)}, "fundraiser_id": fundraiser_id}
+        of = {"user_id": {"$in": list(user_ids)}, "fundraiser_id": fundraiser_id}
+        query = {**of, **MAILED_FILTER}
         to_users: defaultdict[ObjectId, list[Candidate]] = defaultdict(list)
         for row in self._find("emails", query, EMAIL_FIELDS):
             to_users[row["user_id"]].append(to_candidate(row))

@@ -12,6 +12,7 @@ from documents.access.audit import AuditEntry, OpenAct
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.archive import Archive
+from documents.arm import Arm
 from documents.concurrency.lease import Lease
 from documents.concurrency.mutex import AskedTurn, Turn
 from documents.digests.choice import DigestChoice
@@ -45,6 +46,7 @@ from documents.notices.incident import Incident
 from documents.organization import Organization
 from documents.outgoing.event_delivery import EventDelivery
 from documents.outgoing.webhook_endpoint import WebhookEndpoint
+from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
@@ -87,6 +89,8 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    Participant,
+    Arm,
     FileImport,
     FileChunk,
     Rejection,

@@ -9,7 +9,7 @@ from mongoengine import get_db
 from documents.counters import LEDGER
 from documents.storage.transaction import in_transaction
 from matchback import engine
-from matchback.engine import Drift, Page, compare_all, compare_page
+from matchback.engine import Drift, Page, compare_all, compare_page, shorten_link
 
 COUNTED_COLLECTIONS = tuple(engine.collections(LEDGER))
 
@@ -29,7 +29,17 @@ def _queries(fundraiser_id: ObjectId | None) -> Iterator[tuple[str, dict[str, An
         if fundraiser_id is None:
             yield name, {}
         elif name != "users":
-            yield name, {"_id" if name == "fundraisers" else "fundraiser_id": fundraiser_id}
+            yield name, _build_scope(name, fundraiser_id)
+
+
+def _build_scope(name: str, fundraiser_id: ObjectId) -> dict[str, Any]:
+    """Return the condition for a fundraiser's records in a collection."""
+    if name == "fundraisers":
+        return {"_id": fundraiser_id}
+    if name == "participants":  # their index begins with the arm
+        arms = get_db().arms.find({"fundraiser_id": fundraiser_id}, {"_id": 1})
+        return {"links": {"$in": [shorten_link(arm["_id"]) for arm in arms]}}
+    return {"fundraiser_id": fundraiser_id}
 
 
 def compare_counters(
@@ -58,7 +68,7 @@ def estimate_record_count(fundraiser_id: ObjectId | None = None) -> int:
         ]
         return sum(sizes)
     sizes = [
-        get_db()[name].count_documents({"fundraiser_id": fundraiser_id})
+        get_db()[name].count_documents(_build_scope(name, fundraiser_id))
         for name in COUNTED_COLLECTIONS
         if name not in ("users", "fundraisers")
     ]

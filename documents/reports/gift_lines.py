@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.donation import Donation
-from documents.email import Email
+from documents.email import MAILED_FILTER, Email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.user import User
@@ -107,7 +107,8 @@ def list_pin_candidates(gift: Donation, search: str = "") -> list[ConsideredEmai
     if not search and gift.user_id is not None:
         people = list(User.live(gift.organization_id, id=gift.user_id))
     users = {user.id: user for user in people}
-    sent = Email.live(gift.organization_id, user_id__in=list(users)).hint(EMAILS_BY_USER_INDEX)
+    of = {"user_id__in": list(users), **MAILED_FILTER}
+    sent = Email.live(gift.organization_id, **of).hint(EMAILS_BY_USER_INDEX)
     emails = list(sent.order_by("-id").limit(MAX_LISTED_CANDIDATES)) if users else []
     mailings = _names(Mailing, gift.organization_id, (email.mailing_id for email in emails))
     return [

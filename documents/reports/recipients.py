@@ -21,6 +21,7 @@ from documents.email import (
     Email,
     build_action_condition,
 )
+from documents.experiment import read_arm_name
 from documents.mailing import Mailing
 from documents.people.search_words import (
     FIRST_RECIPIENT_PLACE,
@@ -82,6 +83,12 @@ class Recipient:
     donated: bool = False
     donations_count: int = 0
     raised: dict[str, int] = field(default_factory=dict)  # minor units, by currency
+    arm_id: str | None = None
+
+    @property
+    def arm(self) -> str | None:
+        """Name of the arm, if the mailing has an experiment."""
+        return read_arm_name(self.arm_id) if self.arm_id else None
 
 
 FoundRecipient = tuple[RecipientPlace, Recipient]

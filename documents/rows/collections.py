@@ -9,6 +9,7 @@ from pymongo.database import Database
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
+from documents.rows.experiment import ArmRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.shared_post import SharedPostRow
@@ -19,6 +20,7 @@ T = TypeVar("T", bound=Mapping[str, Any])
 
 COLLECTIONS: Final[Mapping[type, str]] = {
     ArchiveRow: "archives",
+    ArmRow: "arms",
     ClickerRow: "clickers",
     DonationRow: "donations",
     DonorRow: "donors",
@@ -32,6 +34,7 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     MailingRow: "mailings",
     MatchRow: "matches",
     MessageRow: "messages",
+    ParticipantRow: "participants",
     PastMatchRow: "past_matches",
     PaymentRow: "payments",
     PolicyVersionRow: "policy_versions",

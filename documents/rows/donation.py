@@ -74,6 +74,8 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
     outgoing: NotRequired[dict[str, Any]]
+    participant_ids: NotRequired[list[ObjectId] | None]
+    outcomes_due: NotRequired[bool | None]
 
 
 class MatchRow(TypedDict):

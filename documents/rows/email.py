@@ -17,6 +17,11 @@ class EmailRow(RecordRow, SourceRow):
     sent_at: NotRequired[datetime]
     import_key: NotRequired[str]
     erased: NotRequired[bool]
+    arm_id: NotRequired[str]
+    held_out: NotRequired[bool]
+    outcome_from: NotRequired[datetime]
+    outcome_until: NotRequired[datetime]
+    organization_wide: NotRequired[bool]
     opens: NotRequired[int]
     clicks: NotRequired[int]
     machine_opens: NotRequired[int]
@@ -65,3 +70,5 @@ class LateTouchesRow(TypedDict):
     organization_id: ObjectId
     due: datetime
     touches: NotRequired[list[StoredTouch]]
+    participants: NotRequired[list[ObjectId]]
+    moved_mailing_id: NotRequired[ObjectId]

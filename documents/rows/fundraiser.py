@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 from bson import ObjectId
 
+from documents.rows.experiment import StoredExperiment
 from documents.rows.record import RecordRow, SourceRow, TalliedRow
 
 
@@ -28,6 +29,8 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     sent_at: NotRequired[datetime]
     cost_amount: NotRequired[int]
     cost_currency: NotRequired[str]
+    experiment: NotRequired[StoredExperiment]
+    windows_due: NotRequired[datetime]
 
 
 class PolicyVersionRow(TypedDict):

@@ -25,4 +25,5 @@ class UserRow(RecordRow):
     donations_count: NotRequired[int]
     donated: NotRequired[dict[str, int]]
     last_donated_at: NotRequired[datetime]
+    enrolled_at: NotRequired[datetime]
     export_due: NotRequired[datetime]

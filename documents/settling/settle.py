@@ -19,6 +19,9 @@ from documents.concurrency.single_flight import SingleFlight
 from documents.counters import LEDGER
 from documents.matching import late_touches, rematch
 from documents.matching.decide import decide_matches
+from documents.outcomes.assign import assign_outcomes
+from documents.outcomes.late_emails import follow_experiment_emails
+from documents.outcomes.windows import note_moved_mailings
 from documents.settling.policies import SettlingPolicy
 from documents.storage.marks import find_due_groups
 from documents.tracking import unmatched
@@ -77,19 +80,27 @@ def _settle(
 ) -> int:
     changes = Changes()
     for name in sources:
-        if name == "donations" and changes.updates:
-            # Events that were tied here change emails. Decisions read the emails from the database,
-            # so the gifts wait for the next batch.
+        if name == "donations" and (changes.updates or _has_experiment_emails(changes)):
+            # Events that were tied here change emails, and emails of experiments change their
+            # participants. Decisions read both from the database, so the gifts wait for the next
+            # batch.
             break
         changes.rows[name] = drain.read(tx, name, group)
+        if name == "mailings":
+            note_moved_mailings(tx, changes)
         if name == "emails" and changes.rows[name]:
             _follow_emails(tx, changes, policy)
     taken = drain.limit - drain.left
     decide_matches(tx, changes, policy.matching)
+    assign_outcomes(tx, changes)
     if taken:
         settle(tx, LEDGER, changes)
         tx.on_commit(partial(_measure, changes, taken))
     return taken
+
+
+def _has_experiment_emails(changes: Changes) -> bool:
+    return any(email.get("arm_id") for email in changes.rows.get("emails", ()))
 
 
 def _measure(changes: Changes, taken: int) -> None:
@@ -113,6 +124,7 @@ def _follow_emails(tx: Tx, changes: Changes, policy: SettlingPolicy) -> None:
     changes.rows["emails"] = settled
     changes.targets["emails"] = [email for email in emails if email["_id"] in stay_due]
     late_touches.mark_gifts_of_new(tx, [email for email in settled if not email.get("counted")])
+    follow_experiment_emails(tx, changes, settled)
     if tied:
         known = {email["_id"]: email for email in emails}
         of = unmatched.read_missing_emails(tx, known, {event["email_id"] for event in tied})

@@ -12,6 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from documents.email import MAILED_FILTER
 from documents.message import find_known_emails, list_message_keys
 from documents.people.spellings import PeopleByAddress, index_people, list_all_address_keys
 from documents.rows.collections import T, collection
@@ -113,6 +114,7 @@ class Correlation:
         wanted = {
             "user_id": {"$in": [user["_id"] for user in users]},
             "mailing_id": {"$in": list(mailing_ids)},
+            **MAILED_FILTER,
         }
         for email in self._find(EmailRow, wanted, "user_id", "mailing_id", "sent_at"):
             self._emails[email["user_id"], email["mailing_id"]].append(email)

@@ -13,6 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from config.observability import metrics
+from documents.conditions import is_mailed
 from documents.counters import LEDGER
 from documents.erased import items as erased_items
 from documents.erased.links import redact_clicked_url
@@ -93,7 +94,7 @@ def _forget_erased(tx: Tx, events: Sequence[EventRow], emails: Mapping[Any, Emai
 def _complete_click(changes: Changes, click: EventRow, email: EmailRow) -> None:
     """Add to a click's row what follows from its email, and its link to the changes.
 
-    Skip the link if it is a trap link.
+    Skip the link if it is a trap link, or if the email is held out.
     """
     url, mailing_id = click.get("url", ""), email.get("mailing_id")
     if "ip_key" in click:
@@ -103,7 +104,7 @@ def _complete_click(changes: Changes, click: EventRow, email: EmailRow) -> None:
             hold_mailing(changes, mailing_id)
     if has_trap_token(email["organization_id"], email["_id"], url):
         click["trap"] = True
-    elif url and mailing_id:
+    elif url and mailing_id and is_mailed(email):
         _name_link(changes, click, email)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from documents.email import USER_EMAILS_INDEX
+from documents.email import MAILED_FILTER, USER_EMAILS_INDEX
 from documents.message import list_message_keys
 from documents.people.spellings import list_all_address_keys
 from documents.rows.collections import collection
@@ -104,7 +104,7 @@ class RecentEmails:
     def _read_emails(self, user_ids: list[ObjectId], bounces: Sequence[EventRow]) -> list[EmailRow]:
         times = [event["at"] for event in bounces]
         period = {"$gte": min(times) - RECENT_EMAIL_PERIOD, "$lt": max(times) + TIME_PRECISION}
-        scope = {**self._scope, "user_id": {"$in": user_ids}}
+        scope = {**self._scope, **MAILED_FILTER, "user_id": {"$in": user_ids}}
         # Two branches, so that MongoDB reads only this period from the index.
         either = [
             {**scope, "sent_at": period},

@@ -14,6 +14,7 @@ from bson import Binary, ObjectId
 
 from documents.erased.rules import has_any_address, redact_url
 from documents.event import USUAL_TIE
+from documents.experiment import read_arm_name
 from documents.storage.former_match import read_match
 from documents.values.gift import hide_import_id
 
@@ -146,6 +147,10 @@ def _link(event: StoredDocument) -> str | None:
     return redact_url(page, has_any_address) if page else None
 
 
+def _arm(email: StoredDocument) -> str | None:
+    return read_arm_name(email["arm_id"]) if email.get("arm_id") else None
+
+
 def _tied_by(event: StoredDocument) -> str | None:
     return event.get("tied_by") or (USUAL_TIE if event.get("email_id") else None)
 
@@ -205,6 +210,8 @@ EMAIL_TABLE = Table(
         ),
         *_counts("opens", "clicks", "machine_opens", "machine_clicks", "donations_count"),
         Column("donated", "boolean", lambda email: bool(email.get("donated")), ("donated",)),
+        Column("arm", value=_arm, needs=("arm_id",)),
+        Column("held_out", "boolean", lambda email: bool(email.get("held_out")), ("held_out",)),
         CREATED_COLUMN,
     ),
 )

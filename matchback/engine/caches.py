@@ -23,10 +23,12 @@ from .contribution import (
     Contribution,
     StoredShare,
     Target,
+    list_linked,
     sum_contributions,
     to_text,
 )
 from .index_table import IndexTable
+from .journal import Journal
 from .links import LinkIndex
 from .observer import Observer
 from .transaction import Tx
@@ -39,9 +41,17 @@ COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-# The parts of a counter: field, when, amount and by.
+AmountsByKey = Callable[[Any], Mapping[str, int]]
+# The parts of a counter: field, when, amount, by and each.
 CounterSpecs = tuple[
-    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
+    tuple[
+        str,
+        Callable[[Any], bool],
+        Callable[[Any], int],
+        Callable[[Any], str] | None,
+        AmountsByKey | None,
+    ],
+    ...,
 ]
 
 Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
@@ -49,12 +59,16 @@ Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cache:
-    """The common part of counters and latest times: `field` of targets `on`, from sources `of`."""
+    """The common part of counters and latest times: `field` of targets `on`, from sources `of`.
+
+    via: the source's field with the target's ID, by default <target>_id. For a counter, it may hold
+    a list of distinct IDs; the source then counts for each of them.
+    """
 
     field: str
     of: type
     on: type
-    via: str = ""  # the source's field with the target's ID; <target>_id by default
+    via: str = ""
 
     @cached_property
     def source(self) -> str:
@@ -76,6 +90,9 @@ class Cache:
 class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
+    A source can add to several parts of a split sum: `each` returns its amounts by key, in place of
+    `amount` and `by`.
+
     `reads` names the fields that these functions read, which must have simple values. If all
     counters of a source name their fields, a recount reads only these fields, and the engine
     computes rows with equal values once.
@@ -85,6 +102,12 @@ class CounterCache(Cache, Generic[RowT_contra]):
     when: Callable[[RowT_contra], bool] = COUNT_EVERY_ROW
     amount: Callable[[RowT_contra], int] = COUNT_AS_ONE
     by: Callable[[RowT_contra], str] | None = None
+    each: Callable[[RowT_contra], Mapping[str, int]] | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """True if the counter is one number, which nothing splits."""
+        return self.by is None and self.each is None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,6 +174,7 @@ class Ledger:
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
             crash before the removal, the source is settled again, with no difference.
+        journal: keeps what settlements add to some targets; see `Journal`.
         observed: sources that an observer follows.
         observe: creates the observer of a settlement.
     """
@@ -167,11 +191,13 @@ class Ledger:
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
+        journal: Journal | None = None,
         observed: Iterable[type] = (),
         observe: Callable[[Tx], Observer] | None = None,
     ) -> None:
         self.observed = frozenset(map(get_collection_name, observed))
         self.observe = observe
+        self.journal = journal
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
@@ -222,6 +248,10 @@ class Ledger:
             if _has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
         }
 
+    def find_journal(self, name: str) -> Journal | None:
+        """Return the journal of a collection's counters, or None if it has none."""
+        return self.journal if self.journal and name in self.journal.names else None
+
     def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:
         """Return the index tables of a collection's records."""
         return tuple(table for table in self.index_tables if table.source == name)
@@ -236,7 +266,7 @@ class Ledger:
             return result
         known = self._recall(source, row)
         for number, (places, _) in enumerate(self._bundles[source]):
-            targets = [(name, row[link]) for name, link in places if row.get(link) is not None]
+            targets = [(name, id_) for name, link in places for id_ in list_linked(row.get(link))]
             if targets and (amounts := self._amounts(source, row, number, known)):
                 for target in targets:
                     if target in result:
@@ -262,7 +292,7 @@ class Ledger:
             targets = [
                 one
                 for name, link in places
-                if (id_ := row.get(link)) is not None
+                for id_ in list_linked(row.get(link))
                 for one in (name, id_)
             ]
             if targets and (amounts := self._amounts(source, row, number, known)):
@@ -317,15 +347,22 @@ def _bundles(
         by_place.setdefault((cache.target, cache.link), []).append(cache)
     bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
-        counters = tuple((cache.field, cache.when, cache.amount, cache.by) for cache in kept)
+        counters = tuple(
+            (cache.field, cache.when, cache.amount, cache.by, cache.each) for cache in kept
+        )
         bundles.setdefault(counters, []).append(place)
     return [(places, counters) for counters, places in bundles.items()]
 
 
 def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
-    for name, when, amount_of, by in counters:
-        if (when is COUNT_EVERY_ROW or when(row)) and (
+    for name, when, amount_of, by, each in counters:
+        if each is not None:
+            if when is COUNT_EVERY_ROW or when(row):
+                for key, amount in each(row).items():
+                    if amount:
+                        amounts[f"{name}.{key}"] = amounts.get(f"{name}.{key}", 0) + amount
+        elif (when is COUNT_EVERY_ROW or when(row)) and (
             amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
         ):
             path = f"{name}.{by(row)}" if by else name

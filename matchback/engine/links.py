@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .contribution import StoredDocument
+from .contribution import StoredDocument, list_linked
 from .index_table import call, replace_rows
 from .transaction import Tx
 
@@ -47,12 +47,15 @@ class LinkIndex:
         build: returns the other fields of a source's row, or None if the source needs no row.
         is_complete: whether each source has its row. Until then, the engine searches the sources by
             their own fields.
+        is_written: whether the engine writes and checks the rows. Otherwise, they are records of
+            the application with the IDs of the sources and their `links`.
     """
 
     collection: str
     fields: tuple[str, ...]
     build: Callable[[Any], Mapping[str, Any] | None] = lambda row: {}
     is_complete: Callable[[], bool] = lambda: True
+    is_written: bool = True
 
     @cached_property
     def _fields(self) -> frozenset[str]:
@@ -66,7 +69,7 @@ class LinkIndex:
         """Return the row of a source, or None if it needs none."""
         if (other := self.build(source)) is None:
             return None
-        ids = [id_ for field in self.fields if (id_ := source.get(field)) is not None]
+        ids = [id_ for field in self.fields for id_ in list_linked(source.get(field))]
         links = [shorten_link(id_) for id_ in ids]
         return {"_id": source["_id"], **other, "links": links}
 
@@ -74,6 +77,8 @@ class LinkIndex:
         self, tx: Tx, sources: Sequence[StoredDocument], *, send: Callable[..., None] = call
     ) -> None:
         """Replace the rows of these sources; see `replace_rows`."""
+        if not self.is_written:
+            return
         rows = [row for source in sources if (row := self.row(source)) is not None]
         replace_rows(tx, self.collection, [source["_id"] for source in sources], rows, send)
 
@@ -81,6 +86,8 @@ class LinkIndex:
         self, tx: Tx, sources: Collection[StoredDocument]
     ) -> Iterator[tuple[Any, StoredDocument | None, StoredDocument | None]]:
         """Yield each source whose row is missing or different: its ID, the row, the right row."""
+        if not self.is_written:
+            return
         ids = [source["_id"] for source in sources]
         found = tx.database[self.collection].find(
             {"_id": {"$in": ids}}, session=tx.session, batch_size=len(ids) + 1

@@ -127,7 +127,7 @@ class _Run:
 
     def _delete(self, tx: Tx, name: str, these: Mapping[str, Any]) -> None:
         tx.database[name].delete_many(these, session=tx.session)
-        if (index := self.ledger.link_indexes.get(name)) is not None:
+        if (index := self.ledger.link_indexes.get(name)) is not None and index.is_written:
             tx.database[index.collection].delete_many(these, session=tx.session)
 
 

@@ -30,6 +30,13 @@ EXAMPLE_BODIES: dict[str, Any] = {
         "subject": "Will you be one of 1,000?",
         "cost": {"amount": 12_000, "currency": "USD"},
     },
+    "ExperimentIn": {
+        "arms": [
+            {"name": "reminder", "weight": 9},
+            {"name": "holdout", "weight": 1, "held_out": True},
+        ],
+        "window_days": 14,
+    },
     "MailingPatch": {"sent_at": "2026-04-02T09:00:00Z"},
     "EmailIn": {
         "fundraiser_id": EXAMPLE_FUNDRAISER_ID,

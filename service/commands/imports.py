@@ -159,13 +159,17 @@ def _import_lines(
 
 
 def _print_result(importing: "RecordImport[Any]", preview: FilePreview, as_json: bool) -> None:
-    names = ("created", "found", "refused_count", "refused", "refused_left_out")
+    names: tuple[str, ...] = ("created", "found", "refused_count", "refused", "refused_left_out")
+    if hasattr(importing, "held_out_lines"):
+        names += ("held_out_count", "held_out_lines", "held_out_left_out")
     values = {name: getattr(importing, name) for name in names}
     would = "would be " if importing.dry_run else ""
     text = (
         f"{importing.created:,} {would}created, {importing.found:,} found, "
         f"{importing.refused_count:,} rejected"
     )
+    if importing.held_out_count:
+        text += f", {importing.held_out_count:,} held out; do not send these"
     if importing.dry_run:
         values |= preview.to_values()
         if not as_json:

@@ -43,6 +43,12 @@ INTERNAL_DETAIL = marked(
 # By the JSON pointer of the value that the API rejects.
 CORRECTIONS = {
     "/name": marked("Enter a name of 1 to 200 characters."),
+    "/arms": marked(
+        "Enter at least two arms with different names of 1 to 200 characters, and whole weights "
+        "from 0 to 1,000,000. At least one weight must be above 0."
+    ),
+    "/window_days": marked("Enter a whole number of days from 1 to 365."),
+    "/scope": marked("Choose which gifts count."),
     "/scopes": marked("Choose the access of the key."),
     **dict.fromkeys(
         [f"/{provider.scheme.field}" for provider in PROVIDERS.values()],

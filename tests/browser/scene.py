@@ -48,6 +48,7 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "overview": "/dashboard",
         "fundraiser": f"/dashboard/fundraisers/{ids['fundraiser']}",
         "mailing": f"/dashboard/mailings/{ids['mailing']}",
+        "experiment": f"/dashboard/mailings/{ids['mailing']}/experiment",
         "person": f"/dashboard/people/{ids['person']}",
         "gifts": "/dashboard/gifts",
         "gift": f"/dashboard/gifts/{ids['gift']}",

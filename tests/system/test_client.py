@@ -10,7 +10,7 @@ from mongoengine import get_db
 
 from matchback import records
 from matchback.client import Matchback, Refused, Unreachable
-from matchback.records import DonationLine, Giver, Person
+from matchback.records import DonationLine, Giver, NewArm, Person
 from service.api.openapi import build_openapi_document
 from service.routes import API_ROUTES
 from tools.testbed.cast import BOB, UNKNOWN_ID, University, create_university
@@ -207,13 +207,20 @@ def walk_fundraising(api: Matchback) -> str:
     assert api.donations.match(gift["id"])["pending"] in {True, False}
     assert [one["id"] for one in api.donations.list(fundraiser_id=spring["id"])] == [gift["id"]]
     line: DonationLine = {"mailing_id": mailing["id"], "amount": 700, "currency": "USD"}
-    imported = api.donations.import_([line, line])
-    assert (imported["created"], imported["found"]) == (2, 0)
+    gifts = api.donations.import_([line, line])
+    assert (gifts["created"], gifts["found"]) == (2, 0)
     for one in api.donations.list(sort="-amount"):
         if one["amount"] == 700:
             api.donations.delete(one["id"])
     assert len(list(api.emails.list(page_size=1))) == 2
     assert list(api.mailings.links(mailing["id"])) == []
+    arms: list[NewArm] = [
+        {"name": "sent", "weight": 1},
+        {"name": "holdout", "weight": 1, "held_out": True},
+    ]
+    assert api.mailings.set_experiment(mailing["id"], arms=arms)["version"] == 1
+    assert api.mailings.experiment(mailing["id"])["arms"][1]["held_out"] is True
+    api.mailings.remove_experiment(mailing["id"])
     assert "as_of" in api.fundraisers.report(spring["id"])
     assert "as_of" in api.mailings.report(mailing["id"])
     api.fundraisers.set_policy(spring["id"], touch="first")

@@ -17,9 +17,11 @@ from documents.storage.idempotency import ABANDONED_REQUEST_TIME
 from documents.storage.marks import DUE_FILTER
 from jobs.sweep import sweep_due_records
 from service.middleware import api_key
+from tests.integration.documents.outcomes.recomputed import read_arms, recompute_arms
 from tools.seams.child import TRANSACTION_MARK, run_scenario
+from tools.seams.experiments import ALL_SCENARIOS
 from tools.seams.forks import get_fork_context
-from tools.seams.scenarios import SCENARIOS, Scenario, prepare_scene
+from tools.seams.scenarios import Scenario, prepare_scene
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
 from tools.testbed.reported import find_report_mistakes
@@ -31,14 +33,14 @@ SETTLED_GIFTS = [
 READS = {"find", "getMore", "aggregate", "count", "distinct"}
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", ALL_SCENARIOS)
 def test_a_kill_between_any_two_commands_loses_nothing(
     name: str,
     real_database: str,
     real_client: testing.TestClient,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    scenario = SCENARIOS[name]
+    scenario = ALL_SCENARIOS[name]
     commands = one_life(scenario, name, real_database, real_client, (0, "never"))
     assert commands, "it used no database at all"
     for where in choose_crash_points(commands):
@@ -54,7 +56,7 @@ def test_three_kills_between_commit_and_removal_of_the_mark_change_nothing(
     name: str, real_database: str, real_client: testing.TestClient
 ) -> None:
     """A worker removes due marks of gifts after the commit. So the gift is settled again."""
-    scenario, place = SCENARIOS[name], new_place(real_client)
+    scenario, place = ALL_SCENARIOS[name], new_place(real_client)
     given = prepare_scene(place)
     scenario.prepare(place, given)
     kept: list[Any] = []
@@ -168,6 +170,7 @@ def recover(scenario: Scenario, place: University, given: dict[str, Any], *, kil
     """Recover as the service does: open transactions end, clients repeat, and the sweep runs."""
     # The server does so by itself within seconds; tests/system/test_faults.py waits for that.
     get_db().client.admin.command({"killAllSessions": []})
+    get_db().leases.delete_many({})  # the leases of the killed process end
     if killed and scenario.again:
         get_db().idempotency_keys.update_many(
             {"status": None}, {"$set": {"taken_at": ABANDONED_REQUEST_TIME}}
@@ -198,3 +201,4 @@ def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
     assert mailing["emails_count"] == get_db().emails.count_documents(emails)
     assert list(recount.find_drifts()) == []
     assert find_report_mistakes() == []
+    assert read_arms() == recompute_arms()

@@ -252,13 +252,13 @@ def test_the_demo_stops_at_once_then_resumes_plays_its_day_and_suggests_steps(
 ) -> None:
     arguments = ("up", "--data", str(memory_path), "--port", "0")
     process = matchback(*arguments)
-    read_lines(process, "100 of 600")
+    read_lines(process, "100 of 800")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=40)
     assert process.returncode == 0
     process = matchback(*arguments)
     lines = read_lines(process, "simulating its giving day")
-    assert count_records(memory_path) == (2, 600)
+    assert count_records(memory_path) == (2, 800)
     lines += read_lines(process, "Press Ctrl-C to stop")
     told = "".join(lines)
     tried = re.search(r"\S+matchback warehouse sql .*?from .*?\"", told, re.S)
@@ -272,8 +272,9 @@ def test_the_demo_stops_at_once_then_resumes_plays_its_day_and_suggests_steps(
     assert warehouse("verify", memory_path) == "All sums match.\n"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    assert "600 of 600 emails created" in told
+    assert "800 of 800 emails created" in told
     assert "curl -H" in told
+    assert re.search(r"“Email” caused between \$[\d,]+ and \$", told)
     final = next(line for line in reversed(lines) if "sent 600" in line)
     assert "counters are up to date" in final
     assert ", none " in final

@@ -20,6 +20,8 @@ READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
     "how-to/digests.md",
+    "how-to/subject-line.md",
+    "how-to/holdout.md",
     "how-to/sendgrid.md",
     "how-to/shared-account.md",
     "how-to/import.md",

@@ -13,7 +13,7 @@ from config import database
 from config.settings import Settings
 from jobs.wakeups import wakeup_buffer
 from service.app import create_app
-from tools.seams.scenarios import SCENARIOS
+from tools.seams.experiments import ALL_SCENARIOS
 from tools.testbed.cast import Api, University
 
 TRANSACTION_MARK = " in a transaction"
@@ -67,7 +67,7 @@ def run_scenario(
     place = University(given["organization_id"], given["key"], api)
     database.get_client().admin.command("ping")
     killer.armed = True
-    SCENARIOS[scenario].act(place, given)
+    ALL_SCENARIOS[scenario].act(place, given)
     killer.armed = False
     pipe.send(killer.names)
     pipe.close()

@@ -73,7 +73,7 @@ def prepare_scene(place: University) -> Given:
     }
 
 
-def _gift(given: Given, **more: Any) -> dict[str, Any]:
+def make_gift_body(given: Given, **more: Any) -> dict[str, Any]:
     return {
         "fundraiser_id": given["spring"],
         "amount": 2500,
@@ -89,12 +89,12 @@ def prepare_nothing(place: University, given: Given) -> None:
 
 
 def prepare_settled_gift(place: University, given: Given) -> None:
-    given["gift"] = place.make("donations", **_gift(given))["id"]
+    given["gift"] = place.make("donations", **make_gift_body(given))["id"]
     sweep_due_records()
 
 
 def prepare_new_gift(place: University, given: Given) -> None:
-    given["gift"] = place.make("donations", **_gift(given))["id"]
+    given["gift"] = place.make("donations", **make_gift_body(given))["id"]
 
 
 def prepare_refunded_gift(place: University, given: Given) -> None:
@@ -198,7 +198,7 @@ def prepare_late_delivery(place: University, given: Given) -> None:
 def prepare_stranger_gift(place: University, given: Given) -> None:
     """Record a gift from an address that belongs to no user."""
     zoe = {"name": "Zoe", "email": "zoe@example.edu"}
-    place.make("donations", **_gift(given, donor=zoe, email_id=""))
+    place.make("donations", **make_gift_body(given, donor=zoe, email_id=""))
     sweep_due_records()
 
 
@@ -219,10 +219,12 @@ def prepare_instalments(place: University, given: Given) -> None:
     """Settle two instalments, then add an earlier one. The others must follow its match."""
     for day in ("2025-02-01T00:00:00Z", "2025-03-01T00:00:00Z"):
         plan = {"recurring_id": "plan", "donated_at": day}
-        place.make("donations", **_gift(given, amount=100, **plan))
+        place.make("donations", **make_gift_body(given, amount=100, **plan))
     sweep_due_records()
     first = {"recurring_id": "plan", "donated_at": "2025-01-01T00:00:00Z"}
-    given["gift"] = place.make("donations", **_gift(given, email_id=given["eve"], **first))["id"]
+    given["gift"] = place.make(
+        "donations", **make_gift_body(given, email_id=given["eve"], **first)
+    )["id"]
 
 
 def prepare_late_click(place: University, given: Given) -> None:
@@ -230,7 +232,7 @@ def prepare_late_click(place: University, given: Given) -> None:
     older = place.email(given["spring"], sent_at="2025-01-01T00:00:00Z")
     day = {"donated_at": "2025-01-10T00:00:00Z"}
     place.email(given["spring"], sent_at="2025-01-02T00:00:00Z")
-    given["gift"] = place.make("donations", **_gift(given, email_id="", **day))["id"]
+    given["gift"] = place.make("donations", **make_gift_body(given, email_id="", **day))["id"]
     sweep_due_records()
     clicked = make_event(older, "open", 1_736_000_000)  # 2025-01-04
     body = json.dumps([clicked]).encode()
@@ -278,7 +280,7 @@ def import_two_users(place: University, given: Given) -> None:
 def import_three_gifts(place: University, given: Given) -> None:
     """Import two equal gifts without an ID, and one with an ID."""
     cash = {"mailing_id": given["mailing"], "amount": 2500, "currency": "USD"}
-    _import_lines(place, "donations", [cash, _gift(given, external_id="x"), cash])
+    _import_lines(place, "donations", [cash, make_gift_body(given, external_id="x"), cash])
 
 
 def _import_lines(place: University, records: str, lines: list[Any]) -> None:
@@ -296,7 +298,7 @@ def relabel_clicks(place: University, given: Given) -> None:
 
 def prepare_everything_due(place: University, given: Given) -> None:
     prepare_settled_gift(place, given)
-    place.make("donations", **_gift(given, amount=100))
+    place.make("donations", **make_gift_body(given, amount=100))
     prepare_new_email(place, given)
     prepare_delivery(place, given)
 
@@ -306,7 +308,7 @@ def prepare_poisoned_gift(place: University, given: Given) -> None:
     where = {"_id": ObjectId(given["bob"])}
     get_db().emails.update_one(where, {"$set": {"donations_count": "many"}})
     prepare_new_gift(place, given)
-    place.make("donations", **_gift(given, amount=100, donor=EVE, email_id=given["eve"]))
+    place.make("donations", **make_gift_body(given, amount=100, donor=EVE, email_id=given["eve"]))
 
 
 def post_webhook(place: University, given: Given) -> None:
@@ -315,7 +317,7 @@ def post_webhook(place: University, given: Given) -> None:
     assert place.api.call("POST", path, body=body, headers=headers).status == 202
 
 
-def _post(noun: str, body: Callable[[Given], Any], **headers: str) -> Callable[..., None]:
+def post_record(noun: str, body: Callable[[Given], Any], **headers: str) -> Callable[..., None]:
     def act(place: University, given: Given) -> None:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = place.call("POST", f"/v1/{noun}", body(given), headers=sent)
@@ -324,7 +326,7 @@ def _post(noun: str, body: Callable[[Given], Any], **headers: str) -> Callable[.
     return act
 
 
-def _change(method: str, path: str, body: Any = None) -> Callable[..., None]:
+def change(method: str, path: str, body: Any = None) -> Callable[..., None]:
     def act(place: University, given: Given) -> None:
         answer = place.call(method, path.format(**given), body)
         assert answer.status in (200, 204, 404), answer.content
@@ -332,12 +334,12 @@ def _change(method: str, path: str, body: Any = None) -> Callable[..., None]:
     return act
 
 
-def _job(task: Any, name: str) -> Callable[..., None]:
+def run_job(task: Any, name: str) -> Callable[..., None]:
     return lambda place, given: task.call_local(given[name])
 
 
 def _requests() -> dict[str, Scenario]:
-    email = _post(
+    email = post_record(
         "emails",
         lambda given: {
             "fundraiser_id": given["spring"],
@@ -350,42 +352,46 @@ def _requests() -> dict[str, Scenario]:
     return {
         "POST /v1/donations, external_id": Scenario(
             prepare_nothing,
-            _post("donations", lambda given: _gift(given, external_id="x")),
+            post_record("donations", lambda given: make_gift_body(given, external_id="x")),
             True,
             2500,
             1,
         ),
         "POST /v1/donations, Idempotency-Key": Scenario(
-            prepare_nothing, _post("donations", _gift, Idempotency_Key="gift-1"), True, 2500, 1
+            prepare_nothing,
+            post_record("donations", make_gift_body, Idempotency_Key="gift-1"),
+            True,
+            2500,
+            1,
         ),
         "PATCH /v1/donations, part refund": Scenario(
-            prepare_settled_gift, _change("PATCH", gift, {"refunded_amount": 400}), True, 2100, 1
+            prepare_settled_gift, change("PATCH", gift, {"refunded_amount": 400}), True, 2100, 1
         ),
         "PATCH /v1/donations, refunded": Scenario(
-            prepare_settled_gift, _change("PATCH", gift, {"status": "refunded"}), True, 0, 0
+            prepare_settled_gift, change("PATCH", gift, {"status": "refunded"}), True, 0, 0
         ),
-        "DELETE /v1/donations": Scenario(prepare_settled_gift, _change("DELETE", gift), True, 0, 0),
+        "DELETE /v1/donations": Scenario(prepare_settled_gift, change("DELETE", gift), True, 0, 0),
         "POST /v1/emails": Scenario(prepare_nothing, email, True, 0, 0),
         "DELETE /v1/emails": Scenario(
-            prepare_settled_gift, _change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
+            prepare_settled_gift, change("DELETE", "/v1/emails/{bob}"), True, 2500, 1
         ),
         "POST /v1/emails/import": Scenario(prepare_nothing, import_two_emails, True, 0, 0),
         "POST /v1/users/import": Scenario(prepare_nothing, import_two_users, True, 0, 0),
         "POST /v1/donations/import": Scenario(prepare_nothing, import_three_gifts, True, 7500, 3),
         "DELETE /v1/users, erase": Scenario(
             prepare_tallied_clicks,
-            _change("DELETE", "/v1/users/{bob's user}?erase=true"),
+            change("DELETE", "/v1/users/{bob's user}?erase=true"),
             True,
             0,
             0,
             4,
         ),
         "PUT /v1/donations/match": Scenario(
-            prepare_settled_gift, _change("PUT", f"{gift}/match", {"email_id": None}), True, 2500, 1
+            prepare_settled_gift, change("PUT", f"{gift}/match", {"email_id": None}), True, 2500, 1
         ),
         "PATCH /v1/users, address": Scenario(
             prepare_moved_user,
-            _change("PATCH", "/v1/users/{user}", {"email": "zoe@new.edu"}),
+            change("PATCH", "/v1/users/{user}", {"email": "zoe@new.edu"}),
             True,
             2500,
             1,
@@ -399,7 +405,7 @@ def _requests() -> dict[str, Scenario]:
 
 
 def _jobs() -> dict[str, Scenario]:
-    settle = _job(tasks.update_email_donation, "gift")
+    settle = run_job(tasks.update_email_donation, "gift")
     return {
         "update_email_donation, new gift": Scenario(prepare_new_gift, settle, False, 2500, 1),
         "update_email_donation, part refund": Scenario(
@@ -411,28 +417,28 @@ def _jobs() -> dict[str, Scenario]:
             prepare_instalments, settle, False, 2700, 3
         ),
         "follow_user, moved": Scenario(
-            prepare_moved_user, _job(tasks.follow_user, "user"), False, 2500, 1
+            prepare_moved_user, run_job(tasks.follow_user, "user"), False, 2500, 1
         ),
         "tally_delivery, late click": Scenario(
-            prepare_late_click, _job(tasks.tally_delivery, "delivery"), False, 2500, 1, 1
+            prepare_late_click, run_job(tasks.tally_delivery, "delivery"), False, 2500, 1, 1
         ),
         "count_email, new email": Scenario(
-            prepare_new_email, _job(tasks.count_email, "new"), False, 0, 0
+            prepare_new_email, run_job(tasks.count_email, "new"), False, 0, 0
         ),
         "count_email, deleted email with a gift": Scenario(
-            prepare_deleted_email, _job(tasks.count_email, "bob"), False, 2500, 1
+            prepare_deleted_email, run_job(tasks.count_email, "bob"), False, 2500, 1
         ),
         "count_mailing": Scenario(
-            prepare_new_mailing, _job(tasks.count_mailing, "new"), False, 0, 0
+            prepare_new_mailing, run_job(tasks.count_mailing, "new"), False, 0, 0
         ),
         "tally_delivery": Scenario(
-            prepare_delivery, _job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
+            prepare_delivery, run_job(tasks.tally_delivery, "delivery"), False, 0, 0, 4
         ),
         "route_shared_post": Scenario(
-            prepare_shared_post, _job(tasks.route_shared_post, "post"), False, 0, 0, 4
+            prepare_shared_post, run_job(tasks.route_shared_post, "post"), False, 0, 0, 4
         ),
         "tally_delivery, stripe": Scenario(
-            prepare_stripe_delivery, _job(tasks.tally_delivery, "delivery"), False, 2100, 1
+            prepare_stripe_delivery, run_job(tasks.tally_delivery, "delivery"), False, 2100, 1
         ),
         "sweep, everything due": Scenario(
             prepare_everything_due, lambda place, given: sweep_due_records(), False, 2600, 2, 4
@@ -441,7 +447,7 @@ def _jobs() -> dict[str, Scenario]:
             prepare_poisoned_gift, lambda place, given: sweep_due_records(), False, 2600, 2
         ),
         "count_email, reported of before": Scenario(
-            prepare_late_delivery, _job(tasks.count_email, "new"), False, 0, 0, 1
+            prepare_late_delivery, run_job(tasks.count_email, "new"), False, 0, 0, 1
         ),
         "erase": Scenario(
             prepare_erased_user,

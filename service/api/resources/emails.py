@@ -35,6 +35,17 @@ class EmailOut(ResponseModel):
     mailing_id: Id | None
     user_id: Id
     sent_at: Time | None
+    arm: Annotated[
+        str | None,
+        Field(description="Arm of the mailing's experiment; null without an experiment."),
+    ]
+    held_out: Annotated[
+        bool,
+        Field(
+            validation_alias="is_held_out",
+            description="True if the experiment leaves the user out. Do not send such an email.",
+        ),
+    ]
     opens: int
     clicks: int
     machine_opens: int
@@ -69,6 +80,9 @@ class EmailFilters(FilterQuery):
     mailing_id: Id | MISSING = MISSING
     user_id: Id | MISSING = MISSING
     donated: bool | MISSING = MISSING
+    held_out: Annotated[
+        bool | MISSING, Field(description="True if the email must not be sent.")
+    ] = MISSING
 
 
 class EmailQuery(EmailFilters, ListQuery):
@@ -84,7 +98,9 @@ class Emails:
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: EmailQuery) -> None:
         answer_page(req, resp, Email, EmailOut, query)
 
-    @operation("Create an email", scope="write", body=EmailIn, answers={201: EmailOut})
+    @operation(
+        "Create an email", scope="write", body=EmailIn, answers={201: EmailOut}, problems=(409,)
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: EmailIn) -> None:
         email = Email.create(
             req.context.organization_id,

@@ -5,6 +5,7 @@ from typing import Annotated
 import falcon
 from pydantic import Field
 
+from documents.imports.emails import MAX_LISTED_HELD_OUT_LINES
 from documents.imports.fields import RecordKind
 from documents.imports.kinds import IMPORT_KINDS
 from documents.imports.record_import import MAX_REJECTED_LINES
@@ -44,8 +45,33 @@ class Imported(ResponseModel):
     refused_left_out: Annotated[int, Field(description="Number of further rejected lines.")]
 
 
+class ImportedEmails(Imported):
+    """The result of an import of emails."""
+
+    held_out_count: Annotated[
+        int,
+        Field(description="Number of lines whose email an experiment holds out. Do not send them."),
+    ]
+    held_out_lines: Annotated[
+        list[int],
+        Field(
+            max_length=MAX_LISTED_HELD_OUT_LINES,
+            description="Line numbers of held-out emails, new or not; at most 100,000.",
+        ),
+    ]
+    held_out_left_out: Annotated[
+        int,
+        Field(
+            description="Number of further held-out lines. To get them, export the mailing's "
+            "emails with `held_out=true`."
+        ),
+    ]
+
+
 class _Imports:
     """An import of any number of lines. Each line has the fields of a POST of the records."""
+
+    model: type[Imported] = Imported
 
     def __init__(self, shares: ImportShares) -> None:
         self._shares = shares
@@ -55,14 +81,14 @@ class _Imports:
         with self._shares.one_of(req.context.organization_id):
             importing = kind.importing(req.context.organization_id)
             import_lines(kind, importing, read_lines(req))
-            answer_model(resp, Imported, importing)
+            answer_model(resp, self.model, importing)
 
 
-def _describe(summary: str) -> Operation:
+def _describe(summary: str, model: type[Imported] = Imported) -> Operation:
     return operation(
         summary,
         scope="write",
-        answers={200: Imported},
+        answers={200: model},
         problems=(415, 503),
         raw=NDJSON_MEDIA_TYPE,
         streams=True,
@@ -72,7 +98,9 @@ def _describe(summary: str) -> Operation:
 class EmailImports(_Imports):
     """/v1/emails/import"""
 
-    @_describe("Import emails")
+    model = ImportedEmails
+
+    @_describe("Import emails", ImportedEmails)
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._import(req, resp, "emails")
 

@@ -66,7 +66,12 @@ class ListFiles:
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
         pages = list_all_recipients(mailing, did=query.did or None, search=query.q)
-        table = build_recipient_table(pages, sorted(mailing.raised or {}), language_for(req))
+        table = build_recipient_table(
+            pages,
+            sorted(mailing.raised or {}),
+            language_for(req),
+            has_arms=mailing.experiment is not None,
+        )
         self._answer(req, resp, f"recipients-{id}", table, query=query, id_=id)
 
     def _answer(

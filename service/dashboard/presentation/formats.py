@@ -67,6 +67,10 @@ class Formats:
         """Format a fraction, as 12.3%."""
         return NONE if fraction is None else format_percent(self.locale, fraction)
 
+    def fine_percent(self, fraction: float) -> str:
+        """Format a small fraction, as 0.35%."""
+        return format_percent(self.locale, fraction, 2)
+
     def share(self, fraction: float | None) -> str:
         """Format a part of a whole, as 12.3%.
 

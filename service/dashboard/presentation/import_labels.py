@@ -37,6 +37,7 @@ FIELD_LABELS = {
     "mailing_id": marked("Mailing ID"),
     "user_id": marked("Person ID"),
     "sent_at": marked("Sent on"),
+    "arm": marked("Arm"),
     "email_id": marked("Email ID"),
     "external_id": marked("Gift ID"),
     "amount": marked("Amount"),

@@ -63,12 +63,17 @@ def _gift_row(line: GiftLine, language: Language) -> ListRow:
 
 
 def build_recipient_table(
-    pages: Iterator[list[Recipient]], currencies: Sequence[str], language: Language
+    pages: Iterator[list[Recipient]],
+    currencies: Sequence[str],
+    language: Language,
+    *,
+    has_arms: bool = False,
 ) -> ListTable:
     """Return a table with one row for each recipient.
 
     Args:
         currencies: the currencies of the mailing's gifts. Each one has a column.
+        has_arms: whether the mailing has an experiment, so that the arm has a column, too.
     """
     said = language.gettext
     header = [said("Recipient"), said("Email"), said("Sent on"), said("Delivered on")]
@@ -76,7 +81,11 @@ def build_recipient_table(
     header += [said("First clicked on"), said("Opens"), said("Clicks"), said("Gifts")]
     header += [said("Raised, %(currency)s") % {"currency": code} for code in currencies]
     header += [said("Unsubscribed on"), said("Reported as spam on"), said("Email ID")]
-    rows = ([_recipient_row(one, currencies) for one in page] for page in pages)
+    header += [said("Arm")] if has_arms else []
+    rows = (
+        [[*_recipient_row(one, currencies), *([one.arm] if has_arms else [])] for one in page]
+        for page in pages
+    )
     return ListTable(said("Recipients"), header, rows)
 
 

@@ -27,11 +27,11 @@ def format_number(locale: Locale, value: int | float) -> str:
 
 
 @lru_cache(TEXTS_KEPT)
-def format_percent(locale: Locale, fraction: float) -> str:
-    """Format a fraction with one decimal, as 12.3%."""
-    pattern = _with_decimals(locale.percent_formats[None].pattern, 1)
+def format_percent(locale: Locale, fraction: float, decimals: int = 1) -> str:
+    """Format a fraction, as 12.3%."""
+    pattern = _with_decimals(locale.percent_formats[None].pattern, decimals)
     with localcontext(prec=DIGITS):
-        return _apply(pattern, _rounded(Decimal(repr(fraction)), 3), locale)
+        return _apply(pattern, _rounded(Decimal(repr(fraction)), decimals + 2), locale)
 
 
 @lru_cache(TEXTS_KEPT)

@@ -9,11 +9,12 @@ from typing import Any
 PLAYED_DAY_SECONDS = 25.0
 TIME_LAPSE_FACTOR = 50 * 60  # seconds of the day per second of the demo; the day lasts 21 hours
 EVENTS_A_POST = 60
-OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.34, 0.55
+OPEN_SHARE, MACHINE_SHARE, CLICK_SHARE, GIVE_SHARE = 0.46, 0.18, 0.5, 0.8
+HELD_OUT_GIVE_SHARE = 0.01  # so that the experiment has a clear result at the end of the day
 BOUNCE_SHARE, REPEAT_SHARE, REFUND_SHARE = 0.02, 0.1, 0.05
 STRANGER_COUNT = 6
 GIVING_PAGE_URL = "https://give.example.edu/spring"
-GIFT_AMOUNTS_CENTS = (1000, 2500, 2500, 5000, 5000, 10000, 25000)
+GIFT_AMOUNTS_CENTS = (1000, 2500, 2500, 5000, 5000, 10000)
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class DemoRecipient:
     name: str
     address: str
     link_token: str = ""
+    held_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ def plan_giving_day(
     events: list[tuple[float, dict[str, Any]]] = []
     gifts: list[GivingDayStep] = []
     for number, recipient in enumerate(recipients):
+        if recipient.held_out:
+            gifts += _held_out_gift(chance, number, recipient, fundraiser_id, start)
+            continue
         told, clicked = _story(chance, number, recipient, start)
         events += told
         if clicked is not None and chance.random() < GIVE_SHARE:
@@ -131,6 +136,21 @@ def _gift(
     if chance.random() < REFUND_SHARE:
         steps.append(GivingDayStep(at + 2, "refund", gift["external_id"]))
     return steps
+
+
+def _held_out_gift(
+    chance: random.Random,
+    number: int,
+    recipient: DemoRecipient,
+    fundraiser_id: str,
+    start: int,
+) -> list[GivingDayStep]:
+    """Return the donation of a person who gives without the email, if there is one."""
+    if chance.random() > HELD_OUT_GIVE_SHARE:
+        return []
+    gift = _donation(chance, f"demo-{number}", fundraiser_id, recipient.name, recipient.address)
+    at = chance.uniform(5, PLAYED_DAY_SECONDS)
+    return [GivingDayStep(at, "gift", gift | {"donated_at": _time(start, at)})]
 
 
 def _stranger(chance: random.Random, number: int, fundraiser_id: str, start: int) -> GivingDayStep:

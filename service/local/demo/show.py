@@ -149,6 +149,14 @@ def _report(up: LocalDeployment, place: DemoUniversity | None) -> dict[str, Any]
             return None
 
 
+def _read_verdict(up: LocalDeployment, place: DemoUniversity) -> str:
+    """Return the result of the experiment; blank if an earlier version created the demo."""
+    if not place.mailing_id:
+        return ""
+    with Matchback(up.addresses["MATCHBACK_URL"], place.api_key) as api:
+        return api.mailings.experiment(place.mailing_id)["verdict"]["sentence"]
+
+
 def _tell_progress(done: int) -> None:
     if done % EMAILS_A_PROGRESS_LINE == 0:
         print_progress(f"  {done} of {university.RECIPIENT_COUNT} emails created")
@@ -162,6 +170,8 @@ def _tell(up: LocalDeployment, player: Player, report: dict[str, Any]) -> None:
     assert player.place
     place = player.place
     print_progress(view.format_funnel_line(report))
+    if sentence := _read_verdict(up, place):
+        print_progress(sentence)
     url, key = up.addresses["MATCHBACK_URL"], place.api_key
     console.print(
         f"""

@@ -27,10 +27,16 @@ from documents.access.api_key import ApiKey
 from documents.organization import Organization
 from documents.providers.sendgrid import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from matchback.client import Matchback, Unreachable
+from matchback.records import NewArm
 from matchback.transport import Transport
 from service.local.demo.giving_day import PLAYED_DAY_SECONDS, TIME_LAPSE_FACTOR, DemoRecipient
 
-RECIPIENT_COUNT = 600
+SENT_COUNT, HELD_OUT_COUNT = 600, 200
+RECIPIENT_COUNT = SENT_COUNT + HELD_OUT_COUNT
+DEMO_ARMS: list[NewArm] = [
+    {"name": "Email", "weight": 2},
+    {"name": "No email", "weight": 1, "held_out": True},
+]
 CLIENT_THREADS = 8
 SENDGRID_TIMEOUT_SECONDS, SENDGRID_RETRY_SECONDS = 10, 60
 DEMO_MAILINGS = (("Today is the day", 12_000), ("Your class is ahead", 9_000))
@@ -51,7 +57,8 @@ class DemoUniversity:
     signing_key: str
     sent_at: str
     fundraiser_id: str = ""
-    recipients: list[dict[str, str]] = field(default_factory=list)
+    mailing_id: str = ""  # of the mailing with an experiment
+    recipients: list[dict[str, Any]] = field(default_factory=list)
     started_at: int = 0
     played: bool = False
 
@@ -149,19 +156,24 @@ def populate_demo_university(
             )
             for number, (subject, cost) in enumerate(DEMO_MAILINGS)
         ]
-    university.fundraiser_id = spring["id"]
+        api.mailings.set_experiment(mailings[0]["id"], arms=DEMO_ARMS, window_days=7)
+    university.fundraiser_id, university.mailing_id = spring["id"], mailings[0]["id"]
 
-    def write_to(person: tuple[int, str, str]) -> dict[str, str]:
+    def write_to(person: tuple[int, str, str]) -> dict[str, Any]:
         number, name, address = person
+        is_held_out = number >= SENT_COUNT
+        is_second = number % 3 == 2 and not is_held_out
         with client.api() as api:
             email = api.emails.create(
                 fundraiser_id=spring["id"],
-                mailing_id=mailings[1 if number % 3 == 2 else 0]["id"],
+                mailing_id=mailings[is_second]["id"],
                 user={"name": name, "email": address},
                 sent_at=None,
+                arm=None if is_second else DEMO_ARMS[is_held_out]["name"],
                 once=address,
             )
-        return asdict(DemoRecipient(email["id"], name, address, email["link_token"]))
+        token = email["link_token"]
+        return asdict(DemoRecipient(email["id"], name, address, token, is_held_out))
 
     with ThreadPoolExecutor(CLIENT_THREADS) as clients:
         for recipient in clients.map(write_to, list_people()):
@@ -170,7 +182,7 @@ def populate_demo_university(
 
 
 def list_people() -> Iterator[tuple[int, str, str]]:
-    """Yield the mailing list: numbers, names and addresses."""
+    """Yield the mailing list: numbers, names and addresses. The last people are held out."""
     for number in range(RECIPIENT_COUNT):
         first, last = FIRST_NAMES[number % len(FIRST_NAMES)], LAST_NAMES[number % len(LAST_NAMES)]
         yield number, f"{first} {last}", f"{first}.{last}{number}@example.edu".lower()

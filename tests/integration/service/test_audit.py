@@ -21,6 +21,8 @@ from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_universi
 from tools.testbed.provider_requests import SENDERS
 from tools.testbed.stripe_events import make_invoice_event, post_stripe_event, set_stripe_secret
 
+EXPERIMENT_ARMS = [{"name": "A", "weight": 1}, {"name": "B", "weight": 1}]
+
 
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
@@ -95,6 +97,8 @@ def do_everything(place: University) -> set[str]:
         ("DELETE", f"/v1/donations/{gift}", None),
         ("DELETE", f"/v1/emails/{email}", None),
         ("DELETE", f"/v1/emails/{other}", None),
+        ("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": EXPERIMENT_ARMS}),
+        ("DELETE", f"/v1/mailings/{mailing}/experiment", None),
         ("DELETE", f"/v1/mailings/{mailing}", None),
         ("DELETE", f"/v1/fundraisers/{spring}", None),
         ("DELETE", f"/v1/users/{eve}?erase=true", None),

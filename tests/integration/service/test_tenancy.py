@@ -82,6 +82,9 @@ def world(real_database: str) -> Iterator[World]:
     mongoengine.disconnect_all()
 
 
+EXPERIMENT_ARMS = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
+
+
 def furnish(place: University) -> dict[str, str]:
     """Create one record of each kind, with identical client-chosen names for both."""
     place.set_webhook_key()
@@ -95,6 +98,7 @@ def furnish(place: University) -> dict[str, str]:
     gift = place.gift(spring, external_id="gift-1", recurring_id="plan-1", email_id=email)
     set_stripe_secret(place)
     post_stripe_event(place, make_charge_event("succeeded"))
+    place.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": EXPERIMENT_ARMS})
     settle_all()
     return {
         "payments": place.get("/v1/payments")["data"][0]["id"],
@@ -127,6 +131,7 @@ def bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "FundraiserPatch": {"name": "Renamed"},
         "MailingIn": {"name": "New", "fundraiser_id": ids["fundraisers"]},
         "MailingPatch": {"name": "Renamed"},
+        "ExperimentIn": {"arms": EXPERIMENT_ARMS},
         "EmailIn": {
             "fundraiser_id": ids["fundraisers"],
             "mailing_id": ids["mailings"],

@@ -24,9 +24,15 @@ EMAIL_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "left": groups,
     "back": groups,
     "deleted_at": st.none() | times,
+    "arm_id": st.sampled_from(["a", "b"]),
+    "held_out": st.just(True),
+    "outcome_until": st.integers(0, 1).map(lambda days: START + timedelta(days=days)),
+    "raised": st.dictionaries(st.sampled_from(["EUR", "USD"]), st.integers(1, 2)),
 }
-IDS = {name: ObjectId() for name in ("fundraiser_id", "mailing_id", "user_id")}
-emails = st.fixed_dictionaries({}, optional=EMAIL_FIELDS).map(lambda row: IDS | row)
+IDS = {name: ObjectId() for name in ("_id", "fundraiser_id", "mailing_id", "user_id")}
+emails = st.fixed_dictionaries({}, optional=EMAIL_FIELDS).map(
+    lambda row: IDS | {"outcome_until": START} | row
+)
 
 
 @given(emails, st.dictionaries(st.sampled_from(sorted(EMAIL_FIELDS)), times), st.booleans())

@@ -10,6 +10,7 @@ import pytest
 from bson import ObjectId
 
 from documents.archive import Archive
+from documents.arm import Arm
 from documents.donation import Donation
 from documents.donor import Donor
 from documents.email import Email
@@ -24,11 +25,13 @@ from documents.matching.late_touches import LateTouches
 from documents.matching.past_match import PastMatch
 from documents.matching.policy_version import PolicyVersion
 from documents.message import Message
+from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.rows.collections import COLLECTIONS
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
+from documents.rows.experiment import ArmRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.shared_post import SharedPostRow
@@ -40,6 +43,7 @@ from documents.webhook_delivery import WebhookDelivery
 
 DOCUMENTS: dict[type, Any] = {
     ArchiveRow: Archive,
+    ArmRow: Arm,
     ClickerRow: LinkClicks,
     DonationRow: Donation,
     DonorRow: Donor,
@@ -53,6 +57,7 @@ DOCUMENTS: dict[type, Any] = {
     MailingRow: Mailing,
     MessageRow: Message,
     MatchRow: Match,
+    ParticipantRow: Participant,
     PastMatchRow: PastMatch,
     PaymentRow: Payment,
     PolicyVersionRow: PolicyVersion,

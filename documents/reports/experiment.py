@@ -1,0 +1,164 @@
+"""The figures of an experiment's arms, from their counters. The cost is the same at any size."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
+
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.experiment import fetch_experiment, make_arm_id
+from documents.experiments.report import describe_arm
+from documents.experiments.sums import ArmSums
+from documents.mailing import Mailing
+from documents.participant import join_square
+from documents.reports.experiment_comparison import (
+    CountedArm,
+    choose_leading_verdict,
+    compare_with_baseline,
+    find_baseline,
+    list_currencies,
+)
+from documents.reports.experiment_figures import (
+    AMOUNT_DECIMALS,
+    RATE_DECIMALS,
+    ComparisonFigures,
+    Estimated,
+    VerdictFigures,
+    describe_estimate,
+)
+from documents.reports.figures import Unsettled
+from documents.reports.unsettled import read_unsettled
+from documents.rows.collections import collection
+from documents.rows.experiment import ArmRow, OutcomeScope, StoredArm, StoredExperiment
+from documents.values.rates import drop_zero_totals
+from documents.values.time import now
+
+
+class ArmReport(TypedDict):
+    """An arm's definition, its counters and its comparison. Money is in minor units, by currency.
+
+    Attributes:
+        open_recipients: recipients whose window ends today (UTC) or later.
+        credited: gifts that match the arm's emails, within the window or not.
+        comparison: None for the baseline.
+    """
+
+    name: str
+    weight: int
+    held_out: bool
+    recipients: int
+    open_recipients: int
+    delivered: int
+    opened: int
+    clicked: int
+    givers: int
+    raised: dict[str, int]
+    credited: dict[str, int]
+    response_rate: Estimated
+    raised_per_recipient: dict[str, Estimated]
+    comparison: ComparisonFigures | None
+
+
+class ExperimentReport(TypedDict):
+    """An experiment's definition, with the report of each arm."""
+
+    mailing_id: ObjectId
+    window_days: int
+    scope: OutcomeScope
+    version: int
+    started_at: datetime | None
+    updated_at: datetime
+    as_of: datetime
+    unsettled: Unsettled
+    baseline: str
+    open_recipients: int
+    verdict: VerdictFigures
+    arms: list[ArmReport]
+
+
+def build_experiment_report(mailing: Mailing) -> ExperimentReport:
+    """Build the report of a mailing's experiment.
+
+    Raises:
+        NotFound: the mailing has no experiment.
+    """
+    experiment = fetch_experiment(mailing)
+    as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
+    counted, rows = _count_arms(mailing, experiment, as_of)
+    arms = [_describe_arm(arm, row, counted) for arm, row in zip(counted, rows, strict=True)]
+    verdicts = [arm["comparison"]["verdict"] for arm in arms if arm["comparison"]]
+    return {
+        "mailing_id": mailing.id,
+        "window_days": experiment["window_days"],
+        "scope": experiment["scope"],
+        "version": experiment["version"],
+        "started_at": experiment.get("started_at"),
+        "updated_at": experiment["updated_at"],
+        "as_of": as_of,
+        "unsettled": unsettled,
+        "baseline": find_baseline(counted).name,
+        "open_recipients": sum(arm["open_recipients"] for arm in arms),
+        "verdict": choose_leading_verdict(verdicts),
+        "arms": arms,
+    }
+
+
+def _count_arms(
+    mailing: Mailing, experiment: StoredExperiment, at: datetime
+) -> tuple[list[CountedArm], list[ArmRow]]:
+    """Return the sums of each arm, and its row, in the order of the definition."""
+    ids = [make_arm_id(mailing.id, arm["name"]) for arm in experiment["arms"]]
+    of = {"_id": {"$in": ids}, "organization_id": mailing.organization_id}
+    found = {row["_id"]: row for row in collection(get_db(), ArmRow).find(of)}
+    rows: list[ArmRow] = [found.get(id_, {"_id": id_}) for id_ in ids]
+    return [
+        _count_arm(arm, row, at) for arm, row in zip(experiment["arms"], rows, strict=True)
+    ], rows
+
+
+def _count_arm(arm: StoredArm, row: ArmRow, at: datetime) -> CountedArm:
+    recipients, today = row.get("recipients", 0), at.date().isoformat()
+    givers, squares = row.get("givers_by_currency", {}), row.get("squares", {})
+    money = {
+        code: ArmSums(recipients, givers.get(code, 0), amount, _join(squares.get(code, {})))
+        for code, amount in drop_zero_totals(row.get("raised", {})).items()
+    }
+    return CountedArm(
+        definition=arm,
+        response=ArmSums(recipients, row.get("givers", 0)),
+        money=money,
+        credited=drop_zero_totals(row.get("credited", {})),
+        open_recipients=sum(n for day, n in row.get("ends", {}).items() if day >= today),
+    )
+
+
+def _join(parts: Mapping[str, int]) -> int:
+    return join_square(parts.get("high", 0), parts.get("low", 0))
+
+
+def _describe_arm(arm: CountedArm, row: ArmRow, arms: Sequence[CountedArm]) -> ArmReport:
+    is_baseline = arm is find_baseline(arms)
+    rate = describe_arm(arm.response).response_rate
+    raised = {
+        code: describe_arm(arm.in_currency(code)).raised_per_recipient
+        for code in list_currencies(arms)
+    }
+    return {
+        "name": arm.name,
+        "weight": arm.definition["weight"],
+        "held_out": arm.definition["held_out"],
+        "recipients": arm.response.recipients,
+        "open_recipients": arm.open_recipients,
+        "delivered": row.get("delivered", 0),
+        "opened": row.get("opened", 0),
+        "clicked": row.get("clicked", 0),
+        "givers": arm.response.givers,
+        "raised": {code: sums.raised for code, sums in arm.money.items()},
+        "credited": arm.credited,
+        "response_rate": describe_estimate(rate, RATE_DECIMALS),
+        "raised_per_recipient": {
+            code: describe_estimate(one, AMOUNT_DECIMALS, 0.0) for code, one in raised.items()
+        },
+        "comparison": None if is_baseline else compare_with_baseline(arm, arms),
+    }

@@ -1,0 +1,140 @@
+"""The arms of an experiment beside its baseline, in the form that the report has. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from documents.experiments.planner import Design
+from documents.experiments.report import (
+    Comparison,
+    Effect,
+    compare_raised,
+    compare_response,
+    count_questions,
+)
+from documents.experiments.sums import ArmSums
+from documents.experiments.verdict import Standing, Verdict, VerdictKind, judge
+from documents.reports.experiment_figures import (
+    AMOUNT_DECIMALS,
+    RATE_DECIMALS,
+    ComparisonFigures,
+    VerdictFigures,
+    describe_effect,
+    describe_interval,
+)
+from documents.rows.experiment import StoredArm
+
+DECIDED = (VerdictKind.CAUSED, VerdictKind.AGAINST)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedArm:
+    """An arm with its sums: `response` in any currency, and `money` by currency."""
+
+    definition: StoredArm
+    response: ArmSums
+    money: dict[str, ArmSums]
+    credited: dict[str, int]
+    open_recipients: int
+
+    @property
+    def name(self) -> str:
+        return self.definition["name"]
+
+    def in_currency(self, currency: str) -> ArmSums:
+        return self.money.get(currency, ArmSums(self.response.recipients, 0))
+
+
+def find_baseline(arms: Sequence[CountedArm]) -> CountedArm:
+    """Return the holdout; without one, the first arm."""
+    return next((arm for arm in arms if arm.definition["held_out"]), arms[0])
+
+
+def list_currencies(arms: Sequence[CountedArm]) -> list[str]:
+    """Return the currencies of gifts in the window, those with most givers first."""
+    codes = {code for arm in arms for code in arm.money}
+    return sorted(codes, key=lambda code: (-_count_givers(arms, code), code))
+
+
+def compare_with_baseline(arm: CountedArm, arms: Sequence[CountedArm]) -> ComparisonFigures:
+    """Return the arm beside the baseline, with its verdict."""
+    baseline, currencies = find_baseline(arms), list_currencies(arms)
+    questions = count_questions(len(arms), max(1, len(currencies)))
+    response = compare_response(arm.response, baseline.response, questions)
+    raised = {
+        code: compare_raised(arm.in_currency(code), baseline.in_currency(code), questions)
+        for code in currencies
+    }
+    return {
+        "baseline": baseline.name,
+        "response": describe_effect(response, RATE_DECIMALS),
+        "raised": {code: describe_effect(one, AMOUNT_DECIMALS) for code, one in raised.items()},
+        "verdict": _judge_arm(arm, arms, response, raised),
+    }
+
+
+def choose_leading_verdict(verdicts: Sequence[VerdictFigures]) -> VerdictFigures:
+    """Return the verdict to show first: the surest effect, otherwise the one to wait for."""
+
+    def rank(verdict: VerdictFigures) -> tuple[bool, bool, float]:
+        ends = [abs(end) for end in (verdict["low"], verdict["high"]) if end is not None]
+        surest = min(ends, default=verdict["more_recipients"] or 0)
+        return verdict["kind"] in DECIDED, verdict["figure"] == "raised", surest
+
+    return max(verdicts, key=rank)
+
+
+def _judge_arm(
+    arm: CountedArm, arms: Sequence[CountedArm], response: Effect, raised: dict[str, Effect]
+) -> VerdictFigures:
+    """Return the first verdict that money decides; if there is none, the first."""
+    baseline = find_baseline(arms)
+    found: list[tuple[str | None, Verdict]] = [
+        (code, judge(Comparison(response, effect), _stand(arm, arms, code)))
+        for code, effect in raised.items()
+    ]
+    if not found:  # no gifts
+        nothing = compare_raised(arm.in_currency(""), baseline.in_currency(""), 1)
+        found = [(None, judge(Comparison(response, nothing), _stand(arm, arms, "")))]
+    currency, verdict = next((one for one in found if one[1].figure == "raised"), found[0])
+    low, high = (
+        describe_interval(verdict.interval, AMOUNT_DECIMALS) if verdict.interval else (None,) * 2
+    )
+    return {
+        "arm": arm.name,
+        "baseline": baseline.name,
+        "has_holdout": baseline.definition["held_out"],
+        "kind": verdict.kind,
+        "figure": verdict.figure,
+        "currency": currency if verdict.figure == "raised" else None,
+        "low": low,
+        "high": high,
+        "credited": verdict.credited if verdict.figure == "raised" else None,
+        "more_recipients": verdict.more_recipients,
+        "open_recipients": verdict.open_recipients,
+        "smallest_difference": verdict.smallest_difference,
+        "largest_difference": verdict.largest_difference,
+    }
+
+
+def _stand(arm: CountedArm, arms: Sequence[CountedArm], currency: str) -> Standing:
+    baseline = find_baseline(arms)
+    return Standing(
+        arm=arm.response,
+        baseline=baseline.response,
+        design=Design(_list_weights(arms, baseline), count_questions(len(arms))),
+        recipients=sum(one.response.recipients for one in arms),
+        open_recipients=sum(one.open_recipients for one in arms),
+        credited=arm.credited.get(currency, 0),
+    )
+
+
+def _list_weights(arms: Sequence[CountedArm], baseline: CountedArm) -> list[float]:
+    """Return the sizes of the arms, the baseline first. An ended arm has the weight 0."""
+    ordered = [baseline, *(arm for arm in arms if arm is not baseline)]
+    if all(arm.definition["weight"] for arm in ordered):
+        return [arm.definition["weight"] for arm in ordered]
+    return [max(1, arm.response.recipients) for arm in ordered]
+
+
+def _count_givers(arms: Sequence[CountedArm], currency: str) -> int:
+    return sum(arm.in_currency(currency).givers for arm in arms)

@@ -1,0 +1,1 @@
+"""Experiments: arms, held-out emails and what recipients gave."""
