@@ -19,6 +19,7 @@ from documents.conditions import (
     match_count_key,
     match_raised_key,
     net_amount,
+    raised_of_email,
     refunded_amount_of,
     sign_email,
 )
@@ -40,6 +41,7 @@ from documents.link import Link, LinkClicks, build_link_row
 from documents.mailing import Mailing
 from documents.match import MATCH_INDEX
 from documents.outgoing.observer import OutgoingEvents
+from documents.segments.segment import Segment, build_email_scope, build_segment_row
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -95,9 +97,12 @@ LINK_CLICKS_TARGET: dict[str, Any] = {"on": LinkClicks, "via": "clicker_id"}
 EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
 
 
-def _emails(on: type) -> list[Cache]:
-    """Return the counters of emails that a fundraiser and a mailing share."""
-    email: dict[str, Any] = {"of": Email, "on": on}
+SEGMENT_TARGET: dict[str, Any] = {"on": Segment, "via": "segment_ids"}
+
+
+def _emails(**on: Any) -> list[Cache]:
+    """Return the counters of emails that a fundraiser, a mailing and a segment share."""
+    email: dict[str, Any] = {"of": Email, **on}
     return [
         CounterCache(field="emails_count", **email),
         *(
@@ -164,9 +169,18 @@ LEDGER = Ledger(
         *_gift_days("fundraiser_day_id"),
         *_gift_days("mailing_day_id"),
         # Counters of emails.
-        *_emails(Fundraiser),
-        *_emails(Mailing),
+        *_emails(on=Fundraiser),
+        *_emails(on=Mailing),
+        *_emails(**SEGMENT_TARGET),
         CounterCache(field="emails_count", of=Email, on=User),
+        # Counters of gifts by segment follow the emails' own counters, so gifts need no segments.
+        CounterCache(
+            field="donations_count",
+            of=Email,
+            **SEGMENT_TARGET,
+            amount=amount_of("donations_count"),
+        ),
+        CounterCache(field="raised", of=Email, **SEGMENT_TARGET, split=raised_of_email),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
@@ -214,6 +228,7 @@ LEDGER = Ledger(
         LinkClicks: build_link_row,
         Link: build_link_row,
         GiftDay: build_gift_day_row,
+        Segment: build_segment_row,
     },
     on_write=note_targets,
     signatures={Email: sign_email},
@@ -237,6 +252,7 @@ LEDGER = Ledger(
     ],
     settled_alone=[Email],  # gifts, events and clicks follow their email; see settling/settle.py
     link_indexes={Donation: MATCH_INDEX},
+    link_scopes={(Email, "segment_ids"): build_email_scope},
     # A client's change increments the version, and a mark for rematch sets `rematch`.
     unmarked_after_commit={Donation: ("version", "rematch")},
     observed=[Donation, Email],

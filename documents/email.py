@@ -9,6 +9,7 @@ from mongoengine import (
     DateTimeField,
     DictField,
     IntField,
+    ListField,
     MapField,
     ObjectIdField,
     QuerySet,
@@ -27,6 +28,7 @@ from documents.index_tables.former_layout import (
 )
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
+from documents.segments.recording import SegmentOwner, build_segment_values
 from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.pagination import RecordPage
 from documents.storage.record import CountedRecord, Record
@@ -63,6 +65,9 @@ class Email(CountedRecord, Record):
     user_id = ObjectIdField(required=True)
     sent_at = DateTimeField()
     import_key = StringField()
+    # the user's attributes when the email was recorded, and the segments that follow from them
+    attributes = DictField(default=None)
+    segment_ids = ListField(ObjectIdField(), default=None)
     erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
 
     opens = IntField(default=0)
@@ -132,13 +137,16 @@ class Email(CountedRecord, Record):
         fundraiser = Fundraiser.named(organization_id, values["fundraiser_id"])
         mailing = _mailing(fundraiser, values.get("mailing_id"))
         sent_at = values.get("sent_at", (mailing.sent_at if mailing else None) or now())
+        user = _user(organization_id, values)
+        owner = SegmentOwner(organization_id, fundraiser.id, mailing.id if mailing else None)
         email = cls(
             id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser.id,
-            mailing_id=mailing.id if mailing else None,
-            user_id=_user(organization_id, values).id,
+            mailing_id=owner.mailing_id,
+            user_id=user.id,
             sent_at=sent_at,
+            **build_segment_values(owner, user.email, user.attributes),
         )
         return email.insert()
 

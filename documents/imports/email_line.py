@@ -1,16 +1,18 @@
 """A line of an import of emails, and the email that it creates."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from bson import ObjectId
 
 from documents.email import Email
 from documents.imports.parents import ChildLine
 from documents.rows.email import EmailRow
+from documents.segments.recording import SegmentOwner, build_segment_values
 from documents.storage.record import build_record_row
 from documents.values.time import now
 
@@ -27,10 +29,14 @@ class EmailLine(ChildLine):
     Attributes:
         address: the canonical address of `user`; None if the line has `user_id`.
         user_id: the user, once known.
+        user_email: the user's address, once known.
+        attributes: the user's attributes with those of the line, once known.
     """
 
     address: str | None = None
     user_id: ObjectId | None = None
+    user_email: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def key(self) -> EmailKey:
@@ -48,14 +54,17 @@ class EmailLine(ChildLine):
     def build_row(self, organization_id: ObjectId) -> EmailRow:
         """Return the email to store, which is due like an email from the API."""
         sent_at = (self.mailing.get("sent_at") if self.mailing else None) or now()
+        mailing_id = self.mailing["_id"] if self.mailing else None
+        owner = SegmentOwner(organization_id, cast("ObjectId", self.fundraiser_id), mailing_id)
         row: EmailRow = build_record_row(
             Email,
             organization_id=organization_id,
             fundraiser_id=self.fundraiser_id,
-            mailing_id=self.mailing["_id"] if self.mailing else None,
+            mailing_id=mailing_id,
             user_id=self.user_id,
             sent_at=self.values.get("sent_at", sent_at),
             import_key=self.digest.hex(),
             due=now(),
+            **build_segment_values(owner, self.user_email, self.attributes),
         )
         return row

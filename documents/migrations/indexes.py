@@ -48,6 +48,7 @@ from documents.outgoing.webhook_endpoint import WebhookEndpoint
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
+from documents.segments.segment import Segment
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
@@ -87,6 +88,7 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    Segment,
     FileImport,
     FileChunk,
     Rejection,

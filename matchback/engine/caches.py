@@ -23,13 +23,14 @@ from .contribution import (
     Contribution,
     StoredShare,
     Target,
+    add_amounts,
     list_linked,
     sum_contributions,
     to_text,
 )
 from .index_table import IndexTable
 from .journal import Journal
-from .links import LinkIndex
+from .links import LinkIndex, LinkScope
 from .observer import Observer
 from .transaction import Tx
 
@@ -41,9 +42,16 @@ COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-# The parts of a counter: field, when, amount and by.
+# The parts of a counter: field, when, amount, by and split.
 CounterSpecs = tuple[
-    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
+    tuple[
+        str,
+        Callable[[Any], bool],
+        Callable[[Any], int],
+        Callable[[Any], str] | None,
+        Callable[[Any], Mapping[str, int]] | None,
+    ],
+    ...,
 ]
 
 Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
@@ -82,6 +90,8 @@ class Cache:
 class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
+    `split` replaces `amount` and `by` for a source with several amounts: it returns them by key.
+
     `reads` names the fields that these functions read, which must have simple values. If all
     counters of a source name their fields, a recount reads only these fields, and the engine
     computes rows with equal values once.
@@ -91,6 +101,12 @@ class CounterCache(Cache, Generic[RowT_contra]):
     when: Callable[[RowT_contra], bool] = COUNT_EVERY_ROW
     amount: Callable[[RowT_contra], int] = COUNT_AS_ONE
     by: Callable[[RowT_contra], str] | None = None
+    split: Callable[[RowT_contra], Mapping[str, int]] | None = None
+
+    @property
+    def is_keyed(self) -> bool:
+        """True if the counter is an object with a number for each key."""
+        return self.by is not None or self.split is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,6 +169,8 @@ class Ledger:
             amounts, so the engine computes these once. By default, the values of all `reads`.
         index_tables: collections that repeat fields of targets, so that queries find them.
         link_indexes: collections by which the engine finds sources; see `LinkIndex`.
+        link_scopes: for links without an index, a function from the transaction and target IDs to
+            a condition on indexed fields that all sources of these targets meet.
         unmarked_after_commit: sources whose due marks are removed after the commit. This suits
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
@@ -173,6 +191,7 @@ class Ledger:
         signatures: Mapping[type, Signature] | None = None,
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
+        link_scopes: Mapping[tuple[type, str], LinkScope] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
         journal: Journal | None = None,
         observed: Iterable[type] = (),
@@ -187,6 +206,10 @@ class Ledger:
         self.index_tables = tuple(index_tables)
         self.created = _by_collection(created_on_demand)
         self.link_indexes = _by_collection(link_indexes)
+        self.link_scopes = {
+            (get_collection_name(of), link): scope
+            for (of, link), scope in (link_scopes or {}).items()
+        }
         self.unmarked_after_commit = _by_collection(unmarked_after_commit)
         names: dict[str, type] = {}
         graph: dict[str, set[str]] = {}
@@ -330,17 +353,22 @@ def _bundles(
         by_place.setdefault((cache.target, cache.link), []).append(cache)
     bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
-        counters = tuple((cache.field, cache.when, cache.amount, cache.by) for cache in kept)
+        counters = tuple(
+            (cache.field, cache.when, cache.amount, cache.by, cache.split) for cache in kept
+        )
         bundles.setdefault(counters, []).append(place)
     return [(places, counters) for counters, places in bundles.items()]
 
 
 def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
-    for name, when, amount_of, by in counters:
-        if (when is COUNT_EVERY_ROW or when(row)) and (
-            amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
-        ):
+    for name, when, amount_of, by, split in counters:
+        if when is not COUNT_EVERY_ROW and not when(row):
+            continue
+        if split:
+            parts = {f"{name}.{key}": amount for key, amount in split(row).items()}
+        else:
             path = f"{name}.{by(row)}" if by else name
-            amounts[path] = amounts.get(path, 0) + amount
+            parts = {path: 1 if amount_of is COUNT_AS_ONE else amount_of(row)}
+        add_amounts(amounts, parts)
     return amounts

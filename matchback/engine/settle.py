@@ -92,7 +92,8 @@ class _Settlement:
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
-        self.changed: Counter[tuple[Any, ...]] = Counter()
+        # By new and former amounts: the number of records for each target.
+        self.changed: defaultdict[tuple[str, str], Counter[Target]] = defaultdict(Counter)
         self.lowered: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.settled: defaultdict[str, list[StoredDocument]] = defaultdict(list)
         self.made: defaultdict[str, set[Any]] = defaultdict(set)
@@ -232,13 +233,13 @@ class _Settlement:
         for place, (text, *targets) in enumerate(now):
             was = before[place][0] if before else NO_AMOUNTS_TEXT
             if text != was:
-                self.changed[text, was, *targets] += 1
+                self.changed[text, was].update(zip(targets[::2], targets[1::2], strict=True))
 
     def _add_changed(self) -> None:
-        for (text, was, *targets), number in self.changed.items():
+        for (text, was), numbers in self.changed.items():
             amounts = find_text_difference(text, was)
-            for place in range(0, len(targets), 2):
-                add(self.pending, {(targets[place], targets[place + 1]): amounts}, number)
+            for target, number in numbers.items():
+                add(self.pending, {target: amounts}, number)
         self.changed.clear()
 
     def _clear_mark(self, name: str, row: StoredDocument, update: Update) -> None:
