@@ -46,7 +46,7 @@ class Column:
     def read(self, document: StoredDocument) -> Any:
         found = self.value(document) if self.value else document.get(self.name)
         is_long = isinstance(found, str) and not self.is_bounded
-        return found[:MAX_COLUMN_TEXT_LENGTH] if is_long else found
+        return found[:MAX_COLUMN_TEXT_LENGTH] if is_long and found else found
 
 
 @dataclass(frozen=True)

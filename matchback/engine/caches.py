@@ -366,9 +366,8 @@ def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
         if when is not COUNT_EVERY_ROW and not when(row):
             continue
         if split:
-            parts = {f"{name}.{key}": amount for key, amount in split(row).items()}
-        else:
+            add_amounts(amounts, {f"{name}.{key}": amount for key, amount in split(row).items()})
+        elif amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row):
             path = f"{name}.{by(row)}" if by else name
-            parts = {path: 1 if amount_of is COUNT_AS_ONE else amount_of(row)}
-        add_amounts(amounts, parts)
+            amounts[path] = amounts.get(path, 0) + amount
     return amounts
