@@ -105,13 +105,16 @@ SUMMED_EMAIL_FIELDS = ("opens", "machine_opens", "clicks", "machine_clicks", "un
 # The conditions only test whether these fields are set and not zero.
 TESTED_EMAIL_FIELDS = (
     *("sent_at", "deferred_at", "delivered_at", "bounced_at", "blocked_at", "dropped_at"),
-    *("unsubscribed_at", "spam_reported_at"),
+    *("unsubscribed_at", "spam_reported_at", "donations_count"),
 )
 
 
-def raised_of_email(email: EmailRow) -> dict[str, int]:
-    """Return the money of the email's gifts by currency, net of refunds."""
-    return email.get("raised") or {}
+def gifts_of_email(email: EmailRow) -> dict[str, int]:
+    """Return the number of the email's gifts, and their money by currency, net of refunds."""
+    if not (count := email.get("donations_count")):
+        return {}
+    raised = email.get("raised") or {}
+    return {"count": count} | {f"raised.{code}": amount for code, amount in raised.items()}
 
 
 def sign_email(email: EmailRow) -> tuple[Any, ...]:
@@ -123,6 +126,4 @@ def sign_email(email: EmailRow) -> tuple[Any, ...]:
         is_unsubscribed(email),
         *map(bool, map(email.get, TESTED_EMAIL_FIELDS)),
         *map(email.get, SUMMED_EMAIL_FIELDS),
-        email.get("donations_count") or 0,
-        *sorted((email.get("raised") or {}).items()),
     )

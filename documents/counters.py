@@ -7,6 +7,7 @@ from documents.conditions import (
     SUMMED_EMAIL_FIELDS,
     amount_of,
     currency_of_gift,
+    gifts_of_email,
     has_value,
     is_counted,
     is_deferred,
@@ -19,7 +20,6 @@ from documents.conditions import (
     match_count_key,
     match_raised_key,
     net_amount,
-    raised_of_email,
     refunded_amount_of,
     sign_email,
 )
@@ -174,13 +174,7 @@ LEDGER = Ledger(
         *_emails(**SEGMENT_TARGET),
         CounterCache(field="emails_count", of=Email, on=User),
         # Counters of gifts by segment follow the emails' own counters, so gifts need no segments.
-        CounterCache(
-            field="donations_count",
-            of=Email,
-            **SEGMENT_TARGET,
-            amount=amount_of("donations_count"),
-        ),
-        CounterCache(field="raised", of=Email, **SEGMENT_TARGET, split=raised_of_email),
+        CounterCache(field="matched", of=Email, **SEGMENT_TARGET, split=gifts_of_email),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)

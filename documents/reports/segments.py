@@ -22,7 +22,7 @@ from documents.values.rates import (
 
 MAX_LISTED_VALUES = 200
 EMAIL_MATCHES = ("link", "address", "pinned")  # gifts that an email led to
-SEGMENT_COUNTER_FIELDS = ("emails_count", "funnel", "donations_count", "raised")
+SEGMENT_COUNTER_FIELDS = ("emails_count", "funnel", "matched")
 Kind = Literal["value", "other", "none"]
 
 
@@ -38,16 +38,18 @@ class SegmentSums:
     def add(self, counters: Mapping[str, Any], sign: int = 1) -> None:
         """Add the counters of a segment, or subtract them if `sign` is -1."""
         self.emails += sign * counters.get("emails_count", 0)
-        self.gifts += sign * counters.get("donations_count", 0)
-        for sums, name in ((self.funnel, "funnel"), (self.raised, "raised")):
-            for key, amount in counters.get(name, {}).items():
+        matched = counters.get("matched", {})
+        self.gifts += sign * matched.get("count", 0)
+        parts = ((self.funnel, counters.get("funnel")), (self.raised, matched.get("raised")))
+        for sums, amounts in parts:
+            for key, amount in (amounts or {}).items():
                 sums[key] += sign * amount
 
     @property
     def counters(self) -> dict[str, Any]:
         """The sums in the form of a segment's counters."""
-        counts = {"emails_count": self.emails, "donations_count": self.gifts}
-        return {**counts, "funnel": self.funnel, "raised": self.raised}
+        matched = {"count": self.gifts, "raised": self.raised}
+        return {"emails_count": self.emails, "funnel": self.funnel, "matched": matched}
 
 
 def build_segment_table(of: Fundraiser | Mailing, by: str) -> SegmentTable:
@@ -87,8 +89,7 @@ def _sum_all(of: Fundraiser | Mailing) -> SegmentSums:
     sums = SegmentSums()
     sums.add({"emails_count": of.emails_count, "funnel": of.funnel})
     for name in EMAIL_MATCHES:
-        matched = add_former_counters(of.by_match, name)
-        sums.add({"donations_count": matched["count"], "raised": matched.get("raised", {})})
+        sums.add({"matched": add_former_counters(of.by_match, name)})
     return sums
 
 

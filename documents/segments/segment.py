@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import BooleanField, IntField, MapField, ObjectIdField, StringField
+from mongoengine import BooleanField, DictField, IntField, MapField, ObjectIdField, StringField
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
@@ -35,8 +35,7 @@ class Segment(Document):
     is_rest = BooleanField()
     emails_count = IntField(default=0)
     funnel = MapField(IntField())
-    donations_count = IntField(default=0)
-    raised = MapField(IntField())
+    matched = DictField()  # gifts that match its emails: `count`, and `raised` by currency
 
     meta = {
         "collection": "segments",

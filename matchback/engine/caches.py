@@ -42,19 +42,15 @@ COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-# The parts of a counter: field, when, amount, by and split.
+# The parts of a counter: field, when, amount and by.
 CounterSpecs = tuple[
-    tuple[
-        str,
-        Callable[[Any], bool],
-        Callable[[Any], int],
-        Callable[[Any], str] | None,
-        Callable[[Any], Mapping[str, int]] | None,
-    ],
-    ...,
+    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
+# Counters with several amounts: field, when and split.
+SplitSpecs = tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Mapping[str, int]]], ...]
 
-Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
+# Places, and the counters that all of them have. Equal counters have equal numbers.
+Bundle = tuple[list[tuple[str, str]], int, CounterSpecs, SplitSpecs]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +86,8 @@ class Cache:
 class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
-    `split` replaces `amount` and `by` for a source with several amounts: it returns them by key.
+    `split` replaces `amount` and `by` for a source with several amounts: it returns them by key,
+    which can be a dotted path. Its values are computed for each row, so no signature covers them.
 
     `reads` names the fields that these functions read, which must have simple values. If all
     counters of a source name their fields, a recount reads only these fields, and the engine
@@ -271,9 +268,11 @@ class Ledger:
         if row.get("deleted_at") is not None:
             return result
         known = self._recall(source, row)
-        for number, (places, _) in enumerate(self._bundles[source]):
-            targets = [(name, id_) for name, link in places for id_ in list_linked(row.get(link))]
-            if targets and (amounts := self._amounts(source, row, number, known)):
+        for bundle in self._bundles[source]:
+            targets = [
+                (name, id_) for name, link in bundle[0] for id_ in list_linked(row.get(link))
+            ]
+            if targets and (amounts := _find_amounts(bundle, row, known)):
                 for target in targets:
                     if target in result:
                         result = sum_contributions((result, {target: amounts}))
@@ -294,33 +293,26 @@ class Ledger:
         if row.get("deleted_at") is not None:
             return []
         known = self._recall(source, row)
-        for number, (places, _) in enumerate(self._bundles[source]):
+        for bundle in self._bundles[source]:
             targets = [
                 one
-                for name, link in places
+                for name, link in bundle[0]
                 for id_ in list_linked(row.get(link))
                 for one in (name, id_)
             ]
-            if targets and (amounts := self._amounts(source, row, number, known)):
+            if targets and (amounts := _find_amounts(bundle, row, known)):
                 text = to_text(amounts)
                 shares.setdefault(text, [text]).extend(targets)
         return list(shares.values())
 
     def _recall(self, source: str, row: Mapping[str, Any]) -> dict[int, Amounts]:
-        """Return the known amounts of rows like this one, by the number of the bundle."""
+        """Return the known amounts of rows like this one, by the number of the counters."""
         if (sign := self._signatures.get(source)) is None:
             return {}
         known = self._known[source]
         if len(known) > MAX_KNOWN_SIGNATURES:
             known.clear()
         return known.setdefault(sign(row), {})
-
-    def _amounts(
-        self, source: str, row: Mapping[str, Any], number: int, known: dict[int, Amounts]
-    ) -> Amounts:
-        if (amounts := known.get(number)) is None:
-            amounts = known[number] = _sum_amounts(self._bundles[source][number][1], row)
-        return amounts
 
     def reads(self, source: str) -> tuple[str, ...] | None:
         """Return the fields that decide a source's amounts, if all its counters name theirs."""
@@ -337,7 +329,7 @@ def _sign_fields(fields: Sequence[str]) -> Signature:
 
 
 def _has_distinct_targets(bundles: Sequence[Bundle]) -> bool:
-    names = [name for places, _ in bundles for name, _ in places]
+    names = [name for places, *_ in bundles for name, _ in places]
     return len(set(names)) == len(names)
 
 
@@ -351,23 +343,35 @@ def _bundles(
     by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
     for cache in caches:
         by_place.setdefault((cache.target, cache.link), []).append(cache)
-    bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
+    bundles: dict[tuple[CounterSpecs, SplitSpecs], list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
-        counters = tuple(
-            (cache.field, cache.when, cache.amount, cache.by, cache.split) for cache in kept
-        )
-        bundles.setdefault(counters, []).append(place)
-    return [(places, counters) for counters, places in bundles.items()]
+        counters = tuple((one.field, one.when, one.amount, one.by) for one in kept if not one.split)
+        splits = tuple((one.field, one.when, one.split) for one in kept if one.split)
+        bundles.setdefault((counters, splits), []).append(place)
+    numbers: dict[CounterSpecs, int] = {}
+    return [
+        (places, numbers.setdefault(counters, len(numbers)), counters, splits)
+        for (counters, splits), places in bundles.items()
+    ]
+
+
+def _find_amounts(bundle: Bundle, row: Mapping[str, Any], known: dict[int, Amounts]) -> Amounts:
+    _, number, counters, splits = bundle
+    if (amounts := known.get(number)) is None:
+        amounts = known[number] = _sum_amounts(counters, row)
+    for name, when, split in splits:
+        if (when is COUNT_EVERY_ROW or when(row)) and (parts := split(row)):
+            amounts = dict(amounts)
+            add_amounts(amounts, {f"{name}.{key}": amount for key, amount in parts.items()})
+    return amounts
 
 
 def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
-    for name, when, amount_of, by, split in counters:
-        if when is not COUNT_EVERY_ROW and not when(row):
-            continue
-        if split:
-            add_amounts(amounts, {f"{name}.{key}": amount for key, amount in split(row).items()})
-        elif amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row):
+    for name, when, amount_of, by in counters:
+        if (when is COUNT_EVERY_ROW or when(row)) and (
+            amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
+        ):
             path = f"{name}.{by(row)}" if by else name
             amounts[path] = amounts.get(path, 0) + amount
     return amounts

@@ -6,7 +6,7 @@ arithmetic can happen in memory, and a repeated run changes nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -226,14 +226,17 @@ class _Settlement:
         now = self.ledger.shares(name, row)
         if now == before:
             return
-        if before and [share[1:] for share in now] != [share[1:] for share in before]:
-            self._account(name, row, update)  # another target, or the form of an earlier version
+        if any(isinstance(share[-1], dict) for share in before):  # the form of an earlier version
+            self._account(name, row, update)
             return
         update.set({"counted": now})
-        for place, (text, *targets) in enumerate(now):
-            was = before[place][0] if before else NO_AMOUNTS_TEXT
-            if text != was:
-                self.changed[text, was].update(zip(targets[::2], targets[1::2], strict=True))
+        former = {target: text for text, *targets in before for target in _pair(targets)}
+        for text, *targets in now:
+            for target in _pair(targets):
+                if text != (was := former.pop(target, NO_AMOUNTS_TEXT)):
+                    self.changed[text, was][target] += 1
+        for target, was in former.items():
+            self.changed[NO_AMOUNTS_TEXT, was][target] += 1
 
     def _add_changed(self) -> None:
         for (text, was), numbers in self.changed.items():
@@ -306,6 +309,11 @@ class _Settlement:
             if ids := self.indexed[table]:
                 self.writer.wait()
                 table.copy(self.tx, list(ids), self.writer.send)
+
+
+def _pair(targets: Sequence[Any]) -> Iterator[Target]:
+    """Return the targets of a share, which are stored as [collection, ID, collection, ID, …]."""
+    return zip(targets[::2], targets[1::2], strict=True)
 
 
 def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:

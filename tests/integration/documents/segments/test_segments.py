@@ -130,9 +130,9 @@ def test_a_wrong_counter_of_a_segment_is_found_and_repaired(alice: University) -
     alice.email(fundraiser, user, **SENT)
     alice.gift(fundraiser, 700, {"name": "Bob", "email": "bob@gmail.com"})
     settle_all()
-    get_db().segments.update_many({"value": "Law"}, {"$set": {"raised": {"USD": 9}}})
+    get_db().segments.update_many({"value": "Law"}, {"$set": {"matched.raised": {"USD": 9}}})
     [drift] = recount.find_drifts()
-    assert (drift.field, drift.actual, drift.expected) == ("raised.USD", 9, 700)
+    assert (drift.field, drift.actual, drift.expected) == ("matched.raised.USD", 9, 700)
     assert engine.repair_drift(get_db(), LEDGER, drift)
     settle_all()
 
