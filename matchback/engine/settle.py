@@ -92,8 +92,8 @@ class _Settlement:
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
-        # By new and former amounts: the number of records for each target.
-        self.changed: defaultdict[tuple[str, str], Counter[Target]] = defaultdict(Counter)
+        # By new and former amounts: the targets of all records, as shares have them.
+        self.changed: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         self.lowered: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.settled: defaultdict[str, list[StoredDocument]] = defaultdict(list)
         self.made: defaultdict[str, set[Any]] = defaultdict(set)
@@ -230,18 +230,28 @@ class _Settlement:
             self._account(name, row, update)
             return
         update.set({"counted": now})
+        if before and [share[1:] for share in now] != [share[1:] for share in before]:
+            self._note_moved(now, before)
+            return
+        for place, (text, *targets) in enumerate(now):
+            was = before[place][0] if before else NO_AMOUNTS_TEXT
+            if text != was:
+                self.changed[text, was] += targets
+
+    def _note_moved(self, now: list[StoredShare], before: list[StoredShare]) -> None:
+        """Note the changes of a record with other targets, or other groups of equal amounts."""
         former = {target: text for text, *targets in before for target in _pair(targets)}
         for text, *targets in now:
             for target in _pair(targets):
                 if text != (was := former.pop(target, NO_AMOUNTS_TEXT)):
-                    self.changed[text, was][target] += 1
+                    self.changed[text, was] += target
         for target, was in former.items():
-            self.changed[NO_AMOUNTS_TEXT, was][target] += 1
+            self.changed[NO_AMOUNTS_TEXT, was] += target
 
     def _add_changed(self) -> None:
-        for (text, was), numbers in self.changed.items():
+        for (text, was), targets in self.changed.items():
             amounts = find_text_difference(text, was)
-            for target, number in numbers.items():
+            for target, number in Counter(_pair(targets)).items():
                 add(self.pending, {target: amounts}, number)
         self.changed.clear()
 
