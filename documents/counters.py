@@ -9,6 +9,7 @@ from documents.conditions import (
     amount_of,
     both,
     currency_of_gift,
+    gifts_of_email,
     has_value,
     is_counted,
     is_deferred,
@@ -53,6 +54,7 @@ from documents.participant import (
     count_givers_by_currency,
     split_squares,
 )
+from documents.segments.segment import Segment, build_email_scope, build_segment_row
 from documents.storage.export_outbox import note_targets
 from documents.user import User
 from matchback.engine import Cache, CounterCache, Flag, IndexTable, LatestCache, Ledger
@@ -110,9 +112,12 @@ ARM_FUNNEL_FIELDS = ("delivered", "opened", "clicked")
 EVENT_CONDITION_FIELDS = ("type", "machine")  # the fields that the event conditions read
 
 
-def _emails(on: type) -> list[Cache]:
-    """Return the counters of emails that a fundraiser and a mailing share."""
-    email: dict[str, Any] = {"of": Email, "on": on, "when": is_mailed}
+SEGMENT_TARGET: dict[str, Any] = {"on": Segment, "via": "segment_ids"}
+
+
+def _emails(**on: Any) -> list[Cache]:
+    """Return the counters of emails that a fundraiser, a mailing and a segment share."""
+    email: dict[str, Any] = {"of": Email, **on, "when": is_mailed}
     return [
         CounterCache(field="emails_count", **email),
         *(
@@ -146,12 +151,14 @@ def _experiments() -> list[Cache]:
             CounterCache(field=name, of=Email, on=Arm, when=when)
             for name, when in ARM_EMAIL_CONDITIONS.items()
         ),
-        CounterCache(field="credited", of=Email, on=Arm, each=read_credited),
+        CounterCache(field="credited", of=Email, on=Arm, split=read_credited),
         CounterCache(field="ends", of=Email, on=Arm, when=is_in_experiment, by=window_end_key),
         CounterCache(field="givers", **arm, when=both(has_value("emails"), has_value("gifts"))),
-        CounterCache(field="givers_by_currency", **arm, each=count_givers_by_currency),
-        CounterCache(field="raised", **arm, each=lambda participant: participant.get("raised", {})),
-        CounterCache(field="squares", **arm, each=split_squares),
+        CounterCache(field="givers_by_currency", **arm, split=count_givers_by_currency),
+        CounterCache(
+            field="raised", **arm, split=lambda participant: participant.get("raised", {})
+        ),
+        CounterCache(field="squares", **arm, split=split_squares),
     ]
 
 
@@ -208,9 +215,12 @@ LEDGER = Ledger(
         *_gift_days("fundraiser_day_id"),
         *_gift_days("mailing_day_id"),
         # Counters of emails.
-        *_emails(Fundraiser),
-        *_emails(Mailing),
+        *_emails(on=Fundraiser),
+        *_emails(on=Mailing),
+        *_emails(**SEGMENT_TARGET),
         CounterCache(field="emails_count", of=Email, on=User, when=is_mailed),
+        # Counters of gifts by segment follow the emails' own counters, so gifts need no segments.
+        CounterCache(field="matched", of=Email, **SEGMENT_TARGET, split=gifts_of_email),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)
@@ -262,6 +272,7 @@ LEDGER = Ledger(
         GiftDay: build_gift_day_row,
         Participant: build_participant_row,
         Arm: build_arm_row,
+        Segment: build_segment_row,
     },
     on_write=note_targets,
     signatures={Email: sign_email},
@@ -289,6 +300,7 @@ LEDGER = Ledger(
         Email: PARTICIPANT_INDEX,
         Participant: PARTICIPANT_INDEX,
     },
+    link_scopes={(Email, "segment_ids"): build_email_scope},
     # A client's change increments the version. The other two are marks for another decision.
     unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     observed=[Donation, Email],

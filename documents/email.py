@@ -11,6 +11,7 @@ from mongoengine import (
     DateTimeField,
     DictField,
     IntField,
+    ListField,
     MapField,
     NotUniqueError,
     ObjectIdField,
@@ -38,6 +39,7 @@ from documents.index_tables.former_layout import (
 from documents.mailing import Mailing
 from documents.rows.email import EmailRow
 from documents.rows.fundraiser import MailingRow
+from documents.segments.recording import SegmentOwner, build_segment_values
 from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.pagination import RecordPage
 from documents.storage.record import CountedRecord, Record
@@ -76,6 +78,9 @@ class Email(CountedRecord, Record):
     user_id = ObjectIdField(required=True)
     sent_at = DateTimeField()
     import_key = StringField()
+    # the user's attributes when the email was recorded, and the segments that follow from them
+    attributes = DictField(default=None)
+    segment_ids = ListField(ObjectIdField(), default=None)
     erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
     # Only in an experiment; see documents/experiment.py. An email that is held out is never sent.
     arm_id = StringField()
@@ -153,17 +158,19 @@ class Email(CountedRecord, Record):
         mailing = _mailing(fundraiser, values.get("mailing_id"))
         sent_at = values.get("sent_at", (mailing.get("sent_at") if mailing else None) or now())
         check_arm(mailing, values.get("arm"))
-        user_id = _user(organization_id, values).id
+        user = _user(organization_id, values)
         if mailing:  # last, because an experiment that has started is hard to change
             start_experiments([mailing])
             check_arm(mailing, values.get("arm"))
+        owner = SegmentOwner(organization_id, fundraiser.id, mailing["_id"] if mailing else None)
         email = cls(
             id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser.id,
-            mailing_id=mailing["_id"] if mailing else None,
-            user_id=user_id,
-            **build_sent_fields(mailing, user_id, sent_at, values.get("arm")),
+            mailing_id=owner.mailing_id,
+            user_id=user.id,
+            **build_sent_fields(mailing, user.id, sent_at, values.get("arm")),
+            **build_segment_values(owner, user.email, user.attributes),
         )
         return email._insert_once(mailing) if mailing and email.arm_id else email.insert()
 

@@ -1,15 +1,18 @@
 """Organization: a customer of the platform. Every other record belongs to exactly one."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from bson import ObjectId
-from mongoengine import DateTimeField, StringField
+from mongoengine import DateTimeField, ListField, StringField
 
 from documents.errors import NotFound, Unacceptable
 from documents.storage.base import Document
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.values.address import is_address
+from documents.values.address_domain import to_canonical_domain
 from documents.values.locale import DEFAULT_LOCALE, canonical_locale
 from documents.values.time import now
 
@@ -23,6 +26,8 @@ class Organization(Exported, Document):
     time_zone = StringField(default="UTC")  # IANA name; reports show days and hours in this zone
     # BCP 47 tag for the dashboard's language and formats
     locale = StringField(default=DEFAULT_LOCALE)
+    # canonical domains of its own addresses, with their subdomains; see values/mailbox_provider.py
+    email_domains = ListField(StringField())
     created_at = DateTimeField(default=now)
 
     @classmethod
@@ -42,11 +47,11 @@ class Organization(Exported, Document):
         return organization
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change the name, the time zone or the locale.
+        """Change the name, the time zone, the locale or the email domains.
 
         Raises:
-            Unacceptable: the name is blank or longer than 200 characters, or the time zone or the
-                locale is unknown.
+            Unacceptable: the name is blank or longer than 200 characters, the time zone or the
+                locale is unknown, or a domain is invalid.
         """
         if "name" in changes:
             self.name = _checked(changes["name"])
@@ -54,6 +59,8 @@ class Organization(Exported, Document):
             self.time_zone = find_time_zone(changes["time_zone"]).key
         if "locale" in changes:
             self.locale = locale_named(changes["locale"])
+        if "email_domains" in changes:
+            self.email_domains = _checked_domains(changes["email_domains"])
         self.save()
         return self
 
@@ -86,6 +93,19 @@ def _checked(name: str) -> str:
     if not 1 <= len(name) <= MAX_ORGANIZATION_NAME_LENGTH:
         raise Unacceptable("/name", "length", "The name must have 1 to 200 characters.")
     return name
+
+
+def _checked_domains(domains: Sequence[str]) -> list[str]:
+    """Return the canonical domains without duplicates, in the given order."""
+    found: dict[str, None] = {}
+    for place, domain in enumerate(domains):
+        canonical = to_canonical_domain(domain.strip())
+        if "." not in canonical or not is_address(f"name@{canonical}"):
+            raise Unacceptable(
+                f"/email_domains/{place}", "domain", "Must be a domain, such as example.edu."
+            )
+        found[canonical] = None
+    return list(found)
 
 
 @cache

@@ -13,7 +13,7 @@ from mongoengine import (
     StringField,
 )
 
-from documents.errors import Conflict
+from documents.errors import Conflict, Unacceptable
 from documents.index_tables.user_index import add_missing_row, delete_rows
 from documents.index_tables.user_pages import list_by_counter
 from documents.people.search_words import (
@@ -28,6 +28,11 @@ from documents.storage.marks import build_text_condition, text_index, unique_ind
 from documents.storage.pagination import RecordPage
 from documents.storage.record import Record
 from documents.values.address import to_canonical, to_mailbox
+from documents.values.attributes import (
+    TOO_MANY_ATTRIBUTES_MESSAGE,
+    Attributes,
+    merge_attributes,
+)
 from documents.values.time import now
 
 MAX_FORMER_MAILBOXES = 50
@@ -45,6 +50,7 @@ class User(Exported, Record):
 
     name = StringField(required=True)
     email = StringField(required=True)
+    attributes = MapField(StringField())  # see values/attributes.py
     # the address, until erasure has removed all data; see privacy/erasure.py
     erasing = StringField()
     erasing_names = ListField(StringField())
@@ -93,14 +99,20 @@ class User(Exported, Record):
 
     @classmethod
     def create(
-        cls, organization_id: ObjectId, name: str, email: str, id_: ObjectId | None = None
+        cls,
+        organization_id: ObjectId,
+        name: str,
+        email: str,
+        id_: ObjectId | None = None,
+        attributes: Attributes | None = None,
     ) -> Self:
         """Add a person.
 
         Raises:
             Conflict: a user of the organization has this address.
         """
-        user = cls(id=id_, organization_id=organization_id, **build_user_values(name, email))
+        values = build_user_values(name, email, attributes)
+        user = cls(id=id_, organization_id=organization_id, **values)
         user, is_new = user.insert_unless(lambda: cls.by_address(organization_id, email))
         if not is_new:
             raise Conflict("A user with this email exists. Use or change that user.")
@@ -135,13 +147,41 @@ class User(Exported, Record):
         return rest | {"address": build_text_condition(in_=list_safe_keys(given["email"]))}
 
     @classmethod
-    def find_or_create(cls, organization_id: ObjectId, name: str, email: str) -> Self:
-        """Return the user with this address, or add one. Safe to run in parallel."""
+    def find_or_create(
+        cls,
+        organization_id: ObjectId,
+        name: str,
+        email: str,
+        attributes: Attributes | None = None,
+    ) -> Self:
+        """Return the user with this address, or add one. Safe to run in parallel.
+
+        Add the attributes to those of a user who exists.
+
+        Raises:
+            Unacceptable: the user would have too many attributes.
+        """
         user = cls.by_address(organization_id, email)
-        if user:
-            return user
-        new = cls(organization_id=organization_id, **build_user_values(name, email))
-        return new.insert_unless(lambda: cls.by_address(organization_id, email))[0]
+        if user is None:
+            values = build_user_values(name, email, attributes)
+            new = cls(organization_id=organization_id, **values)
+            user, is_new = new.insert_unless(lambda: cls.by_address(organization_id, email))
+            if is_new:
+                return user
+        return user._add_attributes(attributes or {})
+
+    def _add_attributes(self, given: Attributes) -> Self:
+        def edit(user: Self) -> None:
+            merged = merge_attributes(user.attributes, given)
+            if merged is None:
+                raise Unacceptable(
+                    "/user/attributes", "too_many_attributes", TOO_MANY_ATTRIBUTES_MESSAGE
+                )
+            user.attributes = merged
+
+        if all(self.attributes.get(name) == value for name, value in given.items()):
+            return self
+        return self.change(edit)
 
     @classmethod
     def by_address(cls, organization_id: ObjectId, email: str) -> Self | None:
@@ -170,7 +210,7 @@ class User(Exported, Record):
         ][:most]
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change the name or the address.
+        """Change the name or the address, or replace the attributes.
 
         Raises:
             Conflict: another user has the address.
@@ -199,9 +239,12 @@ class User(Exported, Record):
         self.rematch_mailboxes = sorted(gifts)
 
 
-def build_user_values(name: str, email: str) -> dict[str, Any]:
-    """Return the fields of a new user with this name and address."""
+def build_user_values(
+    name: str, email: str, attributes: Attributes | None = None
+) -> dict[str, Any]:
+    """Return the fields of a new user with this name, address and these attributes."""
     return {
+        **({"attributes": dict(attributes)} if attributes else {}),
         "name": name,
         "words": list_search_words(name, email),
         **build_address_values(email),

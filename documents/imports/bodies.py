@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from documents.values.attributes import AttributesIn
 from documents.values.fields import (
     Address,
     Amount,
@@ -24,13 +25,18 @@ from documents.values.fields import (
 class UserIn(RequestModel):
     name: Name
     email: Address
+    attributes: AttributesIn = Field(default_factory=dict)
 
 
 class Recipient(RequestModel):
-    """A user to find by email address, or to create."""
+    """A user to find by email address, or to create.
+
+    Attributes are added to those of a user who exists. The user's name stays unchanged.
+    """
 
     name: Name
     email: Address
+    attributes: AttributesIn = Field(default_factory=dict)
 
 
 class EmailIn(RequestModel):

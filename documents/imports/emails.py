@@ -20,13 +20,14 @@ from documents.experiment import UNKNOWN_ARM_DETAIL, has_arm, start_experiments
 from documents.imports.email_line import EmailKey, EmailLine
 from documents.imports.inserts import insert_missing
 from documents.imports.parents import find_parents
-from documents.imports.people import add_people, find_people
+from documents.imports.people import AttributeUpdates, add_people, find_people
 from documents.imports.record_import import RecordImport
 from documents.imports.wakeups import wake_workers
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
 from documents.values.address import to_canonical
+from documents.values.attributes import TOO_MANY_ATTRIBUTES_MESSAGE
 
 EMAIL_KEY_FIELDS = ("user_id", "fundraiser_id", "mailing_id", "sent_at", "held_out")
 MAX_LISTED_HELD_OUT_LINES = 100_000
@@ -92,6 +93,27 @@ class EmailImport(RecordImport[EmailLine]):
                 )
             else:
                 self.refuse_field(line, "user_id", "Must be the ID of a user.")
+        return self._with_attributes(good)
+
+    def _with_attributes(self, lines: list[EmailLine]) -> list[EmailLine]:
+        """Set each line's address and attributes. Reject lines with too many attributes."""
+        ids = {line.user_id for line in lines if line.user_id}
+        rows = self.read_by_id(UserRow, ids, "email", "attributes")
+        updates, good = AttributeUpdates(self.scope, rows), []
+        for line in lines:
+            given = (line.values.get("user") or {}).get("attributes", {})
+            if line.user_id and line.user_id in rows:
+                line.user_email = rows[line.user_id]["email"]
+            merged = updates.add(line.user_id, given) if line.user_id else given
+            if merged is None:
+                self.refuse_field(
+                    line, "user/attributes", TOO_MANY_ATTRIBUTES_MESSAGE, "too_many_attributes"
+                )
+            else:
+                line.attributes = merged
+                good.append(line)
+        if not self.dry_run:
+            updates.write()
         return good
 
     def _find_or_add(self, people: dict[str, Any]) -> dict[str, ObjectId]:

@@ -26,15 +26,18 @@ _PERSON: FieldNames = {
         *("Last/Organization/Group Name", "Nachname"),
     ),
 }
+# A column of the user's attributes. Several columns can have this field.
+ATTRIBUTE_FIELD = "attribute"
 _PARENTS: FieldNames = {
     "fundraiser_id": ("Fundraiser", "Matchback Fundraiser ID"),
     "mailing_id": ("Mailing", "Matchback Mailing ID"),
 }
 FIELDS: Mapping[RecordKind, FieldNames] = {
-    "users": _PERSON,
+    "users": {**_PERSON, ATTRIBUTE_FIELD: ()},
     "emails": {
         **_PERSON,
         **_PARENTS,
+        ATTRIBUTE_FIELD: (),
         "user_id": ("Matchback User ID",),
         "sent_at": ("Sent", "Send Date", "Sent Date", "Date Sent", "Send Time", "Email Date"),
         "arm": ("Experiment Arm", "Test Arm", "Matchback Arm"),

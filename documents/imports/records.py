@@ -8,8 +8,9 @@ from typing import Any
 
 from documents.errors import Unusable
 from documents.imports.amounts import DecimalSeparator, DecimalVote, read_amount, to_minor_units
+from documents.imports.attribute_columns import guess_attributes, name_attributes
 from documents.imports.dates import DateOrder, DateOrderVote, read_date
-from documents.imports.fields import FIELDS, REQUIRED, RecordKind
+from documents.imports.fields import ATTRIBUTE_FIELD, FIELDS, REQUIRED, RecordKind
 from documents.imports.tables.header import map_columns
 from documents.imports.tables.table import Cell, Table
 
@@ -86,6 +87,9 @@ class RecordReader:
         self.options = options or ImportOptions()
         self.mapping = _choose_fields(kind, columns, self.options.columns)
         self._columns = {field: column for column, field in self.mapping.items() if field}
+        self._attributes = name_attributes(
+            column for column, field in self.mapping.items() if field == ATTRIBUTE_FIELD
+        )
         self.survey = Survey()
         _check_required(kind, self._columns.keys() | self.options.defaults.keys())
 
@@ -125,20 +129,22 @@ class RecordReader:
         return cells.get(column) if column else None
 
     def _text(self, cells: Mapping[str, Cell], name: str) -> str:
-        """Return a cell as text. A workbook stores an ID of digits as a number."""
-        value = self._get(cells, name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        return "" if value is None else str(value).strip()
+        return to_text(self._get(cells, name))
 
     def _person(self, cells: Mapping[str, Cell]) -> Body:
         address, name = self._text(cells, "email"), self._name(cells)
         found = {"name": name or address, "email": address}
-        person = {key: value for key, value in found.items() if value}
+        person: Body = {key: value for key, value in found.items() if value}
+        if person and (attributes := self._read_attributes(cells)):
+            person["attributes"] = attributes
         place = PERSON_FIELDS.get(self.kind)
         if not place:
             return person
         return {place: person} if person else {}
+
+    def _read_attributes(self, cells: Mapping[str, Cell]) -> dict[str, str]:
+        read = {name: to_text(cells.get(column)) for column, name in self._attributes.items()}
+        return {name: text for name, text in read.items() if text}
 
     def _name(self, cells: Mapping[str, Cell]) -> str:
         parts = [self._text(cells, name) for name in ("first_name", "last_name")]
@@ -164,6 +170,13 @@ class RecordReader:
             return {"amount": to_minor_units(_to_decimal(value), code), "currency": code}
         except Unusable as error:
             raise RowError("amount", str(error)) from None
+
+
+def to_text(value: Cell) -> str:
+    """Return a cell as text. A workbook stores an ID of digits as a number."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value).strip()
 
 
 def _check_currencies(column: str, sign: str) -> None:
@@ -208,7 +221,8 @@ def _choose_fields(
         name: aliases for name, aliases in FIELDS[kind].items() if name not in chosen.values()
     }
     guessed = map_columns([one for one in columns if one not in chosen], open_fields)
-    given = [name for name in chosen.values() if name]
+    guessed |= dict.fromkeys(guess_attributes(kind, guessed), ATTRIBUTE_FIELD)
+    given = [name for name in chosen.values() if name and name != ATTRIBUTE_FIELD]
     if len(given) != len(set(given)):
         raise Unusable("Choose each field for one column only")
     return {column: chosen.get(column) or guessed.get(column) for column in columns}

@@ -50,6 +50,7 @@ from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
+from documents.segments.segment import Segment
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
@@ -91,6 +92,7 @@ DOCUMENT_CLASSES = (
     GiftDay,
     Participant,
     Arm,
+    Segment,
     FileImport,
     FileChunk,
     Rejection,

@@ -36,7 +36,10 @@ from documents.values.address import to_canonical, to_mailbox
 from documents.values.time import now
 from matchback.engine import Tx
 
-USER_LOOKUP_FIELDS = ("address", "mailbox", "words", "rematch_mailboxes", "rematch_due")
+FIRST_ERASED_FIELDS = (
+    *("address", "mailbox", "words", "rematch_mailboxes", "rematch_due"),
+    "attributes",
+)
 LAST_ERASED_FIELDS = ("erasing", "erasing_names", "erase_due", "former_mailboxes")
 ERASED_EVENTS_PER_STEP = 500
 ERASURE_RETRY_INTERVAL = timedelta(seconds=5)
@@ -73,7 +76,7 @@ def request_erasure(organization_id: ObjectId, id_: ObjectId | str) -> None:
     }
     update = {
         "$set": {**gone, **wait},
-        "$unset": dict.fromkeys(USER_LOOKUP_FIELDS, ""),
+        "$unset": dict.fromkeys(FIRST_ERASED_FIELDS, ""),
         "$inc": {"version": 1},
     }
     if not get_db().users.update_one(where, update).matched_count:
@@ -90,7 +93,7 @@ def erase_user(user_id: ObjectId) -> bool:
         return True
     person = identify_person(user)
     delete_rows([user_id])
-    get_db().emails.update_many({"user_id": user_id}, {"$set": {"erased": True}})
+    _erase_emails(user_id)
     finished = True
     if user.get("erasing"):
         erase_links(person)
@@ -114,6 +117,26 @@ def erase_user(user_id: ObjectId) -> bool:
         {"_id": user_id, "erase_due": user["erase_due"]}, done if finished else waits
     )
     return finished
+
+
+def _erase_emails(user_id: ObjectId) -> None:
+    """Mark the user's emails as erased, and remove their attributes.
+
+    The emails stay in their segments, so that the segments' counts stay.
+    """
+    query = {"user_id": user_id}
+    get_db().emails.update_many(query, {"$set": {"erased": True}})
+    in_transaction(_erase_attributes, query)
+
+
+def _erase_attributes(tx: Tx, query: Mapping[str, Any]) -> None:
+    """Remove the attributes, and note the emails for the warehouse in the same transaction."""
+    found = {**query, "attributes": {"$exists": True}}
+    emails = tx.database.emails.find(found, {"_id": 1}, session=tx.session)
+    if ids := [email["_id"] for email in emails]:
+        one = {"_id": {"$in": ids}}
+        tx.database.emails.update_many(one, {"$unset": {"attributes": ""}}, session=tx.session)
+        note_writes(tx, {"emails": ids})
 
 
 def _erase_all_events(person: Person) -> None:

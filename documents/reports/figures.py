@@ -1,7 +1,7 @@
 """Types of the figures in reports. Amounts are in minor units, by currency."""
 
 from datetime import date, datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from bson import ObjectId
 
@@ -99,6 +99,40 @@ class ByTime(TypedDict):
     by_hour: list[HourLine]
 
 
+class SegmentGifts(TypedDict):
+    """Counted gifts that match an email of a segment."""
+
+    count: int
+    raised: Amounts
+
+
+class SegmentLine(TypedDict):
+    """The results of the emails with one value of an attribute.
+
+    Attributes:
+        kind: "value"; "other" for the values beyond the limit; "none" for emails without a value.
+        value: None unless `kind` is "value".
+        recorded: number of emails, sent or not.
+    """
+
+    kind: Literal["value", "other", "none"]
+    value: str | None
+    recorded: int
+    emails: dict[str, int]
+    donations: SegmentGifts
+    rates: Ratios
+    giving_rates: Ratios
+    raised_per_email: Ratios
+
+
+class SegmentTable(TypedDict):
+    """The results by the values of an attribute, and the attributes that can be chosen."""
+
+    by: str
+    attributes: list[str]
+    values: list[SegmentLine]
+
+
 class Report(Figures, ByTime):
     """A report on a fundraiser or a mailing."""
 
@@ -106,3 +140,4 @@ class Report(Figures, ByTime):
     unsettled: Unsettled
     unmatched_events: dict[str, int]
     mailings: list[MailingLine]
+    segments: SegmentTable | None

@@ -17,7 +17,9 @@ from documents.reports.figures import (
     Recurring,
     Report,
 )
+from documents.reports.funnel_fields import REPORTED_FUNNEL_FIELDS
 from documents.reports.gift_times import UtcDay, sum_by_local_time
+from documents.reports.segments import build_segment_table
 from documents.reports.unsettled import read_unsettled
 from documents.storage.former_match import add_former_counters
 from documents.values.rates import (
@@ -30,10 +32,6 @@ from documents.values.rates import (
 from documents.values.time import now
 
 MATCH_CLASSES: tuple[MatchKind, ...] = get_args(MatchKind)
-REPORTED_FUNNEL_FIELDS = (
-    "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
-    "spam_reported donated"
-).split()
 MAX_LISTED_MAILINGS = 200
 MAX_COUNTED_UNMATCHED = 10_000  # limits the cost of a report when many events are unmatched
 MAX_SHOWN_DAYS = 31
@@ -41,8 +39,14 @@ MAX_SHOWN_DAYS = 31
 MAX_READ_UTC_DAYS = MAX_SHOWN_DAYS + 2
 
 
-def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS) -> Report:
-    """Build the report of a fundraiser and of at most `listed` of its latest mailings."""
+def build_fundraiser_report(
+    fundraiser: Fundraiser, listed: int = MAX_LISTED_MAILINGS, by: str | None = None
+) -> Report:
+    """Build the report of a fundraiser and of at most `listed` of its latest mailings.
+
+    Args:
+        by: the attribute by whose values the report also shows figures.
+    """
     # Read due records before the figures. Otherwise the report could show that nothing is due, but
     # contain figures from before the last records were counted.
     as_of, unsettled = now(), read_unsettled(fundraiser, fundraiser.id)
@@ -56,11 +60,12 @@ def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAI
         **_by_time(fundraiser, "fundraiser"),
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
         "mailings": [_line(mailing) for mailing in latest],
+        "segments": build_segment_table(fundraiser, by) if by else None,
     }
 
 
-def build_mailing_report(mailing: Mailing) -> Report:
-    """Build the report of a mailing."""
+def build_mailing_report(mailing: Mailing, by: str | None = None) -> Report:
+    """Build the report of a mailing. `by`: see `build_fundraiser_report`."""
     as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     mailing = Mailing.fetch(mailing.organization_id, mailing.id)
     return {
@@ -70,6 +75,7 @@ def build_mailing_report(mailing: Mailing) -> Report:
         **_by_time(mailing, "mailing"),
         "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
+        "segments": build_segment_table(mailing, by) if by else None,
     }
 
 

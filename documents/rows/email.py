@@ -16,6 +16,8 @@ class EmailRow(RecordRow, SourceRow):
     user_id: ObjectId
     sent_at: NotRequired[datetime]
     import_key: NotRequired[str]
+    attributes: NotRequired[dict[str, str]]
+    segment_ids: NotRequired[list[ObjectId]]
     erased: NotRequired[bool]
     arm_id: NotRequired[str]
     held_out: NotRequired[bool]

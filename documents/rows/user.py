@@ -11,6 +11,7 @@ class UserRow(RecordRow):
 
     name: str
     email: str
+    attributes: NotRequired[dict[str, str]]
     erasing: NotRequired[str]
     erasing_names: NotRequired[list[str]]
     erase_due: NotRequired[datetime]

@@ -9,6 +9,7 @@ from documents.values.json_size import MAX_JSON_MEMBERS, has_too_many_members
 
 MAX_POINTER_LENGTH = 100
 MAX_LISTED_ERRORS = 20
+INVALID_KEY_MARK = "[key]"  # pydantic's mark after a dictionary's invalid key
 
 TOO_MANY_MEMBERS_ERROR = {
     "pointer": "",
@@ -46,6 +47,8 @@ class InvalidRequest(Exception):
 
 def to_json_pointer(location: tuple[int | str, ...]) -> str:
     """Return a JSON pointer (RFC 6901). Truncate names, because they come from the client."""
+    if location and location[-1] == INVALID_KEY_MARK:
+        location = location[:-1]  # the name itself is invalid, so point at it
     names = (str(part)[:MAX_POINTER_LENGTH] for part in location)
     parts = (name.replace("~", "~0").replace("/", "~1") for name in names)
     text = "".join(f"/{part}" for part in parts)

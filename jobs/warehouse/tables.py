@@ -4,6 +4,7 @@ A row is a pure function of a stored document. Times are UTC, money is an intege
 beside its currency, and IDs are text.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,7 @@ class Column:
     value: Callable[[StoredDocument], Any] | None = None
     needs: tuple[str, ...] = ()
     personal: bool = False  # empty unless names and addresses are exported
+    is_bounded: bool = False  # the value has its own limit, and truncation would damage it
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -44,7 +46,8 @@ class Column:
 
     def read(self, document: StoredDocument) -> Any:
         found = self.value(document) if self.value else document.get(self.name)
-        return found[:MAX_COLUMN_TEXT_LENGTH] if isinstance(found, str) else found
+        is_long = isinstance(found, str) and not self.is_bounded
+        return found[:MAX_COLUMN_TEXT_LENGTH] if is_long and found else found
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,14 @@ def _decided(name: str) -> Callable[[StoredDocument], Any]:
     return lambda gift: (gift.get("decision") or {}).get(name)
 
 
+def _attributes(document: StoredDocument) -> str | None:
+    """Return the attributes as a JSON object."""
+    found = document.get("attributes")
+    return json.dumps(found, ensure_ascii=False, sort_keys=True) if found else None
+
+
+# At most 20 attributes, so their JSON can exceed the limit of other texts.
+ATTRIBUTES_COLUMN = Column("attributes", value=_attributes, personal=True, is_bounded=True)
 CREATED_COLUMN = Column("created_at", "time", _created, ("_id",))
 ORGANIZATION_COLUMN, FUNDRAISER_COLUMN = Column("organization_id"), Column("fundraiser_id")
 
@@ -193,6 +204,7 @@ USER_TABLE = Table(
         ORGANIZATION_COLUMN,
         Column("name", personal=True),
         Column("email", personal=True),
+        ATTRIBUTES_COLUMN,
         CREATED_COLUMN,
     ),
 )
@@ -212,6 +224,7 @@ EMAIL_TABLE = Table(
         Column("donated", "boolean", lambda email: bool(email.get("donated")), ("donated",)),
         Column("arm", value=_arm, needs=("arm_id",)),
         Column("held_out", "boolean", lambda email: bool(email.get("held_out")), ("held_out",)),
+        ATTRIBUTES_COLUMN,
         CREATED_COLUMN,
     ),
 )

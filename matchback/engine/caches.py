@@ -23,13 +23,14 @@ from .contribution import (
     Contribution,
     StoredShare,
     Target,
+    add_amounts,
     list_linked,
     sum_contributions,
     to_text,
 )
 from .index_table import IndexTable
 from .journal import Journal
-from .links import LinkIndex
+from .links import LinkIndex, LinkScope
 from .observer import Observer
 from .transaction import Tx
 
@@ -41,20 +42,15 @@ COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-AmountsByKey = Callable[[Any], Mapping[str, int]]
-# The parts of a counter: field, when, amount, by and each.
+# The parts of a counter: field, when, amount and by.
 CounterSpecs = tuple[
-    tuple[
-        str,
-        Callable[[Any], bool],
-        Callable[[Any], int],
-        Callable[[Any], str] | None,
-        AmountsByKey | None,
-    ],
-    ...,
+    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
 ]
+# Counters with several amounts: field, when and split.
+SplitSpecs = tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Mapping[str, int]]], ...]
 
-Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters that all of them have
+# Places, and the counters that all of them have. Equal counters have equal numbers.
+Bundle = tuple[list[tuple[str, str]], int, CounterSpecs, SplitSpecs]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,8 +86,8 @@ class Cache:
 class CounterCache(Cache, Generic[RowT_contra]):
     """A count of the sources for which `when` holds, or with `amount` a sum. `by` splits it.
 
-    A source can add to several parts of a split sum: `each` returns its amounts by key, in place of
-    `amount` and `by`.
+    `split` replaces `amount` and `by` for a source with several amounts: it returns them by key,
+    which can be a dotted path. Its values are computed for each row, so no signature covers them.
 
     `reads` names the fields that these functions read, which must have simple values. If all
     counters of a source name their fields, a recount reads only these fields, and the engine
@@ -102,12 +98,12 @@ class CounterCache(Cache, Generic[RowT_contra]):
     when: Callable[[RowT_contra], bool] = COUNT_EVERY_ROW
     amount: Callable[[RowT_contra], int] = COUNT_AS_ONE
     by: Callable[[RowT_contra], str] | None = None
-    each: Callable[[RowT_contra], Mapping[str, int]] | None = None
+    split: Callable[[RowT_contra], Mapping[str, int]] | None = None
 
     @property
-    def is_single(self) -> bool:
-        """True if the counter is one number, which nothing splits."""
-        return self.by is None and self.each is None
+    def is_keyed(self) -> bool:
+        """True if the counter is an object with a number for each key."""
+        return self.by is not None or self.split is not None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,6 +166,8 @@ class Ledger:
             amounts, so the engine computes these once. By default, the values of all `reads`.
         index_tables: collections that repeat fields of targets, so that queries find them.
         link_indexes: collections by which the engine finds sources; see `LinkIndex`.
+        link_scopes: for links without an index, a function from the transaction and target IDs to
+            a condition on indexed fields that all sources of these targets meet.
         unmarked_after_commit: sources whose due marks are removed after the commit. This suits
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
@@ -190,6 +188,7 @@ class Ledger:
         signatures: Mapping[type, Signature] | None = None,
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
+        link_scopes: Mapping[tuple[type, str], LinkScope] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
         journal: Journal | None = None,
         observed: Iterable[type] = (),
@@ -204,6 +203,10 @@ class Ledger:
         self.index_tables = tuple(index_tables)
         self.created = _by_collection(created_on_demand)
         self.link_indexes = _by_collection(link_indexes)
+        self.link_scopes = {
+            (get_collection_name(of), link): scope
+            for (of, link), scope in (link_scopes or {}).items()
+        }
         self.unmarked_after_commit = _by_collection(unmarked_after_commit)
         names: dict[str, type] = {}
         graph: dict[str, set[str]] = {}
@@ -265,9 +268,11 @@ class Ledger:
         if row.get("deleted_at") is not None:
             return result
         known = self._recall(source, row)
-        for number, (places, _) in enumerate(self._bundles[source]):
-            targets = [(name, id_) for name, link in places for id_ in list_linked(row.get(link))]
-            if targets and (amounts := self._amounts(source, row, number, known)):
+        for bundle in self._bundles[source]:
+            targets = [
+                (name, id_) for name, link in bundle[0] for id_ in list_linked(row.get(link))
+            ]
+            if targets and (amounts := _find_amounts(bundle, row, known)):
                 for target in targets:
                     if target in result:
                         result = sum_contributions((result, {target: amounts}))
@@ -288,33 +293,26 @@ class Ledger:
         if row.get("deleted_at") is not None:
             return []
         known = self._recall(source, row)
-        for number, (places, _) in enumerate(self._bundles[source]):
+        for bundle in self._bundles[source]:
             targets = [
                 one
-                for name, link in places
+                for name, link in bundle[0]
                 for id_ in list_linked(row.get(link))
                 for one in (name, id_)
             ]
-            if targets and (amounts := self._amounts(source, row, number, known)):
+            if targets and (amounts := _find_amounts(bundle, row, known)):
                 text = to_text(amounts)
                 shares.setdefault(text, [text]).extend(targets)
         return list(shares.values())
 
     def _recall(self, source: str, row: Mapping[str, Any]) -> dict[int, Amounts]:
-        """Return the known amounts of rows like this one, by the number of the bundle."""
+        """Return the known amounts of rows like this one, by the number of the counters."""
         if (sign := self._signatures.get(source)) is None:
             return {}
         known = self._known[source]
         if len(known) > MAX_KNOWN_SIGNATURES:
             known.clear()
         return known.setdefault(sign(row), {})
-
-    def _amounts(
-        self, source: str, row: Mapping[str, Any], number: int, known: dict[int, Amounts]
-    ) -> Amounts:
-        if (amounts := known.get(number)) is None:
-            amounts = known[number] = _sum_amounts(self._bundles[source][number][1], row)
-        return amounts
 
     def reads(self, source: str) -> tuple[str, ...] | None:
         """Return the fields that decide a source's amounts, if all its counters name theirs."""
@@ -331,7 +329,7 @@ def _sign_fields(fields: Sequence[str]) -> Signature:
 
 
 def _has_distinct_targets(bundles: Sequence[Bundle]) -> bool:
-    names = [name for places, _ in bundles for name, _ in places]
+    names = [name for places, *_ in bundles for name, _ in places]
     return len(set(names)) == len(names)
 
 
@@ -345,24 +343,33 @@ def _bundles(
     by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
     for cache in caches:
         by_place.setdefault((cache.target, cache.link), []).append(cache)
-    bundles: dict[CounterSpecs, list[tuple[str, str]]] = {}
+    bundles: dict[tuple[CounterSpecs, SplitSpecs], list[tuple[str, str]]] = {}
     for place, kept in by_place.items():
-        counters = tuple(
-            (cache.field, cache.when, cache.amount, cache.by, cache.each) for cache in kept
-        )
-        bundles.setdefault(counters, []).append(place)
-    return [(places, counters) for counters, places in bundles.items()]
+        counters = tuple((one.field, one.when, one.amount, one.by) for one in kept if not one.split)
+        splits = tuple((one.field, one.when, one.split) for one in kept if one.split)
+        bundles.setdefault((counters, splits), []).append(place)
+    numbers: dict[CounterSpecs, int] = {}
+    return [
+        (places, numbers.setdefault(counters, len(numbers)), counters, splits)
+        for (counters, splits), places in bundles.items()
+    ]
+
+
+def _find_amounts(bundle: Bundle, row: Mapping[str, Any], known: dict[int, Amounts]) -> Amounts:
+    _, number, counters, splits = bundle
+    if (amounts := known.get(number)) is None:
+        amounts = known[number] = _sum_amounts(counters, row)
+    for name, when, split in splits:
+        if (when is COUNT_EVERY_ROW or when(row)) and (parts := split(row)):
+            amounts = dict(amounts)
+            add_amounts(amounts, {f"{name}.{key}": amount for key, amount in parts.items()})
+    return amounts
 
 
 def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
     amounts: Amounts = {}
-    for name, when, amount_of, by, each in counters:
-        if each is not None:
-            if when is COUNT_EVERY_ROW or when(row):
-                for key, amount in each(row).items():
-                    if amount:
-                        amounts[f"{name}.{key}"] = amounts.get(f"{name}.{key}", 0) + amount
-        elif (when is COUNT_EVERY_ROW or when(row)) and (
+    for name, when, amount_of, by in counters:
+        if (when is COUNT_EVERY_ROW or when(row)) and (
             amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
         ):
             path = f"{name}.{by(row)}" if by else name

@@ -19,6 +19,7 @@ from .transaction import Tx
 if TYPE_CHECKING:
     from .caches import Ledger
 
+LinkScope = Callable[[Tx, Sequence[Any]], Mapping[str, Any]]
 LINKED_ROWS_PER_QUERY = 5_000
 LINK_DIGEST_BYTES = 8
 
@@ -109,7 +110,11 @@ def find_sources(
     wanted = list(ids)
     index = ledger.link_indexes.get(source)
     if index is None or not index.covers(links) or not index.is_complete():
-        conditions = [{link: {"$in": wanted}} for link in links]
+        conditions = [
+            {link: {"$in": wanted}, **(scope(tx, wanted) if scope else {})}
+            for link in links
+            for scope in [ledger.link_scopes.get((source, link))]
+        ]
         yield conditions[0] if len(conditions) == 1 else {"$or": conditions}
         return
     found = tx.database[index.collection].find(

@@ -213,7 +213,7 @@ def _counted_on(ledger: Ledger, name: str) -> tuple[frozenset[str], frozenset[st
     counters = [
         one for one in ledger.caches if isinstance(one, CounterCache) and one.target == name
     ]
-    return frozenset(map(_top, counters)), frozenset(c.field for c in counters if c.is_single)
+    return frozenset(map(_top, counters)), frozenset(c.field for c in counters if not c.is_keyed)
 
 
 def _top(cache: Cache) -> str:

@@ -6,7 +6,7 @@ arithmetic can happen in memory, and a repeated run changes nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -92,7 +92,8 @@ class _Settlement:
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
         self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
         self.inserts = changes.inserts
-        self.changed: Counter[tuple[Any, ...]] = Counter()
+        # By new and former amounts: the targets of all records, as shares have them.
+        self.changed: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
         self.lowered: defaultdict[LatestCache, set[Any]] = defaultdict(set)
         self.settled: defaultdict[str, list[StoredDocument]] = defaultdict(list)
         self.made: defaultdict[str, set[Any]] = defaultdict(set)
@@ -225,20 +226,33 @@ class _Settlement:
         now = self.ledger.shares(name, row)
         if now == before:
             return
-        if before and [share[1:] for share in now] != [share[1:] for share in before]:
-            self._account(name, row, update)  # another target, or the form of an earlier version
+        if any(isinstance(share[-1], dict) for share in before):  # the form of an earlier version
+            self._account(name, row, update)
             return
         update.set({"counted": now})
+        if before and [share[1:] for share in now] != [share[1:] for share in before]:
+            self._note_moved(now, before)
+            return
         for place, (text, *targets) in enumerate(now):
             was = before[place][0] if before else NO_AMOUNTS_TEXT
             if text != was:
-                self.changed[text, was, *targets] += 1
+                self.changed[text, was] += targets
+
+    def _note_moved(self, now: list[StoredShare], before: list[StoredShare]) -> None:
+        """Note the changes of a record with other targets, or other groups of equal amounts."""
+        former = {target: text for text, *targets in before for target in _pair(targets)}
+        for text, *targets in now:
+            for target in _pair(targets):
+                if text != (was := former.pop(target, NO_AMOUNTS_TEXT)):
+                    self.changed[text, was] += target
+        for target, was in former.items():
+            self.changed[NO_AMOUNTS_TEXT, was] += target
 
     def _add_changed(self) -> None:
-        for (text, was, *targets), number in self.changed.items():
+        for (text, was), targets in self.changed.items():
             amounts = find_text_difference(text, was)
-            for place in range(0, len(targets), 2):
-                add(self.pending, {(targets[place], targets[place + 1]): amounts}, number)
+            for target, number in Counter(_pair(targets)).items():
+                add(self.pending, {target: amounts}, number)
         self.changed.clear()
 
     def _clear_mark(self, name: str, row: StoredDocument, update: Update) -> None:
@@ -305,6 +319,11 @@ class _Settlement:
             if ids := self.indexed[table]:
                 self.writer.wait()
                 table.copy(self.tx, list(ids), self.writer.send)
+
+
+def _pair(targets: Sequence[Any]) -> Iterator[Target]:
+    """Return the targets of a share, which are stored as [collection, ID, collection, ID, …]."""
+    return zip(targets[::2], targets[1::2], strict=True)
 
 
 def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:

@@ -3,6 +3,7 @@
 A worker thread makes each page of records when the client has read the page before.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import reduce
@@ -106,7 +107,7 @@ def _format_csv(model: type[BaseModel], pages: Iterator[list[Any]]) -> Iterator[
     """Yield a CSV file with one column for each field, without a byte order mark.
 
     The fields of a nested object are columns of their own: `donor_name`. Totals are one cell, such
-    as `EUR:300 USD:2500`.
+    as `EUR:300 USD:2500`. Attributes are one cell with a JSON object.
     """
     columns = _list_columns(model)
     header = format_rows([["_".join(path) for path in columns]])
@@ -132,6 +133,8 @@ def _list_columns(model: type[BaseModel]) -> list[tuple[str, ...]]:
 def _to_cell(value: Any) -> Cell:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict) and any(isinstance(one, str) for one in value.values()):
+        return json.dumps(value, ensure_ascii=False, sort_keys=True)
     if isinstance(value, dict):
         return " ".join(f"{code}:{amount}" for code, amount in sorted(value.items()))
     cell: Cell = value

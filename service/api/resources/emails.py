@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import MISSING, Field
+from pydantic import MISSING, BeforeValidator, Field
 
 from documents.email import Email
 from documents.imports.bodies import EmailIn
@@ -34,6 +34,11 @@ class EmailOut(ResponseModel):
     fundraiser_id: Id
     mailing_id: Id | None
     user_id: Id
+    attributes: Annotated[
+        dict[str, str],
+        BeforeValidator(lambda found: found or {}),
+        Field(description="The user's attributes when the email was recorded."),
+    ]
     sent_at: Time | None
     arm: Annotated[
         str | None,

@@ -9,6 +9,9 @@ from documents.organization import Organization
 from service.api.fields import Id, Name, RequestModel, ResponseModel, Text, Time
 from service.api.operation import answer_model, operation
 
+MAX_EMAIL_DOMAINS, MAX_DOMAIN_LENGTH = 50, 253
+Domain = Annotated[Text, Field(min_length=3, max_length=MAX_DOMAIN_LENGTH)]
+
 TimeZone = Annotated[
     Text,
     Field(description="IANA time zone for the days in reports.", examples=["America/New_York"]),
@@ -23,10 +26,22 @@ Locale = Annotated[
 ]
 
 
+EmailDomains = Annotated[
+    list[Domain],
+    Field(
+        max_length=MAX_EMAIL_DOMAINS,
+        description="Domains of the organization's own addresses, with their subdomains. The "
+        "segment `mailbox_provider` of emails to these addresses is `own`.",
+        examples=[["example.edu"]],
+    ),
+]
+
+
 class OrganizationPatch(RequestModel):
     name: Name | MISSING = MISSING
     time_zone: TimeZone | MISSING = MISSING
     locale: Locale | MISSING = MISSING
+    email_domains: EmailDomains | MISSING = MISSING
 
 
 class OrganizationOut(ResponseModel):
@@ -34,6 +49,7 @@ class OrganizationOut(ResponseModel):
     name: str
     time_zone: TimeZone
     locale: Locale
+    email_domains: EmailDomains
     created_at: Time
 
 

@@ -1,13 +1,15 @@
 """The format of reports. documents/reports/report.py computes their content."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import falcon
 from pydantic import Field, PlainSerializer
+from pydantic.json_schema import SkipJsonSchema
 
 from documents.reports import figures
-from service.api.fields import Id, ResponseModel, Time
+from documents.values.attributes import AttributeName
+from service.api.fields import Id, RequestModel, ResponseModel, Time
 from service.api.operation import answer_model
 
 Rate = Annotated[
@@ -180,6 +182,53 @@ class HourLine(ResponseModel):
     raised: Amounts
 
 
+class SegmentGifts(ResponseModel):
+    """Donations that match an email of the segment, net of refunds."""
+
+    count: int
+    raised: Amounts
+
+
+class SegmentLine(ResponseModel):
+    """The results of the emails with one value of the attribute.
+
+    `kind` is `value`, `other` for values beyond the limit of 200, or `none` for emails without a
+    value. `recorded` counts emails, sent or not.
+    """
+
+    kind: Literal["value", "other", "none"]
+    value: str | None
+    recorded: int
+    emails: EmailFigures
+    donations: SegmentGifts
+    rates: Rates
+    giving_rates: GivingRates
+    raised_per_email: Annotated[
+        dict[str, float], Field(description="Minor units raised per email sent, by currency.")
+    ]
+
+
+class SegmentTable(ResponseModel):
+    """Results by the values of an attribute, the largest value first."""
+
+    by: str
+    attributes: Annotated[list[str], Field(description="The attributes that `by` can name.")]
+    values: list[SegmentLine]
+
+
+class ReportQuery(RequestModel):
+    by: (
+        Annotated[
+            AttributeName,
+            Field(
+                description="Attribute of users, or mailbox_provider, by whose values the report "
+                "also shows results."
+            ),
+        ]
+        | SkipJsonSchema[None]
+    ) = None
+
+
 class Report(Figures):
     as_of: Time
     unsettled: Unsettled
@@ -192,6 +241,7 @@ class Report(Figures):
     ]
     unmatched_events: UnmatchedEvents
     mailings: list[MailingLine]
+    segments: Annotated[SegmentTable | None, Field(description="Null without `by`.")]
 
 
 def answer_report(resp: falcon.Response, report: figures.Report) -> None:

@@ -9,6 +9,7 @@ from documents.imports.bodies import UserIn
 from documents.privacy import erasure
 from documents.removal import remove_record
 from documents.user import User
+from documents.values.attributes import AttributesIn
 from service.api.fields import (
     Address,
     Id,
@@ -21,16 +22,20 @@ from service.api.fields import (
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
 
+AttributesPatch = Annotated[AttributesIn, Field(description="Replaces all attributes of the user.")]
+
 
 class UserPatch(RequestModel):
     name: Name | MISSING = MISSING
     email: Address | MISSING = MISSING
+    attributes: AttributesPatch | MISSING = MISSING
 
 
 class UserOut(ResponseModel):
     id: Id
     name: str
     email: str
+    attributes: dict[str, str]
     emails_count: int
     donations_count: int
     donated: Totals
@@ -82,7 +87,11 @@ class Users:
     @operation("Create a user", scope="write", body=UserIn, answers={201: UserOut}, problems=(409,))
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: UserIn) -> None:
         user = User.create(
-            req.context.organization_id, body.name, body.email, req.context.record_id
+            req.context.organization_id,
+            body.name,
+            body.email,
+            req.context.record_id,
+            body.attributes,
         )
         answer_created(req, resp, UserOut, user)
 

@@ -7,6 +7,7 @@ import falcon
 from documents.fundraiser import Fundraiser
 from documents.reports import gift_lines
 from documents.reports.report import build_fundraiser_report
+from documents.values.attributes import MAILBOX_PROVIDER, AttributeName
 from service.dashboard.page import page
 from service.dashboard.pages.digests import read_digest_values
 from service.dashboard.presentation import tables
@@ -20,6 +21,7 @@ DEFAULT_MAILINGS_SHOWN, MAX_MAILINGS_SHOWN, MAX_MAILINGS_WATCHED = 25, 1_000, 50
 
 
 class FundraiserPageQuery(PageQuery):
+    by: AttributeName = MAILBOX_PROVIDER
     mailings: Literal["", "all"] = ""
     done: Literal["", "digest"] = ""
 
@@ -33,7 +35,7 @@ class FundraiserPages:
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         most = MAX_MAILINGS_SHOWN if query.mailings == "all" else DEFAULT_MAILINGS_SHOWN
-        report = build_fundraiser_report(fundraiser, most)
+        report = build_fundraiser_report(fundraiser, most, query.by)
         mailings = [line["id"] for line in report["mailings"]][:MAX_MAILINGS_WATCHED]
         render_page(
             req,

@@ -12,6 +12,7 @@ from documents.reports.recipients import RecipientAction, list_recipients
 from documents.reports.report import build_mailing_report
 from documents.storage.pagination import InvalidCursor
 from documents.storage.pagination import list_page as page_of
+from documents.values.attributes import MAILBOX_PROVIDER, AttributeName
 from service.api.parsing import bad_request
 from service.dashboard.page import page
 from service.dashboard.presentation import tables
@@ -34,6 +35,7 @@ RECIPIENT_FILTER_LABELS = {
 
 
 class RecipientQuery(PageQuery):
+    by: AttributeName = MAILBOX_PROVIDER
     did: Annotated[Literal["", "opened", "clicked", "gave", "bounced", "left"], Field()] = ""
     q: Search = ""
     cursor: Cursor | None = None
@@ -65,7 +67,7 @@ class MailingPages:
             query=query,
             did=RECIPIENT_FILTER_LABELS,
             watch=format_watch(mailings=[mailing.id]),
-            **build_template_values(build_mailing_report(mailing), formats_for(req)),
+            **build_template_values(build_mailing_report(mailing, query.by), formats_for(req)),
         )
 
     @page()

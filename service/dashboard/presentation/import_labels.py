@@ -33,6 +33,7 @@ FIELD_LABELS = {
     "name": marked("Full name"),
     "first_name": marked("First name"),
     "last_name": marked("Last name"),
+    "attribute": marked("Attribute"),
     "fundraiser_id": marked("Fundraiser ID"),
     "mailing_id": marked("Mailing ID"),
     "user_id": marked("Person ID"),

@@ -28,7 +28,7 @@ LEDGER = Ledger(
             of=Basket,
             on=Shop,
             when=lambda basket: bool(basket["paid"]),
-            each=lambda basket: basket.get("fruit", {}),
+            split=lambda basket: basket.get("fruit", {}),
         ),
     ],
     created_on_demand={Shop: lambda id_: {"_id": id_}},

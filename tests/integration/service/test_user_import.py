@@ -128,3 +128,39 @@ def test_a_mark_before_the_first_line_and_a_lost_character(alice: University) ->
     (rejected,) = answer.json["refused"]
     assert (rejected["line"], rejected["errors"][0]["code"]) == (2, "undecoded")
     assert [user["name"] for user in alice.get("/v1/users")["data"]] == ["Zo\u00eb"]
+
+
+def test_an_import_adds_attributes_to_users_who_exist(alice: University) -> None:
+    bob = alice.make("users", **BOB, attributes={"school": "Law", "status": "lapsed"})
+    lines: list[Any] = [
+        {**BOB, "attributes": {"Status": "major"}},
+        {**BOB, "name": "Again", "attributes": {"year": "1998"}},
+        {"name": "Eve", "email": "eve@example.edu", "attributes": {"year": "1999"}},
+        {"name": "Eve", "email": "EVE@example.edu", "attributes": {"school": "Arts"}},
+        {**BOB, "attributes": {f"a{n}": "1" for n in range(18)}},
+        {**BOB, "attributes": {"a b": "1"}},
+    ]
+    answer = post(alice, *lines)
+    assert result(answer) == (1, 3, 2)
+    errors = [(line["line"], line["errors"][0]["pointer"]) for line in answer["refused"]]
+    assert errors == [(5, "/attributes"), (6, "/attributes/a b")]
+    assert alice.get(f"/v1/users/{bob['id']}")["attributes"] == {
+        "school": "Law",
+        "status": "major",
+        "year": "1998",
+    }
+    [eve] = alice.get("/v1/users?email=eve@example.edu")["data"]
+    assert eve["attributes"] == {"year": "1999", "school": "Arts"}
+
+
+def test_columns_of_a_file_are_attributes(alice: University, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "Email,Name,Attribute: Class Year,attribute_school,Town\n"
+        "bob@example.edu,Bob,1998,Law,Hull\neve@example.edu,Eve,,Arts,York\n"
+    )
+    args = ["import", "users", str(file), "--organization", alice.id]
+    outcome = CliRunner().invoke(main, args)
+    assert outcome.exit_code == 0, outcome.output
+    found = {user["name"]: user["attributes"] for user in alice.get("/v1/users")["data"]}
+    assert found == {"Bob": {"class_year": "1998", "school": "Law"}, "Eve": {"school": "Arts"}}

@@ -1,5 +1,9 @@
 """Users over the API, on a database in memory."""
 
+from typing import Any
+
+import pytest
+
 from tools.testbed.cast import BOB, UNKNOWN_ID, University
 
 
@@ -101,3 +105,78 @@ def test_a_list_can_be_filtered_by_a_field(alice: University) -> None:
     alice.make("users", name="Eve", email="eve@example.org")
     bob = alice.make("users", **BOB)
     assert alice.get("/v1/users?email=BOB%40example.edu")["data"] == [bob]
+
+
+CLASS = {"class_year": "1998", "school": "Law"}
+
+
+def test_attributes_are_stored_under_one_spelling_and_a_change_replaces_them(
+    alice: University,
+) -> None:
+    bob = alice.make("users", **BOB, attributes={"Class_Year": " 1998 ", "school": "Law"})
+    assert bob["attributes"] == CLASS
+    path = f"/v1/users/{bob['id']}"
+    assert alice.call("PATCH", path, {"name": "Robert"}).json["attributes"] == CLASS
+    changed = alice.call("PATCH", path, {"attributes": {"school": "Medicine"}}).json
+    assert changed["attributes"] == alice.get(path)["attributes"] == {"school": "Medicine"}
+    assert alice.call("PATCH", path, {"attributes": {}}).json["attributes"] == {}
+    assert alice.get(path)["attributes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "pointer", "code"),
+    [
+        ({"class year": "1998"}, "/attributes/class year", "attribute_name"),
+        ({"$where": "1"}, "/attributes/$where", "attribute_name"),
+        ({"a.b": "1"}, "/attributes/a.b", "attribute_name"),
+        ({"": "1"}, "/attributes/", "attribute_name"),
+        ({"schöol": "1"}, "/attributes/schöol", "attribute_name"),
+        ({"x" * 41: "1"}, f"/attributes/{'x' * 41}", "attribute_name"),
+        ({"Mailbox_Provider": "gmail.com"}, "/attributes/Mailbox_Provider", "reserved_name"),
+        ({"year": 1998}, "/attributes/year", "string_type"),
+        ({"year": None}, "/attributes/year", "string_type"),
+        ({"year": {"$gt": ""}}, "/attributes/year", "string_type"),
+        ({"year": ""}, "/attributes/year", "string_too_short"),
+        ({"year": " "}, "/attributes/year", "blank"),
+        ({"year": "1\n"}, "/attributes/year", "control_character"),
+        ({"year": "x" * 101}, "/attributes/year", "string_too_long"),
+        ({"Year": "1", "year": "2"}, "/attributes", "repeated_name"),
+        ({f"a{n}": "1" for n in range(21)}, "/attributes", "too_long"),
+        ([], "/attributes", "dict_type"),
+        (None, "/attributes", "dict_type"),
+    ],
+)
+def test_odd_attributes_are_rejected_with_a_pointer(
+    alice: University, attributes: Any, pointer: str, code: str
+) -> None:
+    bob = alice.make("users", name="Bob", email="b@example.edu")
+    for method, path, more, place in (
+        ("POST", "/v1/users", BOB, ""),
+        ("PATCH", f"/v1/users/{bob['id']}", {}, ""),
+    ):
+        answer = alice.call(method, path, {**more, "attributes": attributes})
+        assert answer.status == 422, answer.content
+        [error] = answer.json["errors"]
+        assert (error["pointer"], error["code"]) == (place + pointer, code)
+
+
+def test_an_email_adds_attributes_and_keeps_them_as_they_were(alice: University) -> None:
+    fundraiser = alice.fundraiser()
+    bob = alice.make("users", **BOB, attributes={"school": "Law"})
+    user: Any = {**BOB, "name": "Other", "attributes": {"class_year": "1998"}}
+    email = alice.email(fundraiser, user)
+    assert alice.get(f"/v1/emails/{email}")["attributes"] == CLASS
+    alice.call("PATCH", f"/v1/users/{bob['id']}", {"attributes": {"school": "Medicine"}})
+    assert alice.get(f"/v1/emails/{email}")["attributes"] == CLASS
+    later = alice.make("emails", fundraiser_id=fundraiser, user_id=bob["id"])
+    assert later["attributes"] == {"school": "Medicine"}
+    assert alice.get(f"/v1/users/{bob['id']}")["name"] == BOB["name"]
+
+
+def test_an_email_cannot_give_a_user_too_many_attributes(alice: University) -> None:
+    fundraiser = alice.fundraiser()
+    alice.make("users", **BOB, attributes={f"a{n}": "1" for n in range(20)})
+    body = {"fundraiser_id": fundraiser, "user": {**BOB, "attributes": {"b": "1"}}}
+    answer = alice.call("POST", "/v1/emails", body)
+    assert answer.status == 422
+    assert answer.json["errors"][0]["pointer"] == "/user/attributes"

@@ -1,0 +1,1 @@
+"""Segments: the emails of a mailing to users who share the value of an attribute."""
