@@ -43,6 +43,7 @@ from .contribution import (
 )
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
+from .journal import Journal
 from .links import LinkIndex, find_sources, shorten_link
 from .observer import Observer
 from .recount import Drift, Page, collections, compare
@@ -62,6 +63,7 @@ __all__ = [
     "Drift",
     "Flag",
     "IndexTable",
+    "Journal",
     "LatestCache",
     "Ledger",
     "LinkIndex",

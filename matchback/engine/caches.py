@@ -23,10 +23,12 @@ from .contribution import (
     Contribution,
     StoredShare,
     Target,
+    list_linked,
     sum_contributions,
     to_text,
 )
 from .index_table import IndexTable
+from .journal import Journal
 from .links import LinkIndex
 from .observer import Observer
 from .transaction import Tx
@@ -49,12 +51,16 @@ Bundle = tuple[list[tuple[str, str]], CounterSpecs]  # places and the counters t
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cache:
-    """The common part of counters and latest times: `field` of targets `on`, from sources `of`."""
+    """The common part of counters and latest times: `field` of targets `on`, from sources `of`.
+
+    via: the source's field with the target's ID, by default <target>_id. For a counter, it may hold
+    a list of distinct IDs; the source then counts for each of them.
+    """
 
     field: str
     of: type
     on: type
-    via: str = ""  # the source's field with the target's ID; <target>_id by default
+    via: str = ""
 
     @cached_property
     def source(self) -> str:
@@ -151,6 +157,7 @@ class Ledger:
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a
             crash before the removal, the source is settled again, with no difference.
+        journal: keeps what settlements add to some targets; see `Journal`.
         observed: sources that an observer follows.
         observe: creates the observer of a settlement.
     """
@@ -167,11 +174,13 @@ class Ledger:
         index_tables: Sequence[IndexTable] = (),
         link_indexes: Mapping[type, LinkIndex] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
+        journal: Journal | None = None,
         observed: Iterable[type] = (),
         observe: Callable[[Tx], Observer] | None = None,
     ) -> None:
         self.observed = frozenset(map(get_collection_name, observed))
         self.observe = observe
+        self.journal = journal
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))
         self.caches = tuple(caches)
@@ -222,6 +231,10 @@ class Ledger:
             if _has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
         }
 
+    def find_journal(self, name: str) -> Journal | None:
+        """Return the journal of a collection's counters, or None if it has none."""
+        return self.journal if self.journal and name in self.journal.names else None
+
     def index_tables_of(self, name: str) -> tuple[IndexTable, ...]:
         """Return the index tables of a collection's records."""
         return tuple(table for table in self.index_tables if table.source == name)
@@ -236,7 +249,7 @@ class Ledger:
             return result
         known = self._recall(source, row)
         for number, (places, _) in enumerate(self._bundles[source]):
-            targets = [(name, row[link]) for name, link in places if row.get(link) is not None]
+            targets = [(name, id_) for name, link in places for id_ in list_linked(row.get(link))]
             if targets and (amounts := self._amounts(source, row, number, known)):
                 for target in targets:
                     if target in result:
@@ -262,7 +275,7 @@ class Ledger:
             targets = [
                 one
                 for name, link in places
-                if (id_ := row.get(link)) is not None
+                for id_ in list_linked(row.get(link))
                 for one in (name, id_)
             ]
             if targets and (amounts := self._amounts(source, row, number, known)):

@@ -26,14 +26,19 @@ def add(total: Contribution, more: Mapping[Target, Mapping[str, int]], sign: int
     """Add `more` to `total` in place, or subtract it if `sign` is -1."""
     for target, amounts in more.items():
         fields = total.setdefault(target, {})
-        for field, amount in amounts.items():
-            changed = fields.get(field, 0) + sign * amount
-            if changed:
-                fields[field] = changed
-            else:
-                fields.pop(field, None)
+        add_amounts(fields, amounts, sign)
         if not fields:
             del total[target]
+
+
+def add_amounts(total: Amounts, more: Mapping[str, int], sign: int = 1) -> None:
+    """Add `more` to the amounts of one target in place, or subtract it if `sign` is -1."""
+    for field, amount in more.items():
+        changed = total.get(field, 0) + sign * amount
+        if changed:
+            total[field] = changed
+        else:
+            total.pop(field, None)
 
 
 def difference(now: Contribution, before: Contribution) -> Contribution:
@@ -65,6 +70,13 @@ def sum_contributions(contributions: Iterable[Contribution]) -> Contribution:
     for contribution in contributions:
         add(result, contribution)
     return result
+
+
+def list_linked(link: Any) -> Sequence[Any]:
+    """Return the target IDs in a link field: none, one, or the distinct IDs of a list."""
+    if link is None:
+        return ()
+    return link if isinstance(link, list) else (link,)
 
 
 def to_stored(contribution: Contribution) -> list[StoredShare]:
@@ -99,11 +111,12 @@ def read_share(share: Sequence[Any]) -> tuple[Amounts, Sequence[Any]]:
     """Read a part of `counted`: the amounts, and the targets as [collection, ID, collection, …]."""
     if isinstance(share[-1], dict):  # [collection, ID, amounts]: the form of the first version
         return share[-1], share[:-1]
-    return _read(share[0]), share[1:]
+    return from_text(share[0]), share[1:]
 
 
 @lru_cache(maxsize=4096)  # many emails have equal amounts
-def _read(text: str) -> Amounts:
+def from_text(text: str) -> Amounts:
+    """Read the stored form of amounts. Do not change the result."""
     amounts: Amounts = orjson.loads(text)
     return amounts
 
@@ -111,7 +124,7 @@ def _read(text: str) -> Amounts:
 @lru_cache(maxsize=4096)
 def find_text_difference(now: str, before: str) -> Amounts:
     """Return the amounts between two stored forms. Do not change them."""
-    return _less(_read(now), _read(before))
+    return _less(from_text(now), from_text(before))
 
 
 def increase(row: StoredDocument, amounts: Mapping[str, int]) -> None:

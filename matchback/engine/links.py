@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from .contribution import StoredDocument
+from .contribution import StoredDocument, list_linked
 from .index_table import call, replace_rows
 from .transaction import Tx
 
@@ -66,7 +66,7 @@ class LinkIndex:
         """Return the row of a source, or None if it needs none."""
         if (other := self.build(source)) is None:
             return None
-        ids = [id_ for field in self.fields if (id_ := source.get(field)) is not None]
+        ids = [id_ for field in self.fields for id_ in list_linked(source.get(field))]
         links = [shorten_link(id_) for id_ in ids]
         return {"_id": source["_id"], **other, "links": links}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from .caches import Ledger
 from .contribution import StoredDocument, from_stored
-from .index_table import copy_again
+from .index_table import call, copy_again
 from .latest import SETTLED_FILTER, find_latest_times
 from .recount import Drift, flatten_counters, has_bad_counter, is_number
 from .settle import Changes, settle
@@ -70,6 +70,7 @@ def _repair_counter(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     rest: int = _right(tx, ledger, drift) - now
     if rest:
         _increase(tx, drift, rest)
+    _note(tx, ledger, drift, found + rest)
     return found + rest != 0
 
 
@@ -84,7 +85,13 @@ def _replace(tx: Tx, ledger: Ledger, drift: Drift) -> bool:
     tx.database[drift.collection].update_one(live, {"$unset": {wrong: ""}}, session=tx.session)
     if right := _right(tx, ledger, drift):
         _increase(tx, drift, right)
+        _note(tx, ledger, drift, right)
     return True
+
+
+def _note(tx: Tx, ledger: Ledger, drift: Drift, amount: int) -> None:
+    if amount and (journal := ledger.find_journal(drift.collection)):
+        journal.note(tx, {drift.id: {drift.field: amount}}, call)
 
 
 def _obstacle(row: Mapping[str, Any], path: str) -> str | None:

@@ -131,6 +131,8 @@ class _Settlement:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
         for id_, amounts in aimed.items():
             self.updates[name, id_].increment(amounts)
+        if journal := self.ledger.find_journal(name):
+            journal.note(self.tx, aimed, self.writer.send)
         if not self.ledger.counters[name]:
             # not a source, so `$inc` is enough
             for id_ in aimed:

@@ -5,13 +5,21 @@ in `counted` until it is settled. So the recount also reads due and failed sourc
 session, because their number does not depend on the page.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.collection import Collection as MongoCollection
 
 from .caches import CounterCache, Ledger
-from .contribution import Amounts, Contribution, StoredDocument, from_stored, read_share
+from .contribution import (
+    Amounts,
+    Contribution,
+    StoredDocument,
+    add_amounts,
+    from_stored,
+    list_linked,
+    read_share,
+)
 from .due import DUE_FILTER
 from .links import find_sources
 from .transaction import Tx
@@ -62,7 +70,9 @@ class ExpectedCounters:
             moved: Contribution = {}
             for row in self._unsettled(source, set().union(*links.values())):
                 for target, amounts in from_stored(row["counted"]).items():
-                    if target[1] not in [row.get(link) for link in links.get(target[0], ())]:
+                    if target[1] not in _list_all(
+                        row.get(link) for link in links.get(target[0], ())
+                    ):
                         _add(moved, target, amounts, 1)
             self._moved[source] = moved
         return self._moved[source]
@@ -89,7 +99,8 @@ class ExpectedCounters:
             for group in self._tx.database[source].aggregate(
                 [{"$match": query}, *pipeline], session=self._tx.session, allowDiskUse=True
             ):
-                share, *linked = group["_id"]
+                share, *fields = group["_id"]
+                linked = _list_all(fields)
                 amounts, targets = read_share(share)
                 for place in range(0, len(targets), 2):
                     id_ = targets[place + 1]
@@ -152,6 +163,11 @@ class _Alike:
         return self._ledger.contribution(self._source, unlinked | links)
 
 
+def _list_all(links: Iterable[Any]) -> list[Any]:
+    """Return the target IDs in several link fields."""
+    return [id_ for link in links for id_ in list_linked(link)]
+
+
 def _naming(id_: Any) -> dict[str, Any]:
     """Return the condition that a source has counted towards this target."""
     return {"counted": {"$elemMatch": {"$elemMatch": {"$eq": id_}}}}
@@ -193,9 +209,4 @@ def _add(total: dict[Any, Amounts], target: Any, amounts: Amounts, number: int) 
     fields = total.get(target)
     if fields is None:
         fields = total[target] = {}
-    for field, amount in amounts.items():
-        changed = fields.get(field, 0) + number * amount
-        if changed:
-            fields[field] = changed
-        else:
-            fields.pop(field, None)
+    add_amounts(fields, amounts, number)
