@@ -52,7 +52,8 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """
         Fundraiser.named(organization_id, values["fundraiser_id"])
         fields = to_money_fields(values, "cost")
-        return cls(id=id_, organization_id=organization_id, **fields).insert()
+        mailing = cls(id=id_, organization_id=organization_id, **fields)
+        return mailing.start_journal().insert()
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the fields that clients may change. A mailing's fundraiser never changes."""

@@ -1,6 +1,8 @@
 """Counters that fundraisers and mailings share."""
 
-from mongoengine import DictField, IntField, MapField
+from typing import Self
+
+from mongoengine import DateTimeField, DictField, IntField, MapField
 
 
 class SharedCounters:
@@ -10,6 +12,7 @@ class SharedCounters:
     - by_match: gifts and amount raised, by match class (link, address, pinned, none).
     - recurring: plans that began, their first gifts, and all their gifts so far.
     - gifts, raised, refunded, cost: by currency; money in minor units.
+    - journal_from: time since which the journal has every change; see documents/history/.
     """
 
     emails_count = IntField(default=0)
@@ -22,3 +25,9 @@ class SharedCounters:
     by_match = DictField()
     recurring = DictField()
     funnel = MapField(IntField())
+    journal_from = DateTimeField()
+
+    def start_journal(self) -> Self:
+        """Note on a new record that the journal has all its changes."""
+        self.journal_from = self.created_at  # type: ignore[attr-defined]
+        return self

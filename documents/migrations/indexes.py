@@ -25,6 +25,8 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
+from documents.history.hours import JournalProgress
+from documents.history.journal import CounterChange, CounterSum
 from documents.imports.file_import import FileImport
 from documents.imports.files import FileChunk
 from documents.imports.rejection import Rejection
@@ -87,6 +89,9 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    CounterChange,
+    CounterSum,
+    JournalProgress,
     FileImport,
     FileChunk,
     Rejection,

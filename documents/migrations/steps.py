@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 
 from documents.event import ALL_GROUPS, UNMATCHED_FILTER
 from documents.gift_day import make_gift_day_id
+from documents.history.journal import FUNDRAISERS_JOURNAL_MIGRATION, MAILINGS_JOURNAL_MIGRATION
 from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
 from documents.migrations.addresses import (
@@ -28,6 +29,7 @@ from documents.migrations.index_tables import (
     USER_INDEX_MIGRATION,
     fill_index_table,
 )
+from documents.migrations.journal import start_journal
 from documents.migrations.match_records import add_match_records
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
@@ -228,5 +230,18 @@ MIGRATIONS = (
         "emails",
         recount_collection("emails"),
         CLICKED_ONLY_FILTER,
+    ),
+    # Mailings first, so that the figures of a fundraiser's mailings are known whenever its own are.
+    Migration(
+        MAILINGS_JOURNAL_MIGRATION,
+        "Begin the journal of mailings",
+        "mailings",
+        start_journal("mailings"),
+    ),
+    Migration(
+        FUNDRAISERS_JOURNAL_MIGRATION,
+        "Begin the journal of fundraisers",
+        "fundraisers",
+        start_journal("fundraisers"),
     ),
 )
