@@ -1,19 +1,25 @@
 """Mailing: one send of one message to many users, for a fundraiser."""
 
+from datetime import datetime
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
 from documents.shared_counters import SharedCounters
 from documents.storage.marks import due_index, failed_index
 from documents.storage.record import CountedRecord, Record
 from documents.values.money import to_money, to_money_fields
+from documents.values.time import now
 
 
 class Mailing(CountedRecord, SharedCounters, Record):
-    """A send, with its totals. Its cost is added to the fundraiser's cost."""
+    """A send, with its totals. Its cost is added to the fundraiser's cost.
+
+    former_costs: earlier costs, oldest first, for reports of earlier times: {"until": time,
+    "amount": minor units or None, "currency": code or None}.
+    """
 
     fundraiser_id = ObjectIdField(required=True)
     name = StringField(required=True)
@@ -21,6 +27,7 @@ class Mailing(CountedRecord, SharedCounters, Record):
     sent_at = DateTimeField()
     cost_amount = IntField()
     cost_currency = StringField()
+    former_costs = ListField()
 
     meta = {
         "collection": "mailings",
@@ -41,6 +48,18 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """Cost of the send, as money. `cost` is the counter of that name."""
         return to_money(self.cost_amount, self.cost_currency)
 
+    @property
+    def total_cost(self) -> dict[str, int]:
+        """Cost of the send in minor units, by currency."""
+        return _by_currency(self.cost_amount, self.cost_currency)
+
+    def cost_at(self, at: datetime) -> dict[str, int]:
+        """Return the cost that the mailing had at a time."""
+        for former in self.former_costs:
+            if at < former["until"]:
+                return _by_currency(former["amount"], former["currency"])
+        return self.total_cost
+
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
@@ -59,7 +78,14 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """Change the fields that clients may change. A mailing's fundraiser never changes."""
 
         def edit(mailing: Self) -> None:
+            before = {"amount": mailing.cost_amount, "currency": mailing.cost_currency}
             for name, value in to_money_fields(changes, "cost").items():
                 setattr(mailing, name, value)
+            if before != {"amount": mailing.cost_amount, "currency": mailing.cost_currency}:
+                mailing.former_costs.append({"until": now(), **before})
 
         return self.change(edit)
+
+
+def _by_currency(amount: int | None, currency: str | None) -> dict[str, int]:
+    return {currency: amount} if amount and currency else {}

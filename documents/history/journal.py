@@ -63,7 +63,8 @@ def find_journal_start(of: Fundraiser | Mailing) -> datetime | None:
 
 
 def has_journal_starts() -> bool:
-    """Return whether the migrations have noted since when the journal of each record is complete."""
+    """Return whether the migrations have noted when the journal of each record begins."""
     numbers = [MAILINGS_JOURNAL_MIGRATION, FUNDRAISERS_JOURNAL_MIGRATION]
     finished = {"_id": {"$in": numbers}, "finished_at": {"$ne": None}}
-    return get_db().migrations.count_documents(finished) == len(numbers)
+    found: int = get_db().migrations.count_documents(finished)
+    return found == len(numbers)

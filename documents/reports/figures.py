@@ -99,10 +99,22 @@ class ByTime(TypedDict):
     by_hour: list[HourLine]
 
 
-class Report(Figures, ByTime):
-    """A report on a fundraiser or a mailing."""
+class ReportFigures(Figures, ByTime):
+    """The figures of a fundraiser or a mailing, and of a fundraiser's mailings."""
 
     as_of: datetime
+    mailings: list[MailingLine]
+
+
+class Report(ReportFigures):
+    """A report on a fundraiser or a mailing."""
+
     unsettled: Unsettled
     unmatched_events: dict[str, int]
-    mailings: list[MailingLine]
+
+
+class PastReport(ReportFigures):
+    """A report as it stood at an earlier time, at which other records are not known."""
+
+    unsettled: None
+    unmatched_events: None

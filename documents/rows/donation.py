@@ -120,3 +120,4 @@ class GiftDayRow(TypedDict):
     mailing_id: NotRequired[ObjectId]
     gifts: NotRequired[dict[str, int]]
     raised: NotRequired[dict[str, dict[str, int]]]
+    created_at: NotRequired[datetime]

@@ -1,7 +1,7 @@
 """The stored form of fundraisers, their mailings and their match policies."""
 
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from bson import ObjectId
 
@@ -28,6 +28,7 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     sent_at: NotRequired[datetime]
     cost_amount: NotRequired[int]
     cost_currency: NotRequired[str]
+    former_costs: NotRequired[list[dict[str, Any]]]
 
 
 class PolicyVersionRow(TypedDict):

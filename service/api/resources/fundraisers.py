@@ -7,10 +7,11 @@ from pydantic import MISSING
 
 from documents.fundraiser import Fundraiser
 from documents.removal import remove_record
+from documents.reports.past_report import build_past_fundraiser_report
 from documents.reports.report import build_fundraiser_report
 from service.api.fields import Id, ListQuery, Money, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, answer_report
+from service.api.resources.reports import Report, ReportQuery, answer_report
 
 
 class FundraiserPatch(RequestModel):
@@ -96,7 +97,12 @@ class Fundraisers:
         remove_record(Fundraiser.fetch(req.context.organization_id, id))
         resp.status = 204
 
-    @operation("Get a fundraiser report", scope="read", answers={200: Report})
-    def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
+    @operation("Get a fundraiser report", scope="read", query=ReportQuery, answers={200: Report})
+    def on_get_report(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
+    ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        answer_report(resp, build_fundraiser_report(fundraiser))
+        if query.as_of is MISSING:
+            answer_report(resp, build_fundraiser_report(fundraiser))
+        else:
+            answer_report(resp, build_past_fundraiser_report(fundraiser, query.as_of))

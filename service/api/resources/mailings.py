@@ -8,6 +8,7 @@ from pydantic import MISSING, Field
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.removal import remove_record
+from documents.reports.past_report import build_past_mailing_report
 from documents.reports.report import build_mailing_report
 from service.api.fields import (
     Id,
@@ -21,7 +22,7 @@ from service.api.fields import (
     Totals,
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, answer_report
+from service.api.resources.reports import Report, ReportQuery, answer_report
 
 
 class MailingPatch(RequestModel):
@@ -140,6 +141,12 @@ class Mailings:
         remove_record(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
-    @operation("Get a mailing report", scope="read", answers={200: Report})
-    def on_get_report(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        answer_report(resp, build_mailing_report(Mailing.fetch(req.context.organization_id, id)))
+    @operation("Get a mailing report", scope="read", query=ReportQuery, answers={200: Report})
+    def on_get_report(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
+    ) -> None:
+        mailing = Mailing.fetch(req.context.organization_id, id)
+        if query.as_of is MISSING:
+            answer_report(resp, build_mailing_report(mailing))
+        else:
+            answer_report(resp, build_past_mailing_report(mailing, query.as_of))

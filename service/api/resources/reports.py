@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 import falcon
-from pydantic import Field, PlainSerializer
+from pydantic import MISSING, BaseModel, ConfigDict, Field, PlainSerializer
 
 from documents.reports import figures
 from service.api.fields import Id, ResponseModel, Time
@@ -14,6 +14,19 @@ Rate = Annotated[
     float | None, Field(description="Ratio from 0 to 1; null if the denominator is zero.")
 ]
 Amounts = Annotated[dict[str, int], Field(description="Amounts in minor units, by currency.")]
+
+
+class ReportQuery(BaseModel):
+    """The query of a report."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    as_of: (
+        Annotated[
+            Time, Field(description="Earlier time; the report has the figures as they stood then.")
+        ]
+        | MISSING
+    ) = MISSING
 
 
 class Unsettled(ResponseModel):
@@ -182,7 +195,9 @@ class HourLine(ResponseModel):
 
 class Report(Figures):
     as_of: Time
-    unsettled: Unsettled
+    unsettled: Annotated[
+        Unsettled | None, Field(description="Null in a report of an earlier time.")
+    ]
     time_zone: Annotated[str, Field(description="IANA time zone of the organization.")]
     by_day: Annotated[
         list[DayLine], Field(description="The latest days with donations, at most 31.")
@@ -190,10 +205,12 @@ class Report(Figures):
     by_hour: Annotated[
         list[HourLine], Field(description="The hours of the latest two of these days.")
     ]
-    unmatched_events: UnmatchedEvents
+    unmatched_events: Annotated[
+        UnmatchedEvents | None, Field(description="Null in a report of an earlier time.")
+    ]
     mailings: list[MailingLine]
 
 
-def answer_report(resp: falcon.Response, report: figures.Report) -> None:
+def answer_report(resp: falcon.Response, report: figures.Report | figures.PastReport) -> None:
     """Respond with a report. A change of its time alone does not change the ETag."""
     answer_model(resp, Report, report, volatile=frozenset({"as_of"}))
