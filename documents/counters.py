@@ -28,6 +28,7 @@ from documents.email import Email
 from documents.event import EVENT_COUNTER_CONDITIONS, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
+from documents.history.gift_changes import GiftChanges
 from documents.history.journal import JOURNAL
 from documents.index_tables.email_index import (
     EMAIL_INDEX_FIELDS,
@@ -241,6 +242,5 @@ LEDGER = Ledger(
     # A client's change increments the version, and a mark for rematch sets `rematch`.
     unmarked_after_commit={Donation: ("version", "rematch")},
     journal=JOURNAL,
-    observed=[Donation, Email],
-    observe=OutgoingEvents,
+    observers={OutgoingEvents: [Donation, Email], GiftChanges: [Donation]},
 )

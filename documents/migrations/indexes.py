@@ -25,6 +25,7 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
+from documents.history.gift_change import GiftChange
 from documents.history.hours import JournalProgress
 from documents.history.journal import CounterChange, CounterSum
 from documents.imports.file_import import FileImport
@@ -89,6 +90,7 @@ DOCUMENT_CLASSES = (
     LinkKey,
     Donor,
     GiftDay,
+    GiftChange,
     CounterChange,
     CounterSum,
     JournalProgress,

@@ -59,7 +59,7 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
         Unacceptable: the figures of this time are not known.
     """
     check_past_time(fundraiser, at, "/as_of")
-    with _read_at_snapshot() as tx:
+    with open_snapshot() as tx:
         fundraiser = read_at(tx, fundraiser, at)
         return {
             "as_of": at,
@@ -81,7 +81,7 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
         Unacceptable: the figures of this time are not known.
     """
     check_past_time(mailing, at, "/as_of")
-    with _read_at_snapshot() as tx:
+    with open_snapshot() as tx:
         mailing = read_at(tx, mailing, at)
         return {
             "as_of": at,
@@ -94,7 +94,8 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
 
 
 @contextmanager
-def _read_at_snapshot() -> Iterator[Tx]:
+def open_snapshot() -> Iterator[Tx]:
+    """Read everything within the block at one time."""
     with get_db().client.start_session(snapshot=True) as session:
         yield Tx(get_db(), session)
 

@@ -73,6 +73,7 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     donated_at: datetime
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
+    changes: NotRequired[int]
     outgoing: NotRequired[dict[str, Any]]
 
 

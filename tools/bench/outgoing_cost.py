@@ -40,6 +40,7 @@ from tools.testbed.stack import Servers
 
 MODES = ("no hook", "no endpoint", "an endpoint")
 EVENTS_PER_DELIVERY = 100
+OBSERVERS = dict(LEDGER.observers)
 Seconds = dict[str, list[tuple[float, float]]]  # by mode: elapsed, and of this process's processor
 
 
@@ -71,7 +72,9 @@ def store_gifts(organization_id: ObjectId, workload: Workload, first: int, count
 
 def choose_mode(mode: str, organization_id: ObjectId) -> None:
     """Prepare for a mode."""
-    LEDGER.observe = None if mode == "no hook" else OutgoingEvents
+    LEDGER.observers = dict(OBSERVERS)
+    if mode == "no hook":
+        del LEDGER.observers[OutgoingEvents]
     get_db().webhook_endpoints.delete_many({})
     if mode == "an endpoint":
         row = {"organization_id": organization_id, "events": list(OUTGOING_EVENT_TYPES)}

@@ -10,8 +10,7 @@ from mongoengine import get_db
 from documents.history import hours
 from documents.history.journal import JOURNAL
 from jobs.periodic import journal as job
-from matchback.engine import Tx
-from matchback.engine import journal as engine_journal
+from matchback.engine import Tx, transaction
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.settled import settle_all
 
@@ -30,7 +29,7 @@ def read_raised(at: datetime) -> dict[str, int]:
 
 
 def give(alice: University, spring: str, at: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_journal, "now", lambda: at)
+    monkeypatch.setattr(transaction, "now", lambda: at)
     alice.gift(spring, 100)
     settle_all()
 
