@@ -11,7 +11,7 @@ from documents.reports.past_report import build_past_fundraiser_report
 from documents.reports.report import build_fundraiser_report
 from service.api.fields import Id, ListQuery, Money, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, ReportQuery, answer_report
+from service.api.resources.reports import Report, ReportQuery, answer_report, read_period
 
 
 class FundraiserPatch(RequestModel):
@@ -102,7 +102,8 @@ class Fundraisers:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        period = read_period(fundraiser, query)
         if query.as_of is MISSING:
-            answer_report(resp, build_fundraiser_report(fundraiser))
+            answer_report(resp, build_fundraiser_report(fundraiser), period)
         else:
-            answer_report(resp, build_past_fundraiser_report(fundraiser, query.as_of))
+            answer_report(resp, build_past_fundraiser_report(fundraiser, query.as_of), None)

@@ -22,7 +22,7 @@ from service.api.fields import (
     Totals,
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, ReportQuery, answer_report
+from service.api.resources.reports import Report, ReportQuery, answer_report, read_period
 
 
 class MailingPatch(RequestModel):
@@ -146,7 +146,8 @@ class Mailings:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
+        period = read_period(mailing, query)
         if query.as_of is MISSING:
-            answer_report(resp, build_mailing_report(mailing))
+            answer_report(resp, build_mailing_report(mailing), period)
         else:
-            answer_report(resp, build_past_mailing_report(mailing, query.as_of))
+            answer_report(resp, build_past_mailing_report(mailing, query.as_of), None)

@@ -4,12 +4,44 @@ from datetime import date, datetime
 from typing import Annotated
 
 import falcon
-from pydantic import MISSING, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    MISSING,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
-from documents.reports import figures
+from documents.errors import Unacceptable
+from documents.fundraiser import Fundraiser
+from documents.mailing import Mailing
+from documents.reports import figures, periods
 from service.api.fields import Id, ResponseModel, Time
 from service.api.operation import answer_model
 
+Day = Annotated[date, PlainSerializer(date.isoformat, return_type=str, when_used="json")]
+EARLIEST_DAY, LATEST_DAY = date(1900, 1, 1), date(2199, 12, 31)
+
+
+def read_day(value: str) -> date:
+    """Read a day of a query in ISO 8601."""
+    try:
+        day = datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007
+    except ValueError:
+        raise PydanticCustomError("date", "Must be a day such as 2026-11-23.") from None
+    if not EARLIEST_DAY <= day <= LATEST_DAY:
+        raise PydanticCustomError("date_range", "Must be between the years 1900 and 2200.")
+    return day
+
+
+AskedDay = Annotated[
+    date,
+    BeforeValidator(read_day),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2026-11-23"]}),
+]
 Rate = Annotated[
     float | None, Field(description="Ratio from 0 to 1; null if the denominator is zero.")
 ]
@@ -27,6 +59,28 @@ class ReportQuery(BaseModel):
         ]
         | MISSING
     ) = MISSING
+    first: Annotated[
+        AskedDay | MISSING,
+        Field(alias="from", description="First day of a period, in the organization's time zone."),
+    ] = MISSING
+    last: Annotated[
+        AskedDay | MISSING,
+        Field(alias="to", description="Last day of the period; by default, today."),
+    ] = MISSING
+
+
+def read_period(of: Fundraiser | Mailing, query: ReportQuery) -> periods.PeriodFigures | None:
+    """Return the gifts of the period in the query; None without a period.
+
+    Raises:
+        Unacceptable: the period is not acceptable, or the query also asks for an earlier time.
+    """
+    first = None if query.first is MISSING else query.first
+    last = None if query.last is MISSING else query.last
+    period = periods.build_period(of, first, last)
+    if period and query.as_of is not MISSING:
+        raise Unacceptable("/as_of", "combined", "Must not be combined with `from` and `to`.")
+    return period
 
 
 class Unsettled(ResponseModel):
@@ -172,11 +226,7 @@ class UnmatchedEvents(ResponseModel):
 class DayLine(ResponseModel):
     """Totals of a day with donations."""
 
-    day: Annotated[
-        date,
-        PlainSerializer(date.isoformat, return_type=str, when_used="json"),
-        Field(description="Day in the organization's time zone."),
-    ]
+    day: Annotated[Day, Field(description="Day in the organization's time zone.")]
     count: int
     raised: Amounts
 
@@ -191,6 +241,29 @@ class HourLine(ResponseModel):
     ]
     count: int
     raised: Amounts
+
+
+class PeriodSum(ResponseModel):
+    """Totals of a period. `from` and `to` are its first and last day."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    first: Annotated[Day, Field(serialization_alias="from")]
+    last: Annotated[Day, Field(serialization_alias="to")]
+    count: int
+    raised: Amounts
+
+
+class PeriodFigures(PeriodSum):
+    """Donations of a period, by the time of the donation.
+
+    `previous` is the period of the same length before, and `year_before` the same days of the year
+    before. Donors, emails and matches are not known by period.
+    """
+
+    by_day: Annotated[list[DayLine], Field(description="All days with donations.")]
+    previous: PeriodSum
+    year_before: PeriodSum
 
 
 class Report(Figures):
@@ -209,8 +282,13 @@ class Report(Figures):
         UnmatchedEvents | None, Field(description="Null in a report of an earlier time.")
     ]
     mailings: list[MailingLine]
+    period: Annotated[PeriodFigures | None, Field(description="Null without the parameter `from`.")]
 
 
-def answer_report(resp: falcon.Response, report: figures.Report | figures.PastReport) -> None:
+def answer_report(
+    resp: falcon.Response,
+    report: figures.Report | figures.PastReport,
+    period: periods.PeriodFigures | None,
+) -> None:
     """Respond with a report. A change of its time alone does not change the ETag."""
-    answer_model(resp, Report, report, volatile=frozenset({"as_of"}))
+    answer_model(resp, Report, {**report, "period": period}, volatile=frozenset({"as_of"}))
