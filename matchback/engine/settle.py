@@ -17,6 +17,7 @@ from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
     NO_AMOUNTS_TEXT,
+    Amounts,
     Contribution,
     StoredDocument,
     StoredShare,
@@ -98,6 +99,7 @@ class _Settlement:
         self.made: defaultdict[str, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.indexed: defaultdict[IndexTable, dict[Any, None]] = defaultdict(dict)
+        self.journaled: dict[Any, Amounts] = {}
         self.writer = BackgroundWriter()
         self.observers = [(observe(tx), of) for observe, of in ledger.observers.items()]
 
@@ -109,6 +111,8 @@ class _Settlement:
                     self.writer.send(insert, rows, ordered=False, session=self.tx.session)
             for name in self.ledger.order:
                 self._compute(name)
+            if self.ledger.journal:
+                self.ledger.journal.note(self.tx, self.journaled, self.writer.send)
             for name in self.ledger.order:
                 self._read_latest(name)
                 self._write(name, [id_ for collection, id_ in self.updates if collection == name])
@@ -131,8 +135,8 @@ class _Settlement:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
         for id_, amounts in aimed.items():
             self.updates[name, id_].increment(amounts)
-        if journal := self.ledger.find_journal(name):
-            journal.note(self.tx, aimed, self.writer.send)
+        if self.ledger.find_journal(name):
+            self.journaled |= aimed
         if not self.ledger.counters[name]:
             # not a source, so `$inc` is enough
             for id_ in aimed:
