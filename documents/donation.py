@@ -76,6 +76,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     mailing_donor_id = StringField()
     fundraiser_day_id = StringField()
     mailing_day_id = StringField()
+    delay = StringField()  # hours from the email, in classes; see values/delays.py
 
     meta = {
         "collection": "donations",

@@ -11,6 +11,7 @@ class SharedCounters:
     - funnel: emails by outcome (sent, delivered, opened, …), and events (opens, clicks).
     - by_match: gifts and amount raised, by match class (link, address, pinned, none).
     - recurring: plans that began, their first gifts, and all their gifts so far.
+    - delays: gifts by hours from their email; see documents/values/delays.py.
     - gifts, raised, refunded, cost: by currency; money in minor units.
     - journal_from: time since which the journal has every change; see documents/history/.
     """
@@ -25,6 +26,7 @@ class SharedCounters:
     by_match = DictField()
     recurring = DictField()
     funnel = MapField(IntField())
+    delays = MapField(IntField())
     journal_from = DateTimeField()
 
     def start_journal(self) -> Self:

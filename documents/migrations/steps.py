@@ -22,6 +22,7 @@ from documents.migrations.addresses import (
     respell_users,
 )
 from documents.migrations.counting import count_settled_rows, name_donors
+from documents.migrations.delays import MATCHED_FILTER, add_delays
 from documents.migrations.event_rows import rename_message_ids, shorten_event_rows
 from documents.migrations.events import add_event_facts
 from documents.migrations.index_tables import (
@@ -152,6 +153,7 @@ def record_end_time(tx: Tx, rows: list[Any]) -> None:
 
 NO_ROW_FILTER = {"_id": None}
 OPENED_MIGRATION = 26
+DELAYS_MIGRATION = 29
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
@@ -243,5 +245,12 @@ MIGRATIONS = (
         "Begin the journal of fundraisers",
         "fundraisers",
         start_journal("fundraisers"),
+    ),
+    Migration(
+        DELAYS_MIGRATION,
+        "Count the hours from emails to gifts",
+        "donations",
+        add_delays,
+        MATCHED_FILTER,
     ),
 )

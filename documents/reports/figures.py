@@ -99,10 +99,35 @@ class ByTime(TypedDict):
     by_hour: list[HourLine]
 
 
+class DelayClass(TypedDict):
+    """The number of gifts with a similar time after their email.
+
+    Attributes:
+        below_hours: the upper limit; None for the last class.
+    """
+
+    below_hours: int | None
+    count: int
+
+
+class Delays(TypedDict):
+    """Gifts by time after their email, without later instalments.
+
+    Attributes:
+        before_email: gifts before their email was sent.
+        within_48_hours: the share of gifts; None without gifts.
+    """
+
+    classes: list[DelayClass]
+    before_email: int
+    within_48_hours: float | None
+
+
 class ReportFigures(Figures, ByTime):
     """The figures of a fundraiser or a mailing, and of a fundraiser's mailings."""
 
     as_of: datetime
+    hours_to_gift: Delays
     mailings: list[MailingLine]
 
 

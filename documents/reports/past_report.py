@@ -21,6 +21,7 @@ from documents.reports.figures import ByTime, PastReport
 from documents.reports.report import MAX_LISTED_MAILINGS
 from documents.reports.report_figures import (
     MAX_READ_UTC_DAYS,
+    build_delays,
     build_figures,
     build_mailing_line,
     build_times,
@@ -66,6 +67,7 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
             "unsettled": None,
             **build_figures(fundraiser, fundraiser.cost),
             **_by_time(tx, fundraiser, "fundraiser", at),
+            "hours_to_gift": build_delays(fundraiser.delays),
             "unmatched_events": None,
             "mailings": [
                 build_mailing_line(mailing, mailing.cost_at(at))
@@ -88,6 +90,7 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
             "unsettled": None,
             **build_figures(mailing, mailing.cost_at(at)),
             **_by_time(tx, mailing, "mailing", at),
+            "hours_to_gift": build_delays(mailing.delays),
             "unmatched_events": None,
             "mailings": [],
         }

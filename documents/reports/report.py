@@ -8,6 +8,7 @@ from documents.organization import Organization
 from documents.reports.figures import ByTime, Report
 from documents.reports.report_figures import (
     MAX_READ_UTC_DAYS,
+    build_delays,
     build_figures,
     build_mailing_line,
     build_times,
@@ -32,6 +33,7 @@ def build_fundraiser_report(fundraiser: Fundraiser, listed: int = MAX_LISTED_MAI
         "unsettled": unsettled,
         **build_figures(fundraiser, fundraiser.cost),
         **_by_time(fundraiser, "fundraiser"),
+        "hours_to_gift": build_delays(fundraiser.delays),
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
         "mailings": [build_mailing_line(mailing, mailing.total_cost) for mailing in latest],
     }
@@ -46,6 +48,7 @@ def build_mailing_report(mailing: Mailing) -> Report:
         "unsettled": unsettled,
         **build_figures(mailing, mailing.total_cost),
         **_by_time(mailing, "mailing"),
+        "hours_to_gift": build_delays(mailing.delays),
         "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
     }

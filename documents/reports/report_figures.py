@@ -8,10 +8,11 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import read_gift_day
 from documents.mailing import Mailing
 from documents.matching.rules import MatchKind
-from documents.reports.figures import ByTime, Figures, MailingLine, MatchClass, Recurring
+from documents.reports.figures import ByTime, Delays, Figures, MailingLine, MatchClass, Recurring
 from documents.reports.gift_times import UtcDay, sum_by_local_time
 from documents.rows.donation import GiftDayRow
 from documents.storage.former_match import add_former_counters
+from documents.values.delays import BEFORE_EMAIL_KEY, DELAY_HOURS, MORE_HOURS_KEY
 from documents.values.rates import (
     average,
     compute_email_rates,
@@ -25,6 +26,7 @@ REPORTED_FUNNEL_FIELDS = (
     "sent delivered bounced dropped opened opens machine_opens clicked clicks unsubscribed "
     "spam_reported donated"
 ).split()
+SOON_HOURS = 48
 MAX_SHOWN_DAYS = 31
 # A local day spans two UTC days, so the first and the last local day can be incomplete.
 MAX_READ_UTC_DAYS = MAX_SHOWN_DAYS + 2
@@ -37,6 +39,23 @@ def build_mailing_line(mailing: Mailing, cost: Mapping[str, int]) -> MailingLine
         "name": mailing.name,
         "sent_at": mailing.sent_at,
         **build_figures(mailing, cost),
+    }
+
+
+def build_delays(counts: Mapping[str, int]) -> Delays:
+    """Return the gifts by time after their email.
+
+    Args:
+        counts: gifts by class; see documents/values/delays.py.
+    """
+    limits: list[int | None] = [*DELAY_HOURS, None]
+    by_limit = {limit: counts.get(str(limit or MORE_HOURS_KEY), 0) for limit in limits}
+    soon = sum(number for limit, number in by_limit.items() if limit and limit <= SOON_HOURS)
+    before = counts.get(BEFORE_EMAIL_KEY, 0)
+    return {
+        "classes": [{"below_hours": limit, "count": number} for limit, number in by_limit.items()],
+        "before_email": before,
+        "within_48_hours": ratio(soon, sum(by_limit.values()) + before),
     }
 
 

@@ -52,6 +52,7 @@ class MatchFields(TypedDict):
     mailing_donor_id: NotRequired[str | None]
     fundraiser_day_id: NotRequired[str | None]
     mailing_day_id: NotRequired[str | None]
+    delay: NotRequired[str | None]
 
 
 class DonationRow(RecordRow, SourceRow, MatchFields):

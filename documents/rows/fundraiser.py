@@ -28,7 +28,7 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     sent_at: NotRequired[datetime]
     cost_amount: NotRequired[int]
     cost_currency: NotRequired[str]
-    former_costs: NotRequired[list[dict[str, Any]]]
+    former_costs: NotRequired[list[Any]]
 
 
 class PolicyVersionRow(TypedDict):

@@ -243,6 +243,25 @@ class HourLine(ResponseModel):
     raised: Amounts
 
 
+class DelayClass(ResponseModel):
+    below_hours: Annotated[
+        int | None, Field(description="Upper limit of the class; null for the last one.")
+    ]
+    count: int
+
+
+class Delays(ResponseModel):
+    """Donations by hours after their email, without later instalments.
+
+    Each class begins at the limit of the previous one. A donation can be before its email, because
+    staff pinned it.
+    """
+
+    classes: list[DelayClass]
+    before_email: int
+    within_48_hours: Rate
+
+
 class PeriodSum(ResponseModel):
     """Totals of a period. `from` and `to` are its first and last day."""
 
@@ -278,6 +297,7 @@ class Report(Figures):
     by_hour: Annotated[
         list[HourLine], Field(description="The hours of the latest two of these days.")
     ]
+    hours_to_gift: Delays
     unmatched_events: Annotated[
         UnmatchedEvents | None, Field(description="Null in a report of an earlier time.")
     ]
