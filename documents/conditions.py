@@ -35,6 +35,15 @@ def is_first_instalment(gift: DonationRow) -> bool:
     return is_instalment(gift) and not gift.get("follows")
 
 
+def has_delay(gift: DonationRow) -> bool:
+    """Return whether the gift counts, and the time from its email is known."""
+    return bool(gift.get("delay")) and is_counted(gift)
+
+
+def delay_key(gift: DonationRow) -> str:
+    return gift.get("delay") or ""
+
+
 def net_amount(gift: DonationRow) -> int:
     """Return the gift's amount after refunds, in minor units."""
     left: int = gift["amount"] - gift.get("refunded_amount", 0)

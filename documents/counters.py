@@ -9,7 +9,9 @@ from documents.conditions import (
     amount_of,
     both,
     currency_of_gift,
+    delay_key,
     gifts_of_email,
+    has_delay,
     has_value,
     is_counted,
     is_deferred,
@@ -35,6 +37,8 @@ from documents.email import Email
 from documents.event import EVENT_COUNTER_CONDITIONS, Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
+from documents.history.gift_changes import GiftChanges
+from documents.history.journal import JOURNAL
 from documents.index_tables.email_index import (
     EMAIL_INDEX_FIELDS,
     EMAIL_INDEX_LINKS,
@@ -67,6 +71,7 @@ def _gifts(on: type) -> list[Cache]:
         CounterCache(field="donations_count", **gift),
         CounterCache(field="raised", **gift, amount=net_amount, by=currency_of_gift),
         CounterCache(field="gifts", **gift, by=currency_of_gift),
+        CounterCache(field="delays", **gift | {"when": has_delay}, by=delay_key),
         CounterCache(field="by_match", **gift, by=match_count_key),
         CounterCache(field="by_match", **gift, amount=net_amount, by=match_raised_key),
         CounterCache(field="recurring.plans", **gift | {"when": is_first_instalment}),
@@ -303,6 +308,6 @@ LEDGER = Ledger(
     link_scopes={(Email, "segment_ids"): build_email_scope},
     # A client's change increments the version. The other two are marks for another decision.
     unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
-    observed=[Donation, Email],
-    observe=OutgoingEvents,
+    journal=JOURNAL,
+    observers={OutgoingEvents: [Donation, Email], GiftChanges: [Donation]},
 )

@@ -71,6 +71,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     follows = ObjectIdField()
     # a decision about a later instalment writes it to cause write conflicts; never read
     held_at = DateTimeField()
+    changes = IntField()  # number of rows in `gift_changes`; see history/
     outgoing = DictField(default=None)  # state of the last outgoing event; see outgoing/rules.py
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()
@@ -79,6 +80,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     # participants of experiments for whom the gift counts, and the mark to decide that again
     participant_ids = ListField(ObjectIdField(), default=None)
     outcomes_due = BooleanField()
+    delay = StringField()  # hours from the email, in classes; see values/delays.py
 
     meta = {
         "collection": "donations",

@@ -48,7 +48,7 @@ class Fundraiser(Exported, SharedCounters, Record):
         fields = to_money_fields(values, "goal")
         fundraiser = cls(id=id_, organization_id=organization_id, **fields)
         fundraiser.check_times()
-        return fundraiser.insert()
+        return fundraiser.start_journal().insert()
 
     @classmethod
     def named(cls, organization_id: ObjectId, id_: ObjectId) -> Self:

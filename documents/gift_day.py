@@ -5,15 +5,18 @@ from UTC by a whole number of quarters (source: the IANA time zone database). So
 are sums of quarters.
 """
 
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import DictField, MapField, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, MapField, ObjectIdField, StringField
 from mongoengine.fields import IntField
 
 from documents.rows.donation import DonationRow, GiftDayRow
 from documents.storage.base import Document
+from documents.values.time import now
+from matchback.engine import Tx
 
 QUARTERS_PER_HOUR = 4
 MINUTES_PER_QUARTER = 15
@@ -26,6 +29,7 @@ class GiftDay(Document):
 
     gifts: number of gifts by quarter of the UTC day, "0" to "95".
     raised: net minor units, by currency and quarter.
+    created_at: unset on days that an earlier version created.
     """
 
     id = StringField(primary_key=True)
@@ -33,6 +37,7 @@ class GiftDay(Document):
     mailing_id = ObjectIdField()
     gifts = MapField(IntField())
     raised = DictField()
+    created_at = DateTimeField()
 
     meta = {
         "collection": "gift_days",
@@ -46,9 +51,21 @@ class GiftDay(Document):
 
         Return raw rows, because MongoEngine is too slow for the thousands of quarters in a report.
         """
-        prefix = f"{kind}:{of}:"
-        ids = {"$gte": prefix, "$lt": prefix[:-1] + ";"}  # the character after the colon
-        return list(cls._get_collection().find({"_id": ids}).sort("_id", -1).limit(number))
+        found = cls._get_collection().find({"_id": _build_id_range(kind, of)})
+        return list(found.sort("_id", -1).limit(number))
+
+    @classmethod
+    def list_created_before(
+        cls, tx: Tx, kind: str, of: ObjectId, at: datetime
+    ) -> Iterator[GiftDayRow]:
+        """Yield the rows of all days that a time knew, latest first."""
+        known = {"_id": _build_id_range(kind, of), "created_at": {"$not": {"$gt": at}}}
+        yield from tx.database.gift_days.find(known, session=tx.session).sort("_id", -1)
+
+
+def _build_id_range(kind: str, of: ObjectId) -> dict[str, str]:
+    prefix = f"{kind}:{of}:"
+    return {"$gte": prefix, "$lt": prefix[:-1] + ";"}  # the character after the colon
 
 
 def read_gift_day(id_: str) -> date:
@@ -75,5 +92,5 @@ def build_gift_day_row(id_: Any) -> GiftDayRow:
     """Return the row of a new GiftDay."""
     kind, of, _ = id_.split(":")
     if kind == "fundraiser":
-        return {"_id": id_, "fundraiser_id": ObjectId(of)}
-    return {"_id": id_, "mailing_id": ObjectId(of)}
+        return {"_id": id_, "fundraiser_id": ObjectId(of), "created_at": now()}
+    return {"_id": id_, "mailing_id": ObjectId(of), "created_at": now()}

@@ -1,9 +1,10 @@
 """Mailing: one send of one message to many users, for a fundraiser."""
 
+from datetime import datetime
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, DictField, IntField, ObjectIdField, StringField
+from mongoengine import DateTimeField, DictField, IntField, ListField, ObjectIdField, StringField
 
 from documents.fundraiser import Fundraiser
 from documents.shared_counters import SharedCounters
@@ -14,7 +15,11 @@ from documents.values.time import now
 
 
 class Mailing(CountedRecord, SharedCounters, Record):
-    """A send, with its totals. Its cost is added to the fundraiser's cost."""
+    """A send, with its totals. Its cost is added to the fundraiser's cost.
+
+    former_costs: earlier costs, oldest first, for reports of earlier times: {"until": time,
+    "amount": minor units or None, "currency": code or None}.
+    """
 
     fundraiser_id = ObjectIdField(required=True)
     name = StringField(required=True)
@@ -24,6 +29,7 @@ class Mailing(CountedRecord, SharedCounters, Record):
     cost_currency = StringField()
     experiment = DictField(default=None)  # its definition; see documents/experiment.py
     windows_due = DateTimeField()  # its time has changed; see outcomes/windows.py
+    former_costs = ListField()
 
     meta = {
         "collection": "mailings",
@@ -44,6 +50,18 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """Cost of the send, as money. `cost` is the counter of that name."""
         return to_money(self.cost_amount, self.cost_currency)
 
+    @property
+    def total_cost(self) -> dict[str, int]:
+        """Cost of the send in minor units, by currency."""
+        return _by_currency(self.cost_amount, self.cost_currency)
+
+    def cost_at(self, at: datetime) -> dict[str, int]:
+        """Return the cost that the mailing had at a time."""
+        for former in self.former_costs:
+            if at < former["until"]:
+                return _by_currency(former["amount"], former["currency"])
+        return self.total_cost
+
     @classmethod
     def create(
         cls, organization_id: ObjectId, values: dict[str, Any], id_: ObjectId | None = None
@@ -55,7 +73,8 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """
         Fundraiser.named(organization_id, values["fundraiser_id"])
         fields = to_money_fields(values, "cost")
-        return cls(id=id_, organization_id=organization_id, **fields).insert()
+        mailing = cls(id=id_, organization_id=organization_id, **fields)
+        return mailing.start_journal().insert()
 
     def amend(self, changes: dict[str, Any]) -> Self:
         """Change the fields that clients may change. A mailing's fundraiser never changes."""
@@ -64,7 +83,14 @@ class Mailing(CountedRecord, SharedCounters, Record):
             is_started = "started_at" in (mailing.experiment or {})
             if is_started and changes.get("sent_at") not in (None, mailing.sent_at):
                 mailing.windows_due = now()
+            before = {"amount": mailing.cost_amount, "currency": mailing.cost_currency}
             for name, value in to_money_fields(changes, "cost").items():
                 setattr(mailing, name, value)
+            if before != {"amount": mailing.cost_amount, "currency": mailing.cost_currency}:
+                mailing.former_costs.append({"until": now(), **before})
 
         return self.change(edit)
+
+
+def _by_currency(amount: int | None, currency: str | None) -> dict[str, int]:
+    return {currency: amount} if amount and currency else {}

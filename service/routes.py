@@ -12,6 +12,7 @@ from service.api.resources.experiments import Experiments
 from service.api.resources.exports import DonationExports, EmailExports
 from service.api.resources.failed_jobs import FailedJobs
 from service.api.resources.fundraisers import Fundraisers
+from service.api.resources.gift_changes import GiftChanges
 from service.api.resources.imports import DonationImports, EmailImports, UserImports
 from service.api.resources.mailings import Mailings
 from service.api.resources.match_policies import FundraiserPolicy, OrganizationPolicy
@@ -60,6 +61,7 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/v1/fundraisers", fundraisers, None),
     ("/v1/fundraisers/{id}", fundraisers, "one"),
     ("/v1/fundraisers/{id}/report", fundraisers, "report"),
+    ("/v1/fundraisers/{id}/changes", GiftChanges(), None),
     ("/v1/mailings", mailings, None),
     ("/v1/mailings/{id}", mailings, "one"),
     ("/v1/mailings/{id}/report", mailings, "report"),

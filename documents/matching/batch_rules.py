@@ -14,6 +14,7 @@ from documents.matching.instalments import first_of
 from documents.matching.policy import MatchPolicy
 from documents.matching.rules import Decision, MatchedGift, list_reasons, match_gift
 from documents.rows.donation import DonationRow, MatchFields, StoredDecision
+from documents.values.delays import find_delay_key
 
 # Classes that emails to the donor's address decide. Others do not depend on these emails.
 ADDRESS_MATCHES = ("address", "none")
@@ -31,6 +32,7 @@ UNMATCHED: MatchFields = {
     "mailing_donor_id": None,
     "fundraiser_day_id": None,
     "mailing_day_id": None,
+    "delay": None,
 }
 
 
@@ -103,8 +105,20 @@ def update_of(decided: Decided, policy: MatchPolicy, at: datetime) -> MatchField
         "mailing_donor_id": make_donor_id("mailing", mailing_id, who) if mailing_id else None,
         "fundraiser_day_id": make_gift_day_id("fundraiser", gift["fundraiser_id"], gift),
         "mailing_day_id": make_gift_day_id("mailing", mailing_id, gift) if mailing_id else None,
+        "delay": _find_delay(decided),
         "decision": _stored(decided, policy, at),
     }
+
+
+def _find_delay(decided: Decided) -> str | None:
+    """Return the class of the time after the email.
+
+    A later instalment has none, because its donor decided at the first one.
+    """
+    email = decided.decision.email
+    if email is None or email.sent_at is None or decided.follows:
+        return None
+    return find_delay_key(email.sent_at, decided.gift["donated_at"])
 
 
 def _stored(decided: Decided, policy: MatchPolicy, at: datetime) -> StoredDecision:

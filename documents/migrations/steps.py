@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 
 from documents.event import ALL_GROUPS, UNMATCHED_FILTER
 from documents.gift_day import make_gift_day_id
+from documents.history.journal import FUNDRAISERS_JOURNAL_MIGRATION, MAILINGS_JOURNAL_MIGRATION
 from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
 from documents.migrations.addresses import (
@@ -21,6 +22,7 @@ from documents.migrations.addresses import (
     respell_users,
 )
 from documents.migrations.counting import count_settled_rows, name_donors
+from documents.migrations.delays import MATCHED_FILTER, add_delays
 from documents.migrations.event_rows import rename_message_ids, shorten_event_rows
 from documents.migrations.events import add_event_facts
 from documents.migrations.index_tables import (
@@ -28,6 +30,7 @@ from documents.migrations.index_tables import (
     USER_INDEX_MIGRATION,
     fill_index_table,
 )
+from documents.migrations.journal import start_journal
 from documents.migrations.match_records import add_match_records
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
@@ -150,6 +153,7 @@ def record_end_time(tx: Tx, rows: list[Any]) -> None:
 
 NO_ROW_FILTER = {"_id": None}
 OPENED_MIGRATION = 26
+DELAYS_MIGRATION = 29
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
@@ -228,5 +232,25 @@ MIGRATIONS = (
         "emails",
         recount_collection("emails"),
         CLICKED_ONLY_FILTER,
+    ),
+    # Mailings first, so that the figures of a fundraiser's mailings are known whenever its own are.
+    Migration(
+        MAILINGS_JOURNAL_MIGRATION,
+        "Begin the journal of mailings",
+        "mailings",
+        start_journal("mailings"),
+    ),
+    Migration(
+        FUNDRAISERS_JOURNAL_MIGRATION,
+        "Begin the journal of fundraisers",
+        "fundraisers",
+        start_journal("fundraisers"),
+    ),
+    Migration(
+        DELAYS_MIGRATION,
+        "Count the hours from emails to gifts",
+        "donations",
+        add_delays,
+        MATCHED_FILTER,
     ),
 )

@@ -133,11 +133,49 @@ class SegmentTable(TypedDict):
     values: list[SegmentLine]
 
 
-class Report(Figures, ByTime):
-    """A report on a fundraiser or a mailing."""
+class DelayClass(TypedDict):
+    """The number of gifts with a similar time after their email.
+
+    Attributes:
+        below_hours: the upper limit; None for the last class.
+    """
+
+    below_hours: int | None
+    count: int
+
+
+class Delays(TypedDict):
+    """Gifts by time after their email, without later instalments.
+
+    Attributes:
+        before_email: gifts before their email was sent.
+        within_48_hours: the share of gifts; None without gifts.
+    """
+
+    classes: list[DelayClass]
+    before_email: int
+    within_48_hours: float | None
+
+
+class ReportFigures(Figures, ByTime):
+    """The figures of a fundraiser or a mailing, and of a fundraiser's mailings."""
 
     as_of: datetime
+    hours_to_gift: Delays
+    mailings: list[MailingLine]
+
+
+class Report(ReportFigures):
+    """A report on a fundraiser or a mailing."""
+
     unsettled: Unsettled
     unmatched_events: dict[str, int]
-    mailings: list[MailingLine]
     segments: SegmentTable | None
+
+
+class PastReport(ReportFigures):
+    """A report as it stood at an earlier time, at which other records are not known."""
+
+    unsettled: None
+    unmatched_events: None
+    segments: None

@@ -52,6 +52,7 @@ class MatchFields(TypedDict):
     mailing_donor_id: NotRequired[str | None]
     fundraiser_day_id: NotRequired[str | None]
     mailing_day_id: NotRequired[str | None]
+    delay: NotRequired[str | None]
 
 
 class DonationRow(RecordRow, SourceRow, MatchFields):
@@ -73,6 +74,7 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     donated_at: datetime
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
+    changes: NotRequired[int]
     outgoing: NotRequired[dict[str, Any]]
     participant_ids: NotRequired[list[ObjectId] | None]
     outcomes_due: NotRequired[bool | None]
@@ -122,3 +124,4 @@ class GiftDayRow(TypedDict):
     mailing_id: NotRequired[ObjectId]
     gifts: NotRequired[dict[str, int]]
     raised: NotRequired[dict[str, dict[str, int]]]
+    created_at: NotRequired[datetime]

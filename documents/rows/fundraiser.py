@@ -1,7 +1,7 @@
 """The stored form of fundraisers, their mailings and their match policies."""
 
 from datetime import datetime
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from bson import ObjectId
 
@@ -31,6 +31,7 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     cost_currency: NotRequired[str]
     experiment: NotRequired[StoredExperiment]
     windows_due: NotRequired[datetime]
+    former_costs: NotRequired[list[Any]]
 
 
 class PolicyVersionRow(TypedDict):

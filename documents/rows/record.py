@@ -51,3 +51,5 @@ class TalliedRow(TypedDict):
     by_match: NotRequired[dict[str, Any]]
     recurring: NotRequired[dict[str, Any]]
     funnel: NotRequired[dict[str, int]]
+    delays: NotRequired[dict[str, int]]
+    journal_from: NotRequired[datetime]

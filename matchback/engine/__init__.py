@@ -43,7 +43,7 @@ from .contribution import (
 )
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
-from .journal import Journal
+from .journal import JOURNAL_HOUR, Journal
 from .links import LinkIndex, find_sources, shorten_link
 from .observer import Observer
 from .recount import Drift, Page, collections, compare
@@ -55,6 +55,7 @@ from .upkeep import compare_all, compare_page, drifts, repair_drift, settle_due
 
 __all__ = [
     "DUE_FILTER",
+    "JOURNAL_HOUR",
     "Amounts",
     "Cache",
     "Changes",

@@ -173,8 +173,8 @@ class Ledger:
             a later change: every write that sets the mark must also change one of them. After a
             crash before the removal, the source is settled again, with no difference.
         journal: keeps what settlements add to some targets; see `Journal`.
-        observed: sources that an observer follows.
-        observe: creates the observer of a settlement.
+        observers: functions that create the observers of a settlement, with the sources that each
+            observer follows.
     """
 
     def __init__(
@@ -191,11 +191,12 @@ class Ledger:
         link_scopes: Mapping[tuple[type, str], LinkScope] | None = None,
         unmarked_after_commit: Mapping[type, Sequence[str]] | None = None,
         journal: Journal | None = None,
-        observed: Iterable[type] = (),
-        observe: Callable[[Tx], Observer] | None = None,
+        observers: Mapping[Callable[[Tx], Observer], Iterable[type]] | None = None,
     ) -> None:
-        self.observed = frozenset(map(get_collection_name, observed))
-        self.observe = observe
+        self.observers = {
+            observe: frozenset(map(get_collection_name, of))
+            for observe, of in (observers or {}).items()
+        }
         self.journal = journal
         self.on_write = on_write or (lambda tx, targets: None)
         self.settled_alone = frozenset(map(get_collection_name, settled_alone))

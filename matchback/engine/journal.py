@@ -16,7 +16,6 @@ from bson import ObjectId
 from pymongo import ReplaceOne
 
 from .contribution import Amounts, StoredDocument, add_amounts, from_text, increase, to_text
-from .due import now
 from .transaction import Tx
 
 JOURNAL_HOUR = timedelta(hours=1)
@@ -50,7 +49,7 @@ class Journal:
         self, tx: Tx, amounts: Mapping[Any, Mapping[str, int]], send: Callable[..., None]
     ) -> None:
         """Insert the amounts that this transaction adds to targets, by ID."""
-        at = now()
+        at = tx.at
         rows = [
             {"_id": _make_id(at), "of": id_, "at": at, "amounts": to_text(dict(added))}
             for id_, added in amounts.items()

@@ -17,6 +17,7 @@ from .background_writer import BackgroundWriter
 from .caches import LatestCache, Ledger
 from .contribution import (
     NO_AMOUNTS_TEXT,
+    Amounts,
     Contribution,
     StoredDocument,
     StoredShare,
@@ -99,8 +100,9 @@ class _Settlement:
         self.made: defaultdict[str, set[Any]] = defaultdict(set)
         self.written: list[Target] = []
         self.indexed: defaultdict[IndexTable, dict[Any, None]] = defaultdict(dict)
+        self.journaled: dict[Any, Amounts] = {}
         self.writer = BackgroundWriter()
-        self.observer = ledger.observe(tx) if ledger.observe else None
+        self.observers = [(observe(tx), of) for observe, of in ledger.observers.items()]
 
     def run(self) -> dict[str, dict[Any, StoredDocument]]:
         with self.writer:
@@ -110,12 +112,14 @@ class _Settlement:
                     self.writer.send(insert, rows, ordered=False, session=self.tx.session)
             for name in self.ledger.order:
                 self._compute(name)
+            if self.ledger.journal:
+                self.ledger.journal.note(self.tx, self.journaled, self.writer.send)
             for name in self.ledger.order:
                 self._read_latest(name)
                 self._write(name, [id_ for collection, id_ in self.updates if collection == name])
                 self._write_index_tables(name)
-            if self.observer:
-                self.observer.write(self.writer.send)
+            for observer, _ in self.observers:
+                observer.write(self.writer.send)
         for name, fields in self.ledger.unmarked_after_commit.items():
             self._remove_marks_later(name, fields)
         self.ledger.on_write(self.tx, self.written)
@@ -132,8 +136,8 @@ class _Settlement:
         aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
         for id_, amounts in aimed.items():
             self.updates[name, id_].increment(amounts)
-        if journal := self.ledger.find_journal(name):
-            journal.note(self.tx, aimed, self.writer.send)
+        if self.ledger.find_journal(name):
+            self.journaled |= aimed
         if not self.ledger.counters[name]:
             # not a source, so `$inc` is enough
             for id_ in aimed:
@@ -145,7 +149,7 @@ class _Settlement:
         self._load(name, aimed.keys() - rows.keys())
         stays_due = name in self.ledger.settled_alone
         account = self._account_shares if self.ledger.can_share(name) else self._account
-        observer = self.observer if name in self.ledger.observed else None
+        observers = [observer for observer, of in self.observers if name in of]
         computed = list(rows.values())
         for start in range(0, len(computed), COMPUTED_ROWS_PER_WRITE):
             part = computed[start : start + COMPUTED_ROWS_PER_WRITE]
@@ -153,7 +157,7 @@ class _Settlement:
                 update = self.updates[name, row["_id"]]
                 self._increase(name, row, update, aimed.get(row["_id"], {}))
                 if not (stays_due and "due" in row) or row["_id"] in given:
-                    if observer:
+                    for observer in observers:
                         observer.note(name, row, update)
                     account(name, row, update)
                     self._clear_mark(name, row, update)

@@ -1,6 +1,7 @@
 """Execution of a function in one MongoDB transaction, with retries after write conflicts."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pymongo import ReadPreference, WriteConcern
@@ -8,6 +9,8 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
+
+from .due import now
 
 T = TypeVar("T")
 MAX_DUPLICATE_RETRIES = 4
@@ -23,7 +26,7 @@ class Tx:
         attempt: number of earlier attempts.
     """
 
-    __slots__ = ("attempt", "callbacks", "database", "session")
+    __slots__ = ("_at", "attempt", "callbacks", "database", "session")
 
     def __init__(
         self, database: Database[Any], session: ClientSession | None = None, attempt: int = 0
@@ -32,6 +35,18 @@ class Tx:
         self.session = session
         self.attempt = attempt
         self.callbacks: list[Callable[[], None]] = []
+        self._at: datetime | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The time of all notes of this attempt, so that they agree. The first use sets it.
+
+        Use it after the first read. Then everything that this transaction does not see is later, or
+        conflicts with it.
+        """
+        if self._at is None:
+            self._at = now()
+        return self._at
 
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call this once, after the commit. A failed attempt drops its callbacks.

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import falcon
 import orjson
+from mongoengine import Document
 from pydantic import BaseModel
 
 from documents.link import Link
 from documents.payments.payment import Payment
-from documents.storage.pagination import InvalidCursor, list_page
+from documents.storage.pagination import InvalidCursor, RecordPage, list_page
 from documents.storage.record import Record
 from documents.storage.tenancy import act_for
 from service.api.audited import audit_request
@@ -147,6 +148,33 @@ def answer_created(
     answer_model(resp, model, record, 201)
 
 
+def find_page(
+    req: falcon.Request,
+    document: type[Document],
+    query: ListQuery,
+    filters: Mapping[str, Any],
+    sort: str,
+) -> RecordPage:
+    """Return one page of the organization's records.
+
+    Raises:
+        falcon.HTTPBadRequest: another list made the cursor.
+    """
+    try:
+        return list_page(
+            document,
+            req.context.organization_id,
+            filters=filters,
+            sort=sort,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    except InvalidCursor:
+        raise bad_request(
+            "Invalid cursor. Use the `next_cursor` of this list, with the same sort order."
+        ) from None
+
+
 def answer_page(
     req: falcon.Request,
     resp: falcon.Response,
@@ -165,19 +193,8 @@ def answer_page(
     given = query.model_dump(exclude_unset=True, exclude={"limit", "cursor", "sort"})
     order = getattr(query, "sort", "-created_at")
     minus, name = ("-" if order.startswith("-") else ""), order.removeprefix("-")
-    try:
-        found = list_page(
-            document,
-            req.context.organization_id,
-            filters=document.filters(given) | scope,
-            sort=minus + ("_id" if name == "created_at" else name),
-            limit=query.limit,
-            cursor=query.cursor,
-        )
-    except InvalidCursor:
-        raise bad_request(
-            "Invalid cursor. Use the `next_cursor` of this list, with the same sort order."
-        ) from None
+    sort = minus + ("_id" if name == "created_at" else name)
+    found = find_page(req, document, query, document.filters(given) | scope, sort)
     listed = {
         "data": [model.model_validate(told(row)).model_dump(mode="json") for row in found.records],
         "next_cursor": found.next_cursor,

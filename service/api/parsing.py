@@ -127,12 +127,13 @@ def read_query(req: falcon.Request, model: type[M]) -> M:
     """
     if not req.query_string and not model.model_fields:
         return model.model_construct()
+    names = {field.alias or name for name, field in model.model_fields.items()}
     given: dict[str, str] = {}
     for part in filter(None, req.query_string.split("&")):
         name, _, value = (_decode(piece) for piece in part.partition("="))
         if name in given:
             raise bad_request("Repeated query parameter. Send each parameter once.")
-        if name not in model.model_fields:
+        if name not in names:
             raise bad_request("Unknown query parameter. Remove it.")
         given[name] = value
     return validate_value(model, given)

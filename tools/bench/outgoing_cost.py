@@ -28,12 +28,15 @@ from tools.testbed.stack import run_servers
 
 MODES = ("no hook", "no endpoint", "an endpoint")
 EVENTS_PER_DELIVERY = 100
+OBSERVERS = dict(LEDGER.observers)
 Seconds = dict[str, list[tuple[float, float]]]  # by mode: elapsed, and of this process's processor
 
 
 def choose_mode(mode: str, organization_id: ObjectId) -> None:
     """Prepare for a mode."""
-    LEDGER.observe = None if mode == "no hook" else OutgoingEvents
+    LEDGER.observers = dict(OBSERVERS)
+    if mode == "no hook":
+        del LEDGER.observers[OutgoingEvents]
     get_db().webhook_endpoints.delete_many({})
     if mode == "an endpoint":
         row = {"organization_id": organization_id, "events": list(OUTGOING_EVENT_TYPES)}

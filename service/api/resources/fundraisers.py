@@ -7,10 +7,12 @@ from pydantic import MISSING
 
 from documents.fundraiser import Fundraiser
 from documents.removal import remove_record
+from documents.reports.past_report import build_past_fundraiser_report
 from documents.reports.report import build_fundraiser_report
 from service.api.fields import Id, ListQuery, Money, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, ReportQuery, answer_report
+from service.api.resources.report_query import ReportQuery, read_period
+from service.api.resources.reports import Report, answer_report
 
 
 class FundraiserPatch(RequestModel):
@@ -101,4 +103,8 @@ class Fundraisers:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        answer_report(resp, build_fundraiser_report(fundraiser, by=query.by))
+        period = read_period(fundraiser, query)
+        if query.as_of is MISSING:
+            answer_report(resp, build_fundraiser_report(fundraiser, by=query.attribute), period)
+        else:
+            answer_report(resp, build_past_fundraiser_report(fundraiser, query.as_of), None)

@@ -8,6 +8,7 @@ from pydantic import MISSING, Field
 from documents.link import Link
 from documents.mailing import Mailing
 from documents.removal import remove_record
+from documents.reports.past_report import build_past_mailing_report
 from documents.reports.report import build_mailing_report
 from service.api.fields import (
     Id,
@@ -21,7 +22,8 @@ from service.api.fields import (
     Totals,
 )
 from service.api.operation import answer_created, answer_model, answer_page, operation
-from service.api.resources.reports import Report, ReportQuery, answer_report
+from service.api.resources.report_query import ReportQuery, read_period
+from service.api.resources.reports import Report, answer_report
 
 
 class MailingPatch(RequestModel):
@@ -145,4 +147,8 @@ class Mailings:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ReportQuery
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
-        answer_report(resp, build_mailing_report(mailing, query.by))
+        period = read_period(mailing, query)
+        if query.as_of is MISSING:
+            answer_report(resp, build_mailing_report(mailing, by=query.attribute), period)
+        else:
+            answer_report(resp, build_past_mailing_report(mailing, query.as_of), None)

@@ -4,14 +4,17 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 import falcon
-from pydantic import Field, PlainSerializer
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import (
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 
-from documents.reports import figures
-from documents.values.attributes import AttributeName
-from service.api.fields import Id, RequestModel, ResponseModel, Time
+from documents.reports import figures, periods
+from service.api.fields import Id, ResponseModel, Time
 from service.api.operation import answer_model
 
+Day = Annotated[date, PlainSerializer(date.isoformat, return_type=str, when_used="json")]
 Rate = Annotated[
     float | None, Field(description="Ratio from 0 to 1; null if the denominator is zero.")
 ]
@@ -161,11 +164,7 @@ class UnmatchedEvents(ResponseModel):
 class DayLine(ResponseModel):
     """Totals of a day with donations."""
 
-    day: Annotated[
-        date,
-        PlainSerializer(date.isoformat, return_type=str, when_used="json"),
-        Field(description="Day in the organization's time zone."),
-    ]
+    day: Annotated[Day, Field(description="Day in the organization's time zone.")]
     count: int
     raised: Amounts
 
@@ -185,6 +184,36 @@ class HourLine(ResponseModel):
 class SegmentGifts(ResponseModel):
     """Donations that match an email of the segment, net of refunds."""
 
+    count: int
+    raised: Amounts
+
+
+class DelayClass(ResponseModel):
+    below_hours: Annotated[
+        int | None, Field(description="Upper limit of the class; null for the last one.")
+    ]
+    count: int
+
+
+class Delays(ResponseModel):
+    """Donations by hours after their email, without later instalments.
+
+    Each class begins at the limit of the previous one. A donation can be before its email, because
+    staff pinned it.
+    """
+
+    classes: list[DelayClass]
+    before_email: int
+    within_48_hours: Rate
+
+
+class PeriodSum(ResponseModel):
+    """Totals of a period. `from` and `to` are its first and last day."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    first: Annotated[Day, Field(serialization_alias="from")]
+    last: Annotated[Day, Field(serialization_alias="to")]
     count: int
     raised: Amounts
 
@@ -216,22 +245,23 @@ class SegmentTable(ResponseModel):
     values: list[SegmentLine]
 
 
-class ReportQuery(RequestModel):
-    by: (
-        Annotated[
-            AttributeName,
-            Field(
-                description="Attribute of users, or mailbox_provider, by whose values the report "
-                "also shows results."
-            ),
-        ]
-        | SkipJsonSchema[None]
-    ) = None
+class PeriodFigures(PeriodSum):
+    """Donations of a period, by the time of the donation.
+
+    `previous` is the period of the same length before, and `year_before` the same days of the year
+    before. Donors, emails and matches are not known by period.
+    """
+
+    by_day: Annotated[list[DayLine], Field(description="All days with donations.")]
+    previous: PeriodSum
+    year_before: PeriodSum
 
 
 class Report(Figures):
     as_of: Time
-    unsettled: Unsettled
+    unsettled: Annotated[
+        Unsettled | None, Field(description="Null in a report of an earlier time.")
+    ]
     time_zone: Annotated[str, Field(description="IANA time zone of the organization.")]
     by_day: Annotated[
         list[DayLine], Field(description="The latest days with donations, at most 31.")
@@ -239,11 +269,19 @@ class Report(Figures):
     by_hour: Annotated[
         list[HourLine], Field(description="The hours of the latest two of these days.")
     ]
-    unmatched_events: UnmatchedEvents
+    hours_to_gift: Delays
+    unmatched_events: Annotated[
+        UnmatchedEvents | None, Field(description="Null in a report of an earlier time.")
+    ]
     mailings: list[MailingLine]
     segments: Annotated[SegmentTable | None, Field(description="Null without `by`.")]
+    period: Annotated[PeriodFigures | None, Field(description="Null without the parameter `from`.")]
 
 
-def answer_report(resp: falcon.Response, report: figures.Report) -> None:
+def answer_report(
+    resp: falcon.Response,
+    report: figures.Report | figures.PastReport,
+    period: periods.PeriodFigures | None,
+) -> None:
     """Respond with a report. A change of its time alone does not change the ETag."""
-    answer_model(resp, Report, report, volatile=frozenset({"as_of"}))
+    answer_model(resp, Report, {**report, "period": period}, volatile=frozenset({"as_of"}))

@@ -11,6 +11,7 @@ from mongoengine import Document, IntField, ObjectIdField, StringField, get_db
 from matchback import engine
 from matchback.engine import CounterCache, Journal, Ledger, Tx
 from matchback.engine import journal as journal_module
+from matchback.engine import transaction as transaction_module
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,7 +57,7 @@ class Clock:
 @pytest.fixture
 def clock(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
-    monkeypatch.setattr(journal_module, "now", clock.now)
+    monkeypatch.setattr(transaction_module, "now", clock.now)
     for name in ("shop_changes", "shop_sums"):
         get_db()[name].create_index([("of", 1), ("at", 1)])
     yield clock

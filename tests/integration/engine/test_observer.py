@@ -51,8 +51,7 @@ class Remarks:
 
 LEDGER = Ledger(
     [CounterCache(field="letters_count", of=Letter, on=Reader)],
-    observed=[Letter],
-    observe=Remarks,
+    observers={Remarks: [Letter]},
 )
 
 

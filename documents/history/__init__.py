@@ -1,0 +1,1 @@
+"""History of counters and gifts: what settling added, and when."""

@@ -1,0 +1,143 @@
+"""Reports of fundraisers and mailings as they stood at an earlier time.
+
+They show the figures without every settlement that began later. Names and times of sending are
+those of today, and so is the time zone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from mongoengine import get_db
+
+from documents.errors import Unacceptable
+from documents.fundraiser import Fundraiser
+from documents.gift_day import GiftDay
+from documents.history.journal import JOURNAL, find_journal_start
+from documents.mailing import Mailing
+from documents.organization import Organization
+from documents.reports.figures import ByTime, PastReport
+from documents.reports.report import MAX_LISTED_MAILINGS
+from documents.reports.report_figures import (
+    MAX_READ_UTC_DAYS,
+    build_delays,
+    build_figures,
+    build_mailing_line,
+    build_times,
+)
+from documents.rows.donation import GiftDayRow
+from documents.values.fields import format_time
+from documents.values.time import now
+from matchback.engine import Tx
+
+D = TypeVar("D", Fundraiser, Mailing)
+# A settlement creates gift days a little later than it notes their amounts.
+MAX_SETTLING_TIME = timedelta(minutes=1)
+
+
+def check_past_time(of: Fundraiser | Mailing, at: datetime, pointer: str) -> None:
+    """Check that the figures of a time are known.
+
+    Raises:
+        Unacceptable: the time is in the future, or before the history of the record begins.
+    """
+    if at > now():
+        raise Unacceptable(pointer, "future", "Must not be in the future.")
+    start = find_journal_start(of)
+    if start is None:
+        detail = "The history of this record is not known yet. Run `matchback migrate`."
+        raise Unacceptable(pointer, "before_history", detail)
+    if at < start:
+        detail = f"Must not be before {format_time(start)}, when the history of this record begins."
+        raise Unacceptable(pointer, "before_history", detail)
+
+
+def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastReport:
+    """Build the report of a fundraiser and its latest mailings at a time.
+
+    Raises:
+        Unacceptable: the figures of this time are not known.
+    """
+    check_past_time(fundraiser, at, "/as_of")
+    with open_snapshot() as tx:
+        fundraiser = read_at(tx, fundraiser, at)
+        return {
+            "as_of": at,
+            "unsettled": None,
+            **build_figures(fundraiser, fundraiser.cost),
+            **_by_time(tx, fundraiser, "fundraiser", at),
+            "hours_to_gift": build_delays(fundraiser.delays),
+            "unmatched_events": None,
+            "mailings": [
+                build_mailing_line(mailing, mailing.cost_at(at))
+                for mailing in _list_mailings(tx, fundraiser, at)
+            ],
+            "segments": None,
+        }
+
+
+def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
+    """Build the report of a mailing at a time.
+
+    Raises:
+        Unacceptable: the figures of this time are not known.
+    """
+    check_past_time(mailing, at, "/as_of")
+    with open_snapshot() as tx:
+        mailing = read_at(tx, mailing, at)
+        return {
+            "as_of": at,
+            "unsettled": None,
+            **build_figures(mailing, mailing.cost_at(at)),
+            **_by_time(tx, mailing, "mailing", at),
+            "hours_to_gift": build_delays(mailing.delays),
+            "unmatched_events": None,
+            "mailings": [],
+            "segments": None,
+        }
+
+
+@contextmanager
+def open_snapshot() -> Iterator[Tx]:
+    """Read everything within the block at one time."""
+    with get_db().client.start_session(snapshot=True) as session:
+        yield Tx(get_db(), session)
+
+
+def read_at(tx: Tx, record: D, at: datetime) -> D:
+    """Return a record with the counters that it had at a time."""
+    found = tx.database[type(record)._get_collection_name()].find_one(
+        {"_id": record.id}, session=tx.session
+    )
+    return _restore(tx, type(record), found, at)
+
+
+def _restore(tx: Tx, document: type[D], row: Any, at: datetime) -> D:
+    JOURNAL.restore(tx, row, at)
+    record: D = document._from_son(row)
+    return record
+
+
+def _list_mailings(tx: Tx, fundraiser: Fundraiser, at: datetime) -> list[Mailing]:
+    """Return the latest mailings that existed at a time, newest first."""
+    existed = {
+        "organization_id": fundraiser.organization_id,
+        "fundraiser_id": fundraiser.id,
+        "created_at": {"$not": {"$gt": at}},
+        "deleted_at": {"$not": {"$lte": at}},
+    }
+    rows = tx.database.mailings.find(existed, session=tx.session).sort("_id", -1)
+    return [_restore(tx, Mailing, row, at) for row in rows.limit(MAX_LISTED_MAILINGS)]
+
+
+def _by_time(tx: Tx, of: Fundraiser | Mailing, kind: str, at: datetime) -> ByTime:
+    """Return the gifts of the latest days that had gifts at a time."""
+    days: list[GiftDayRow] = []
+    for row in GiftDay.list_created_before(tx, kind, of.id, at + MAX_SETTLING_TIME):
+        JOURNAL.restore(tx, row, at)  # type: ignore[arg-type]
+        if any(row.get("gifts", {}).values()):
+            days.append(row)
+        if len(days) == MAX_READ_UTC_DAYS:
+            break
+    return build_times(days, Organization.objects.get(id=of.organization_id).zone)
