@@ -27,9 +27,10 @@ class GiftDay(Document):
 
     The ID names both: "fundraiser:<id>:2026-11-23" or "mailing:<id>:2026-11-23".
 
-    gifts: number of gifts by quarter of the UTC day, "0" to "95".
-    raised: net minor units, by currency and quarter.
-    created_at: unset on days that an earlier version created.
+    Attributes:
+        gifts: number of gifts by quarter of the UTC day, "0" to "95".
+        raised: net minor units, by currency and quarter.
+        created_at: unset on days that an earlier version created.
     """
 
     id = StringField(primary_key=True)

@@ -18,10 +18,11 @@ MATCH_PREFIX, MATCH_SUFFIX = "by_match.", ".count"
 class CountedGift(NamedTuple):
     """The part of a gift that the figures of its fundraiser include.
 
-    counts: whether the gift is in the number of gifts.
-    match: class of the match, such as `link`; None if the gift does not count.
-    net: minor units after refunds, in the amount raised.
-    refunded: minor units in the refunded amount, which a gift that was refunded in full has, too.
+    Attributes:
+        counts: whether the gift is in the number of gifts.
+        match: class of the match, such as `link`; None if the gift does not count.
+        net: minor units after refunds, in the amount raised.
+        refunded: minor units in the refunded amount. A gift that was refunded in full has them.
     """
 
     counts: bool = False

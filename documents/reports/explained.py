@@ -21,7 +21,7 @@ class GiftTotals(TypedDict):
 
 
 class KindTotals(GiftTotals):
-    """What all changes of a kind add. `changes` is their number."""
+    """The sum of all changes of a kind. `changes` is their number."""
 
     changes: int
 

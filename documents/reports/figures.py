@@ -110,8 +110,8 @@ class SegmentLine(TypedDict):
     """The results of the emails with one value of an attribute.
 
     Attributes:
-        kind: "value"; "other" for the values beyond the limit; "none" for emails without a value.
-        value: None unless `kind` is "value".
+        kind: `value`, `other` for values beyond the limit, or `none` for emails without a value.
+        value: None unless `kind` is `value`.
         recorded: number of emails, sent or not.
     """
 

@@ -166,8 +166,8 @@ class Ledger:
             amounts, so the engine computes these once. By default, the values of all `reads`.
         index_tables: collections that repeat fields of targets, so that queries find them.
         link_indexes: collections by which the engine finds sources; see `LinkIndex`.
-        link_scopes: for links without an index, a function from the transaction and target IDs to
-            a condition on indexed fields that all sources of these targets meet.
+        link_scopes: for links without an index, a function of the transaction and target IDs. It
+            returns a condition on indexed fields that all sources of these targets meet.
         unmarked_after_commit: sources whose due marks are removed after the commit. This suits
             sources with many indexes, because the mark has one, too. Each has the fields that show
             a later change: every write that sets the mark must also change one of them. After a

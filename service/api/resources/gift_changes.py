@@ -66,7 +66,7 @@ class KindTotals(GiftTotals):
 
 
 class KindsTotals(ResponseModel):
-    """What each kind of change adds to the report.
+    """The sums of each kind of change.
 
     `new`: a donation counts for the first time. `deleted`: it was deleted. `refunded`: money was
     given back. `status`: its payment failed, was disputed, or succeeded later. `pinned`: staff

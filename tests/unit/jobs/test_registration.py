@@ -55,8 +55,8 @@ def test_an_import_connects_nothing_and_the_application_connects_each_callback_o
 def test_each_periodic_step_has_a_thread_of_its_name() -> None:
     made = {thread.name: thread for thread in steps.make_threads()}
     assert list(made) == [
-        *("recount", "relabel", "retention", "audit", "imports"),
-        *("resend", "notices", "digests"),
+        *("recount", "relabel", "retention", "audit", "journal"),
+        *("imports", "resend", "notices", "digests"),
     ]
     assert not any(thread.is_alive() for thread in made.values())
     assert made["audit"]._idle < made["recount"]._idle == STEP_IDLE_SECONDS

@@ -47,7 +47,7 @@ def describe(line: Any) -> tuple[int, int, int, int, int, dict[str, int]]:
 
 
 class PlainBooks:
-    """What happened, kept in lists, and the figures that follow."""
+    """Lists of all emails and clicks, and the figures that follow from them."""
 
     def __init__(self) -> None:
         self.emails: dict[str, dict[str, Any]] = {}
