@@ -21,14 +21,14 @@ class Gifts:
     """A distribution of gifts in cents, with its mean and standard deviation.
 
     Attributes:
-        with_millionaire: one recipient in some arm gives a million dollars, whatever the arm.
+        millionaires: recipients who each give a million dollars, in any arm and batch.
     """
 
     name: str
     draw: Callable[[Random], float]
     mean: float
     deviation: float
-    with_millionaire: bool = False
+    millionaires: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Setting:
         return self.rate * (1 + self.lift) if arm else self.rate
 
     def get_mean(self, arm: int) -> float:
-        """Return the expected cents per recipient, without a millionaire."""
+        """Return the expected cents per recipient, without millionaires."""
         size = 1 + self.size_lift if arm else 1.0
         return self.get_rate(arm) * size * self.gifts.mean
 
@@ -72,13 +72,13 @@ class Setting:
 def draw_readings(setting: Setting, random: Random) -> Iterator[list[ArmSums]]:
     """Draw an experiment, and yield the sums of all arms after each batch."""
     complete = _divide(random, setting.recipients, setting.weights)
-    rich_batch = random.randrange(setting.batches) if setting.gifts.with_millionaire else -1
+    rich = [random.randrange(setting.batches) for _ in range(setting.gifts.millionaires)]
     sums = [ArmSums(0, 0) for _ in setting.weights]
     refunds: list[list[ArmSums]] = [sums] * REFUND_DELAY_BATCHES
     for batch in range(setting.batches):
         drawn = _draw_batch(setting, random, complete)
         sums = _add([new for new, _ in drawn], sums)
-        if batch == rich_batch:
+        for _ in range(rich.count(batch)):
             lucky = random.choices(range(len(sums)), setting.weights)[0]
             sums[lucky] += ArmSums(0, 1, MILLION_DOLLARS, MILLION_DOLLARS**2)
         if setting.arriving == "gifts":

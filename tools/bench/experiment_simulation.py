@@ -117,7 +117,7 @@ def _find_raised_misses(
     mean, base = setting.get_mean(place), setting.get_mean(0)
     if not bound_raised_difference(arm, baseline, alpha).contains((mean - base) * share):
         yield from ("miss raised", "miss")
-    # A millionaire changes the ratio of the means, but not their difference.
-    is_known = not setting.gifts.with_millionaire
+    # Millionaires change the ratio of the means, but not their difference.
+    is_known = not setting.gifts.millionaires
     if is_known and not bound_raised_ratio(arm, baseline, alpha).contains(mean / base):
         yield from ("miss raised", "miss")

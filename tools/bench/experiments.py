@@ -46,9 +46,11 @@ def make_pareto(shape: float) -> Gifts:
     )
 
 
-MILLIONAIRE = Gifts("$50 and one of $1M", lambda random: 5_000, 5_000, 0.0, with_millionaire=True)
+MILLIONAIRE = Gifts("$50 and one of $1M", lambda random: 5_000, 5_000, 0.0, millionaires=1)
 GIFTS = (make_lognormal(1.0), make_lognormal(1.5), make_pareto(2.5), MILLIONAIRE)
 INFINITE_VARIANCE = make_pareto(1.5)
+HEAVY = make_lognormal(2.5)
+HEAVY_AND_MILLIONAIRES = replace(HEAVY, name=f"{HEAVY.name}, three of $1M", millionaires=3)
 HALF, TENTH, TWENTIETH = (1, 1), (1, 9), (1, 19)
 FOUR_EQUAL, FOUR_SMALL_HOLDOUT = (1, 1, 1, 1), (5, 32, 32, 31)
 WEIGHTS = (HALF, TENTH, TWENTIETH, FOUR_EQUAL, FOUR_SMALL_HOLDOUT)
@@ -67,6 +69,16 @@ SETTINGS = (
     Setting(GIFTS[0], TWENTIETH, rate=0.003, recipients=60_000, arriving="gifts"),
     Setting(INFINITE_VARIANCE, HALF),
     Setting(INFINITE_VARIANCE, TENTH),
+    *(
+        Setting(HEAVY, weights, arriving=ARRIVING[column % 2])
+        for column, weights in enumerate(WEIGHTS)
+    ),
+    Setting(HEAVY_AND_MILLIONAIRES, HALF, arriving="gifts"),
+    Setting(HEAVY_AND_MILLIONAIRES, TWENTIETH),
+    Setting(HEAVY_AND_MILLIONAIRES, FOUR_SMALL_HOLDOUT),
+    Setting(GIFTS[0], HALF, rate=0.001, recipients=200_000),
+    Setting(GIFTS[0], TWENTIETH, rate=0.001, recipients=400_000, arriving="gifts"),
+    Setting(HEAVY, TWENTIETH, rate=0.001, recipients=400_000),
 )
 HEAD = (
     "gifts | weights | rate | batches of | alarm: response | raised | any "
