@@ -1,23 +1,22 @@
 """Experiment: the arms of a mailing, and the recipients whom it deliberately leaves out.
 
 Recording an email for the mailing gives the email its arm. From the first arm on, the experiment
-has started. Its window, its scope and the arms that it has are then fixed, because a change would
-mix results that cannot be compared. Weights can change, and arms can be added.
+has started. See experiment_changes.py for what can change then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.errors import Conflict, NotFound, Unacceptable
+from documents.errors import NotFound, Unacceptable
 from documents.experiments.assignment import ASSIGNMENT_KEY_PURPOSE, Arm, assign_arm
 from documents.giving_links.link_token import derive_secret
 from documents.mailing import Mailing
 from documents.rows.collections import collection
-from documents.rows.experiment import StoredExperiment
+from documents.rows.experiment import StoredArm, StoredExperiment
 from documents.rows.fundraiser import MailingRow
 from documents.values.time import now
 
@@ -26,43 +25,6 @@ MAX_ARMS = 20
 MAX_ARM_WEIGHT = 1_000_000
 UNKNOWN_ARM_DETAIL = "Must be the name of an arm of the mailing's experiment."
 EXPERIMENT_FIELDS = ("organization_id", "sent_at", "experiment")
-
-
-def set_experiment(mailing: Mailing, new: Mapping[str, Any]) -> StoredExperiment:
-    """Define the mailing's experiment, or change it.
-
-    Args:
-        new: `arms`, `window_days` and `scope`, as validated values.
-
-    Raises:
-        Conflict: the experiment has started, and the change is not allowed any longer.
-    """
-
-    def edit(edited: Mailing) -> None:
-        known: StoredExperiment | None = edited.experiment
-        edited.experiment = _change_definition(known, new)
-
-    changed = mailing.change(edit)
-    stored: StoredExperiment = changed.experiment
-    return stored
-
-
-def remove_experiment(mailing: Mailing) -> None:
-    """Remove the experiment of a mailing.
-
-    Raises:
-        NotFound: the mailing has no experiment.
-        Conflict: the experiment has started.
-    """
-
-    def edit(edited: Mailing) -> None:
-        if edited.experiment is None:
-            raise NotFound
-        if "started_at" in edited.experiment:
-            raise Conflict("The experiment has started: an email has an arm. It cannot be removed.")
-        edited.experiment = None
-
-    mailing.change(edit)
 
 
 def fetch_experiment(mailing: Mailing) -> StoredExperiment:
@@ -77,34 +39,9 @@ def fetch_experiment(mailing: Mailing) -> StoredExperiment:
     return stored
 
 
-def _change_definition(known: StoredExperiment | None, new: Mapping[str, Any]) -> StoredExperiment:
-    """Return the definition after a change. An equal definition keeps its version."""
-    if known and "started_at" in known:
-        _check_started(known, new)
-    if known and all(known[name] == new[name] for name in ("arms", "window_days", "scope")):
-        return known
-    changed: StoredExperiment = {
-        "arms": new["arms"],
-        "window_days": new["window_days"],
-        "scope": new["scope"],
-        "version": known["version"] + 1 if known else 1,
-        "updated_at": now(),
-    }
-    if known and "started_at" in known:
-        changed["started_at"] = known["started_at"]
-    return changed
-
-
-def _check_started(known: StoredExperiment, new: Mapping[str, Any]) -> None:
-    for name in ("window_days", "scope"):
-        if known[name] != new[name]:
-            raise Conflict(f"The experiment has started. Its {name} cannot change.")
-    after = {arm["name"]: arm["held_out"] for arm in new["arms"]}
-    for arm in known["arms"]:
-        if arm["name"] not in after:
-            raise Conflict("The experiment has started. Set the weight of an arm to 0 to end it.")
-        if after[arm["name"]] != arm["held_out"]:
-            raise Conflict("The experiment has started. An arm's held_out cannot change.")
+def find_baseline_arm(arms: Sequence[StoredArm]) -> StoredArm:
+    """Return the holdout; without one, the first arm."""
+    return next((arm for arm in arms if arm["held_out"]), arms[0])
 
 
 def start_experiments(mailings: Sequence[MailingRow]) -> None:

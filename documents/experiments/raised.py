@@ -7,12 +7,14 @@ gifts of its kind, so its own variance is too small. These rules make up for tha
 - The mean square is not centered, which makes it larger. Without an effect, the difference of two
   equally large arms is symmetric. The mean square bounds such sums for any tail (de la Peña 1999,
   A general class of exponential inequalities for martingales and ratios).
-- There is no interval until each arm should have `MIN_GIVERS` by its share of the recipients.
+- There is no interval until each arm should have `MIN_GIVERS` by its share of the recipients, and
+  until the arms have `MIN_EFFECTIVE_GIVERS`. Few gifts that dominate the sum show that larger ones
+  of their kind are still missing.
 - The error of a single mean is relative. Its upper end applies it to the upper end itself, because
   a higher mean has a higher error.
 
 `python -m tools.bench.experiments` shows when the intervals hold. They do for lognormal gifts with
-a spread of at most 1.5 and for Pareto gifts with a finite variance.
+a spread of at most 2.5 and for Pareto gifts.
 """
 
 import math
@@ -27,6 +29,7 @@ from documents.experiments.e_values import (
 from documents.experiments.sums import ANY_RATIO, UNBOUNDED, ArmSums, Interval
 
 MIN_GIVERS = 10.0
+MIN_EFFECTIVE_GIVERS = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class RaisedContrast:
         """Return the contrast; None if an arm has too few givers."""
         both = arm + baseline
         share = arm.recipients / both.recipients if both.recipients else 0.0
-        if both.givers * min(share, 1 - share) < MIN_GIVERS:
+        if both.givers * min(share, 1 - share) < MIN_GIVERS or not _has_typical_gifts(both):
             return None
         square = both.raised_squares / both.givers
         return cls(
@@ -71,7 +74,7 @@ def bound_raised_per_recipient(arm: ArmSums, alpha: float) -> Interval:
     Gifts that are too rare to occur cannot widen the interval. So the mean of all possible donors
     can be higher if very few of them give very much. A difference of arms has no such limit.
     """
-    if arm.givers < MIN_GIVERS or not arm.raised:
+    if not _has_typical_gifts(arm):
         return ANY_RATIO
     variance = _compute_variance(arm, arm.raised_squares / arm.givers)
     factor = compute_error_factor(arm.givers * LOG_RATIO_SPREAD**2, alpha)
@@ -104,6 +107,14 @@ def bound_raised_ratio(arm: ArmSums, baseline: ArmSums, alpha: float) -> Interva
     root = math.sqrt(max(0.0, middle**2 - lead * rest))
     low = rest / (middle + root) if rest > 0 else 0.0
     return Interval(low, (middle + root) / lead if lead > 0 else math.inf)
+
+
+def _has_typical_gifts(arm: ArmSums) -> bool:
+    """Return whether no few gifts dominate the sum (Kish 1965, effective sample size).
+
+    The effective number of givers is that of equal gifts with the same relative error of their sum.
+    """
+    return 0 < MIN_EFFECTIVE_GIVERS * arm.raised_squares <= arm.raised**2
 
 
 def _compute_variance(arm: ArmSums, square: float) -> float:

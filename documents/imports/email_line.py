@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from bson import ObjectId
 
-from documents.email import Email, build_sent_fields, make_import_key
+from documents.email import Email
+from documents.email_recording import build_sent_fields, make_import_key
 from documents.imports.parents import ChildLine
 from documents.rows.email import EmailRow
 from documents.segments.recording import SegmentOwner, build_segment_values
@@ -21,7 +22,7 @@ EmailKey = tuple[ObjectId | None, Any, datetime | None]
 
 @dataclass
 class EmailLine(ChildLine):
-    """A line with the arguments of `Email.create`.
+    """A line with the arguments of `record_email`.
 
     Attributes:
         address: the canonical address of `user`; None if the line has `user_id`.

@@ -35,7 +35,7 @@ MAX_LISTED_HELD_OUT_LINES = 100_000
 
 @dataclass
 class EmailImport(RecordImport[EmailLine]):
-    """An import of emails. Each line has the fields of `Email.create`.
+    """An import of emails. Each line has the fields that `record_email` takes.
 
     A line can omit `fundraiser_id` if it has `mailing_id`.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from documents.experiment import find_baseline_arm
 from documents.experiments.planner import Design
 from documents.experiments.report import (
     Comparison,
@@ -46,7 +47,8 @@ class CountedArm:
 
 def find_baseline(arms: Sequence[CountedArm]) -> CountedArm:
     """Return the holdout; without one, the first arm."""
-    return next((arm for arm in arms if arm.definition["held_out"]), arms[0])
+    definition = find_baseline_arm([arm.definition for arm in arms])
+    return next(arm for arm in arms if arm.definition is definition)
 
 
 def list_currencies(arms: Sequence[CountedArm]) -> list[str]:

@@ -18,7 +18,6 @@ from documents.conditions import is_unsubscribed
 from documents.email import (
     RECIPIENT_ACTION_FIELDS,
     USER_EMAILS_INDEX,
-    Email,
     build_action_condition,
 )
 from documents.experiment import read_arm_name
@@ -33,6 +32,7 @@ from documents.people.search_words import (
     parse_terms,
     read_place,
 )
+from documents.reports.mailing_emails import list_newest_emails, query_mailing
 from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
 from documents.storage.marks import build_text_condition
@@ -230,9 +230,7 @@ class _Reading:
             query["$or"] = [
                 build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS[self.did]
             ]
-        found_emails = Email.query_mailing(
-            self.mailing, query, USER_EMAILS_INDEX, READ_EMAIL_FIELDS
-        )
+        found_emails = query_mailing(self.mailing, query, USER_EMAILS_INDEX, READ_EMAIL_FIELDS)
         emails = sorted(found_emails, key=lambda row: row["_id"], reverse=True)
         order = {id_: number for number, id_ in enumerate(meant)}
         found = []
@@ -289,7 +287,7 @@ class _Reading:
         return matches_terms(user.get("words", ()), self.asked)
 
     def _newest(self, place: RecipientPlace, number: int) -> tuple[list[EmailRow], ObjectId | None]:
-        return Email.list_newest(self.mailing, self.did, place.email_id, number, READ_EMAIL_FIELDS)
+        return list_newest_emails(self.mailing, self.did, place.email_id, number, READ_EMAIL_FIELDS)
 
     def _users(self, query: dict[str, Any], index: Any = -1) -> QuerySet:
         of = {"organization_id": self.mailing.organization_id}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bson import ObjectId
 
-from documents.email import Email
+from documents.email_recording import record_email
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.organization import Organization
@@ -38,7 +38,7 @@ def prepare_mailing() -> tuple[ObjectId, list[str]]:
     mailing = Mailing.create(organization.id, values)
     user = User.create(organization.id, "Bob", "bob@example.edu")
     of = {"fundraiser_id": fundraiser.id, "mailing_id": mailing.id, "user_id": user.id}
-    emails = [str(Email.create(organization.id, of).id) for _ in range(EMAIL_COUNT)]
+    emails = [str(record_email(organization.id, of).id) for _ in range(EMAIL_COUNT)]
     while sweep_due_records():
         pass
     return organization.id, emails

@@ -6,6 +6,7 @@ import falcon
 from pydantic import MISSING, BeforeValidator, Field
 
 from documents.email import Email
+from documents.email_recording import record_email
 from documents.imports.bodies import EmailIn
 from documents.removal import remove_record
 from service.api.fields import (
@@ -107,7 +108,7 @@ class Emails:
         "Create an email", scope="write", body=EmailIn, answers={201: EmailOut}, problems=(409,)
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response, body: EmailIn) -> None:
-        email = Email.create(
+        email = record_email(
             req.context.organization_id,
             body.model_dump(exclude_unset=True),
             req.context.record_id,

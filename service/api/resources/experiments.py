@@ -13,9 +13,8 @@ from documents.experiment import (
     MAX_ARM_WEIGHT,
     MAX_ARMS,
     MAX_WINDOW_DAYS,
-    remove_experiment,
-    set_experiment,
 )
+from documents.experiment_changes import remove_experiment, set_experiment
 from documents.mailing import Mailing
 from documents.reports.experiment import build_experiment_report
 from documents.reports.experiment_figures import VerdictFigures
@@ -74,7 +73,10 @@ def _check_arms(arms: list[ArmIn]) -> list[ArmIn]:
 
 
 class ExperimentIn(RequestModel):
-    """An experiment. After its first email, arms can be added and weights can change."""
+    """An experiment. After its first email, arms can be added and weights can change.
+
+    Other changes are a conflict then.
+    """
 
     arms: Annotated[
         list[ArmIn], Field(min_length=2, max_length=MAX_ARMS), AfterValidator(_check_arms)

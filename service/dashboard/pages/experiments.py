@@ -11,9 +11,9 @@ from documents.experiment import (
     MAX_ARM_WEIGHT,
     MAX_ARMS,
     MAX_WINDOW_DAYS,
-    remove_experiment,
-    set_experiment,
+    find_baseline_arm,
 )
+from documents.experiment_changes import remove_experiment, set_experiment
 from documents.experiments.planner import Design, SampleSize, plan_response
 from documents.experiments.report import count_questions
 from documents.fundraiser import Fundraiser
@@ -44,7 +44,10 @@ SCOPE_LABELS = {
     "fundraiser": marked("Gifts to this fundraiser"),
     "organization": marked("Gifts to all fundraisers"),
 }
-ALREADY_STARTED = marked("The experiment has started. Its arms cannot change on this page.")
+ALREADY_STARTED = marked(
+    "The experiment has started, so you can only change weights and add arms. Other changes would "
+    "mix results that cannot be compared. Load the page again."
+)
 
 
 class ExperimentQuery(PageQuery):
@@ -134,14 +137,19 @@ def _to_int(text: str) -> int | str:
 
 
 def _order_arms(experiment: StoredExperiment | None) -> list[StoredArm]:
-    """Return the arms with recipients, the baseline first, as `find_baseline` chooses it."""
-    arms = experiment["arms"] if experiment else []
-    ordered = sorted(enumerate(arms), key=lambda one: (not one[1]["held_out"], one[0]))
-    return [arm for _, arm in ordered if arm["weight"]]
+    """Return the arms with recipients, the baseline first."""
+    if experiment is None:
+        return []
+    baseline = find_baseline_arm(experiment["arms"])
+    ordered = [baseline, *(arm for arm in experiment["arms"] if arm is not baseline)]
+    return [arm for arm in ordered if arm["weight"]]
 
 
 def _list_form_arms(experiment: StoredExperiment | None) -> list[dict[str, Any]]:
-    known: list[Any] = list(experiment["arms"]) if experiment else list(DEFAULT_ARMS)
+    """Return the arms to show, with empty ones to fill in. A started arm keeps its name."""
+    is_fixed = bool(experiment and "started_at" in experiment)
+    stored: list[Any] = list(experiment["arms"]) if experiment else list(DEFAULT_ARMS)
+    known: list[dict[str, Any]] = [{**arm, "is_fixed": is_fixed} for arm in stored]
     empty = min(EMPTY_ARMS_SHOWN, MAX_ARMS - len(known))
     return known + [{"name": "", "weight": 1, "held_out": False}] * empty
 

@@ -9,7 +9,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from documents import experiment
+from documents import experiment, experiment_changes
 from documents.errors import Conflict
 from documents.imports import emails as imports
 from documents.imports.emails import EmailImport
@@ -144,12 +144,12 @@ def test_a_change_while_the_experiment_starts_is_refused_or_applies_first(
 
     def change_first(*args: Any) -> Any:
         with pytest.raises(Conflict):
-            experiment.set_experiment(
+            experiment_changes.set_experiment(
                 read, {"arms": [{**ARMS[0], "held_out": True}], "window_days": 9, "scope": "x"}
             )
         return real(*args)
 
-    monkeypatch.setattr("documents.email.build_arm_fields", change_first)
+    monkeypatch.setattr("documents.email_recording.build_arm_fields", change_first)
     email = alice.email(str(read.fundraiser_id), mailing_id=mailing, arm="sent")
     found = alice.get(f"/v1/mailings/{mailing}/experiment")
     assert ([arm["name"] for arm in found["arms"]], found["window_days"]) == (
@@ -167,7 +167,7 @@ def test_an_import_applies_an_experiment_that_changed_since_it_read_the_mailing(
     def change_first(mailings: Any) -> None:
         arms = [{"name": name, "weight": 1, "held_out": False} for name in ("new", "newer")]
         new = {"arms": arms, "window_days": 3, "scope": "fundraiser"}
-        experiment.set_experiment(Mailing.fetch(ObjectId(alice.id), mailing), new)
+        experiment_changes.set_experiment(Mailing.fetch(ObjectId(alice.id), mailing), new)
         real(mailings)
 
     monkeypatch.setattr(imports, "start_experiments", change_first)
