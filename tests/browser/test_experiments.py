@@ -92,3 +92,31 @@ def test_alice_plans_and_defines_an_experiment(desk: Desk) -> None:
     expect(page.locator("#result")).to_contain_text("Not started")
     page.get_by_role("button", name="Remove experiment").click()
     page.get_by_text("Experiment removed.").wait_for()
+
+
+def test_alice_ends_an_arm_and_adds_another_after_the_start(desk: Desk) -> None:
+    spring = desk.place.fundraiser()
+    mailing = desk.place.mailing(spring)
+    path = f"/v1/mailings/{mailing}/experiment"
+    assert desk.place.call("PUT", path, {"arms": ARMS, "window_days": 7}).status == 200
+    desk.place.email(spring, mailing_id=mailing, arm="No reminder")
+    page = desk.sign_in()
+    desk.open(f"/dashboard/mailings/{mailing}/experiment")
+    expect(page.get_by_role("heading", name="Change arms")).to_be_visible()
+    expect(page.get_by_role("button", name="Remove experiment")).to_have_count(0)
+    expect(page.get_by_label("Days in which gifts count")).to_have_count(0)
+    reminder, held_out, new = (page.locator("fieldset.arm").nth(number) for number in range(3))
+    expect(reminder.get_by_label("Name")).not_to_be_editable()
+    expect(held_out.get_by_role("checkbox")).to_have_count(0)
+    take_picture(page, "started", 1600)
+    reminder.get_by_label("Weight").fill("0")
+    new.get_by_label("Name").fill("Short reminder")
+    page.get_by_role("button", name="Save experiment").click()
+    page.get_by_text("Experiment saved.").wait_for()
+    found: Any = desk.place.get(path)
+    assert (found["window_days"], found["version"]) == (7, 2)
+    assert [(arm["name"], arm["weight"], arm["held_out"]) for arm in found["arms"]] == [
+        ("Reminder", 0, False),
+        ("No reminder", 1, True),
+        ("Short reminder", 1, False),
+    ]

@@ -93,7 +93,9 @@ class ArmOut(ResponseModel):
     held_out: HeldOut
     recipients: int
     open_recipients: OpenRecipients
-    delivered: int
+    delivered: Annotated[
+        int, Field(description="Emails that arrived. In a held-out arm, they were sent by mistake.")
+    ]
     opened: int
     clicked: int
     givers: Annotated[int, Field(description="Recipients with a donation in the window.")]

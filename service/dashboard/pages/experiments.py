@@ -107,6 +107,7 @@ def _build_tables(req: falcon.Request, report: ExperimentReport) -> dict[str, An
     formats = formats_for(req)
     return {
         "sentences": experiment_tables.list_sentences(report, formats),
+        "delivered_held_out": sum(arm["delivered"] for arm in report["arms"] if arm["held_out"]),
         "credited": experiment_tables.list_credited_rows(report, formats),
         "rates": experiment_tables.list_rates(report, formats),
         "money": experiment_tables.list_money(report, formats),
@@ -151,7 +152,7 @@ def _list_form_arms(experiment: StoredExperiment | None) -> list[dict[str, Any]]
     stored: list[Any] = list(experiment["arms"]) if experiment else list(DEFAULT_ARMS)
     known: list[dict[str, Any]] = [{**arm, "is_fixed": is_fixed} for arm in stored]
     empty = min(EMPTY_ARMS_SHOWN, MAX_ARMS - len(known))
-    return known + [{"name": "", "weight": 1, "held_out": False}] * empty
+    return known + [{"name": "", "weight": 1, "held_out": False, "is_fixed": False}] * empty
 
 
 def _plan(query: ExperimentQuery, weights: list[int]) -> SampleSize | None:
