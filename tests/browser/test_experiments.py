@@ -38,10 +38,11 @@ def prepare(place: University, state: str) -> str:
     started = {"$set": {"experiment.started_at": now()}}
     get_db().mailings.update_one({"_id": ObjectId(mailing)}, started)
     givers, held_out_givers, _ = STATES[state]
-    sent = {"delivered": 88_000, "opened": 30_000, "clicked": 5_000}
     gifts, other = GIFTS * (givers // 3), GIFTS * (held_out_givers // 3)
     credited = {"USD": sum(gifts) * 4 // 5}
     scale = 0.01 if state == "early" else 1
+    actions = {"delivered": 88_000, "opened": 30_000, "clicked": 5_000}
+    sent = {name: int(number * scale) for name, number in actions.items()}
     store_arm(mailing, "Reminder", int(90_000 * scale), gifts, credited=credited, **sent)
     store_arm(mailing, "No reminder", int(10_000 * scale), other)
     return f"/dashboard/mailings/{mailing}/experiment"

@@ -105,12 +105,14 @@ class ExperimentPages:
 
 def _build_tables(req: falcon.Request, report: ExperimentReport) -> dict[str, Any]:
     formats = formats_for(req)
+    money = experiment_tables.list_money(report, formats)
     return {
         "sentences": experiment_tables.list_sentences(report, formats),
         "delivered_held_out": sum(arm["delivered"] for arm in report["arms"] if arm["held_out"]),
         "credited": experiment_tables.list_credited_rows(report, formats),
         "rates": experiment_tables.list_rates(report, formats),
-        "money": experiment_tables.list_money(report, formats),
+        "money": money,
+        "lacks_limits": any(one.places is None for arm in money for one in arm.values()),
         "differences": experiment_tables.list_differences(report, formats),
     }
 

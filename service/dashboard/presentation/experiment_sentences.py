@@ -30,12 +30,12 @@ CAUSED_PART = marked(
     "%(arm)s caused between %(low)s and %(high)s of the %(credited)s credited to it."
 )
 CAUSED_BESIDE = marked(
-    "%(arm)s caused between %(low)s and %(high)s. %(credited)s are credited to it."
+    "%(arm)s caused between %(low)s and %(high)s. %(credited)s is credited to it."
 )
 AGAINST = {
     ("raised", True): marked(
         "%(arm)s worked against itself: its recipients gave between %(low)s and %(high)s less than "
-        "without it, although %(credited)s are credited to it."
+        "without it, although %(credited)s is credited to it."
     ),
     ("raised", False): marked(
         "%(arm)s raised between %(low)s and %(high)s less than %(baseline)s would have from the "

@@ -110,7 +110,7 @@ def test_a_mailing_can_work_against_itself(alice: University) -> None:
     verdict = report(alice, mailing)[0]["verdict"]
     assert verdict["kind"] == "against"
     assert verdict["low"] < verdict["high"] < 0
-    assert "although $9,000 are credited to it" in verdict["sentence"]
+    assert "although $9,000 is credited to it" in verdict["sentence"]
 
 
 def test_without_a_holdout_the_first_arm_is_the_baseline(alice: University) -> None:

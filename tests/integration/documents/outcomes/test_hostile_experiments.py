@@ -228,7 +228,12 @@ def test_a_page_changes_weights_and_adds_arms_after_the_start(
         ("holdout", 0, True),
         ("third", 2, False),
     ]
-    for change in ({"window_days": 7}, {"held_out": []}, {"arm_name": ["a", "b", "c"]}):
+    changes: list[dict[str, Any]] = [
+        {"window_days": 7},
+        {"held_out": []},
+        {"arm_name": ["a", "b", "c"]},
+    ]
+    for change in changes:
         refused = browser.send(path, {**fields, **change})
         assert refused.status_code == 409
         assert "you can only change weights and add arms" in extract_text(refused)

@@ -56,7 +56,7 @@ PEOPLE = {"figure": "response", "low": 12.7, "high": 40.2}
         ),
         (
             make_verdict(VerdictKind.CAUSED, **MONEY, credited=300_000),
-            "“Reminder” caused between $1,200 and $4,900. $3,000 are credited to it.",
+            "“Reminder” caused between $1,200 and $4,900. $3,000 is credited to it.",
         ),
         (
             make_verdict(VerdictKind.CAUSED, **PEOPLE),
