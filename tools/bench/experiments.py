@@ -73,6 +73,8 @@ SETTINGS = (
         Setting(HEAVY, weights, arriving=ARRIVING[column % 2])
         for column, weights in enumerate(WEIGHTS)
     ),
+    Setting(HEAVY, HALF, recipients=400_000),
+    Setting(HEAVY, FOUR_EQUAL, recipients=400_000, arriving="gifts"),
     Setting(HEAVY_AND_MILLIONAIRES, HALF, arriving="gifts"),
     Setting(HEAVY_AND_MILLIONAIRES, TWENTIETH),
     Setting(HEAVY_AND_MILLIONAIRES, FOUR_SMALL_HOLDOUT),
