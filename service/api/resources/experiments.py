@@ -19,6 +19,7 @@ from documents.mailing import Mailing
 from documents.reports.experiment import build_experiment_report
 from documents.reports.experiment_figures import VerdictFigures
 from documents.rows.experiment import OutcomeScope
+from documents.values.validators import check_line
 from service.api.fields import Id, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_model, operation
 from service.api.resources.experiment_figures import ComparisonOut, Estimated, VerdictOut
@@ -58,7 +59,8 @@ OpenRecipients = Annotated[
 
 
 class ArmIn(RequestModel):
-    name: Name
+    # A form cannot send a line break as it is.
+    name: Annotated[Name, AfterValidator(check_line)]
     weight: Weight
     held_out: HeldOut = False
 

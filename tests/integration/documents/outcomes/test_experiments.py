@@ -207,6 +207,7 @@ def test_a_started_experiment_accepts_only_new_arms_and_weights(
         {"arms": [{**ARMS[0], "weight": -1}, ARMS[1]]},
         {"arms": [{**ARMS[0], "weight": 0.5}, ARMS[1]]},
         {"arms": [{**ARMS[0], "name": " "}, ARMS[1]]},
+        {"arms": [{**ARMS[0], "name": "two\nlines"}, ARMS[1]]},
         {"window_days": 0},
         {"window_days": 366},
         {"scope": "everything"},

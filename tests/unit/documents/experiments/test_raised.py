@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.experiments.raised import (
+    MIN_EFFECTIVE_GIVERS,
     MIN_GIVERS,
     bound_raised_difference,
     bound_raised_per_recipient,
@@ -21,6 +22,12 @@ FIFTY_DOLLARS, MILLION_DOLLARS = 5_000, 100_000_000
 def give_fifty(recipients: int, givers: int) -> ArmSums:
     """Return the sums of an arm whose givers each give 50 dollars."""
     return ArmSums(recipients, givers, givers * FIFTY_DOLLARS, givers * FIFTY_DOLLARS**2)
+
+
+def give_large(givers: int, times: int) -> ArmSums:
+    """Return what givers add to an arm who each give so many times 50 dollars."""
+    amount = times * FIFTY_DOLLARS
+    return ArmSums(0, givers, givers * amount, givers * amount**2)
 
 
 def test_equal_gifts_have_nearly_the_interval_of_the_rate() -> None:
@@ -41,11 +48,28 @@ def test_a_millionaire_decides_nothing() -> None:
 
 def test_a_small_holdout_takes_its_variance_from_the_large_arm() -> None:
     """A holdout that has not seen a large gift yet must not look precise."""
-    large = ArmSums(0, 5, 5 * 100 * FIFTY_DOLLARS, 5 * (100 * FIFTY_DOLLARS) ** 2)
-    arm, holdout = give_fifty(19_000, 380) + large, give_fifty(1_000, 20)
+    arm, holdout = give_fifty(19_000, 380), give_fifty(1_000, 20)
     plain = bound_raised_difference(give_fifty(19_000, 385), holdout, ALPHA)
-    heavy = bound_raised_difference(arm, holdout, ALPHA)
-    assert heavy.high - heavy.low > 5 * (plain.high - plain.low)
+    heavy = bound_raised_difference(arm + give_large(5, 20), holdout, ALPHA)
+    assert math.inf > heavy.high - heavy.low > 2 * (plain.high - plain.low)
+    heavier = bound_raised_difference(arm + give_large(5, 100), holdout, ALPHA)
+    assert heavier.high - heavier.low > 5 * (plain.high - plain.low)
+
+
+def test_money_has_no_limits_while_few_gifts_dominate_it() -> None:
+    many, few = give_fifty(10_000, 200), give_large(5, 100)
+    assert bound_raised_difference(many + few, many, ALPHA) == UNBOUNDED
+    assert bound_raised_ratio(many + few, many, ALPHA) == ANY_RATIO
+    assert bound_raised_per_recipient(many + few, ALPHA) == ANY_RATIO
+    assert bound_raised_per_recipient(many, ALPHA).high < math.inf
+
+
+def test_unequal_gifts_need_more_givers_than_equal_ones() -> None:
+    enough = int(MIN_EFFECTIVE_GIVERS)
+    assert bound_raised_per_recipient(give_fifty(1_000, enough - 1), ALPHA) == ANY_RATIO
+    assert bound_raised_per_recipient(give_fifty(1_000, 2 * enough), ALPHA).high < math.inf
+    unequal = give_fifty(1_000, 56) + give_large(4, 10)  # 60 givers
+    assert bound_raised_per_recipient(unequal, ALPHA) == ANY_RATIO
 
 
 def test_it_is_too_early_until_each_arm_should_have_some_givers() -> None:
