@@ -1,7 +1,7 @@
 """The stored form of fundraisers, their mailings and their match policies."""
 
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from bson import ObjectId
 
