@@ -1,6 +1,6 @@
 """The times of a report's page: the chosen period, and figures at an earlier time."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import falcon
@@ -34,7 +34,6 @@ from service.dashboard.time_queries import (
 )
 
 LATEST_LABEL = marked("Latest days with gifts")
-ONE_MINUTE = timedelta(minutes=1)
 MAX_MAILINGS_SHOWN = 1_000
 
 
@@ -79,8 +78,7 @@ def build_earlier_values(of: Fundraiser | Mailing, at: datetime | None = None) -
     return {
         "as_of": at,
         "as_of_query": format_as_of(at),
-        # The form takes whole minutes.
-        "history_start": start and _round_up(start),
+        "history_start": start,
         "changes_at": changes and changes + format_query({"from": at and format_time(at)}),
     }
 
@@ -132,7 +130,3 @@ def _build_report(of: Fundraiser | Mailing, at: datetime | None) -> ReportFigure
     if at:
         return build_past_fundraiser_report(of, at)
     return build_fundraiser_report(of, MAX_MAILINGS_SHOWN)
-
-
-def _round_up(time: datetime) -> datetime:
-    return (time + ONE_MINUTE - timedelta(milliseconds=1)).replace(second=0, microsecond=0)

@@ -62,6 +62,8 @@ def build_period_values(period: PeriodFigures, formats: Formats) -> dict[str, An
         for code in charted
     }
     return {
+        "first": period["first"],
+        "last": period["last"],
         "unit": UNIT_LABELS[unit],
         "currencies": currencies,
         "charts": [
