@@ -83,4 +83,6 @@ def label_bar(bar: Bar, unit: BarUnit, formats: Formats) -> str:
 
 def label_axis(bar: Bar, unit: BarUnit, formats: Formats) -> str:
     """Return the label of a bar at the axis of a chart, which has little space."""
+    if unit == "day":
+        return formats.day(bar.first)  # unique, because a longer period has weeks
     return formats.month(bar.first) if unit == "month" else formats.dated(bar.first)

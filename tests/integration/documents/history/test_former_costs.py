@@ -55,7 +55,7 @@ def read_ratio(alice: University, path: str, at: datetime) -> Any:
 
 def test_each_time_has_its_cost_and_the_row_stays_small(alice: University, mailing: str) -> None:
     fundraiser = alice.get(f"/v1/mailings/{mailing}")["fundraiser_id"]
-    noted = [(truncate_to_milliseconds(datetime.now(UTC)), {})]
+    noted: list[tuple[datetime, Any]] = [(truncate_to_milliseconds(datetime.now(UTC)), {})]
     for number in range(CHANGES):
         amount = None if number % 7 == 3 else 100 + number
         ratio = {} if amount is None else {"USD": amount / 10_000}
