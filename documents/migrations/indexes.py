@@ -129,7 +129,6 @@ DOCUMENT_CLASSES = (
     WarehouseState,
 )
 
-
 INDEX_NOT_FOUND_CODE = 27
 
 # Indexes that no query uses. Each index slows down every write to its collection.
