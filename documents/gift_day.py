@@ -20,6 +20,7 @@ from matchback.engine import Tx
 
 QUARTERS_PER_HOUR = 4
 MINUTES_PER_QUARTER = 15
+MAX_SKIPPED_DAYS = 100
 
 
 class GiftDay(Document):
@@ -54,6 +55,21 @@ class GiftDay(Document):
         """
         found = cls._get_collection().find({"_id": _build_id_range(kind, of)})
         return list(found.sort("_id", -1).limit(number))
+
+    @classmethod
+    def find_ends(cls, kind: str, of: ObjectId) -> tuple[GiftDayRow, GiftDayRow] | None:
+        """Return the rows of the first and the last day that have gifts; None without gifts.
+
+        Days whose gifts were all deleted have empty rows. Skip a limited number of them.
+        """
+        ends = []
+        for order in (1, -1):
+            found = cls._get_collection().find({"_id": _build_id_range(kind, of)})
+            rows = list(found.sort("_id", order).limit(MAX_SKIPPED_DAYS))
+            if not rows:
+                return None
+            ends.append(next((row for row in rows if any(row.get("gifts", {}).values())), rows[-1]))
+        return ends[0], ends[1]
 
     @classmethod
     def list_created_before(

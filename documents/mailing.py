@@ -6,19 +6,21 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, IntField, ListField, ObjectIdField, StringField
 
+from documents.former_cost import find_cost_at, keep_latest_costs
 from documents.fundraiser import Fundraiser
 from documents.shared_counters import SharedCounters
 from documents.storage.marks import due_index, failed_index
 from documents.storage.record import CountedRecord, Record
 from documents.values.money import to_money, to_money_fields
 from documents.values.time import now
+from matchback.engine import Tx
 
 
 class Mailing(CountedRecord, SharedCounters, Record):
     """A send, with its totals. Its cost is added to the fundraiser's cost.
 
-    former_costs: earlier costs, oldest first, for reports of earlier times: {"until": time,
-    "amount": minor units or None, "currency": code or None}.
+    former_costs: the latest earlier costs, oldest first, for reports of earlier times; see
+    documents/former_cost.py.
     """
 
     fundraiser_id = ObjectIdField(required=True)
@@ -55,12 +57,16 @@ class Mailing(CountedRecord, SharedCounters, Record):
         """Cost of the send in minor units, by currency."""
         return _by_currency(self.cost_amount, self.cost_currency)
 
-    def cost_at(self, at: datetime) -> dict[str, int]:
-        """Return the cost that the mailing had at a time."""
-        for former in self.former_costs:
-            if at < former["until"]:
-                return _by_currency(former["amount"], former["currency"])
-        return self.total_cost
+    def read_cost_at(self, tx: Tx, at: datetime) -> dict[str, int]:
+        """Return the cost that the mailing had at a time, by currency.
+
+        Args:
+            tx: the context in which this mailing was read, which must be a snapshot.
+        """
+        former = find_cost_at(tx, self.id, self.former_costs, at)
+        if former is None:
+            return self.total_cost
+        return _by_currency(former["amount"], former["currency"])
 
     @classmethod
     def create(
@@ -87,7 +93,8 @@ class Mailing(CountedRecord, SharedCounters, Record):
             for name, value in to_money_fields(changes, "cost").items():
                 setattr(mailing, name, value)
             if before != {"amount": mailing.cost_amount, "currency": mailing.cost_currency}:
-                mailing.former_costs.append({"until": now(), **before})
+                costs = [*mailing.former_costs, {"until": now(), **before}]
+                mailing.former_costs = keep_latest_costs(mailing.organization_id, mailing.id, costs)
 
         return self.change(edit)
 

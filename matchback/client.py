@@ -11,6 +11,7 @@ A call retries for up to a minute until the service answers. It still takes effe
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
 from threading import Event
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
@@ -18,11 +19,15 @@ from typing import Any, Generic, Self, TypeVar, Unpack
 import httpx
 
 from matchback import records as r
+from matchback import report_records as reports
 from matchback.transport import MatchbackError, Refused, Transport, Unreachable
 
 __all__ = ["Matchback", "MatchbackError", "Refused", "Unreachable"]
 
 R = TypeVar("R")
+Day = date | str
+# A text is in RFC 3339, and a datetime needs an offset.
+Moment = datetime | str
 
 
 class Records(Generic[R]):
@@ -46,7 +51,7 @@ class Records(Generic[R]):
         yield from self._pages(self._path, query)
 
     def _pages(self, path: str, query: dict[str, Any]) -> Iterator[Any]:
-        query = {name: _text(value) for name, value in query.items() if value is not None}
+        query = _to_query(query)
         while True:
             page = self._call("GET", path, params=query)
             yield from page["data"]
@@ -69,8 +74,29 @@ class Records(Generic[R]):
     def _delete(self, id: str) -> None:
         self._call("DELETE", f"{self._path}/{id}")
 
-    def _report(self, id: str) -> r.Report:
-        report: r.Report = self._call("GET", f"{self._path}/{id}/report")
+
+class Reported(Records[R]):
+    """Records that have reports."""
+
+    def report(
+        self,
+        id: str,
+        *,
+        as_of: Moment | None = None,
+        from_: Day | None = None,
+        to: Day | None = None,
+        by: str | None = None,
+    ) -> reports.Report:
+        """Return a report.
+
+        Args:
+            as_of: earlier time whose figures the report has.
+            from_: first day of a period, in the organization's time zone.
+            to: last day of the period; by default, today.
+            by: attribute of users by whose values the report also has results.
+        """
+        query = _to_query({"as_of": as_of, "from": from_, "to": to, "by": by})
+        report: reports.Report = self._call("GET", f"{self._path}/{id}/report", params=query)
         return report
 
 
@@ -100,7 +126,7 @@ class Users(Records[r.User]):
         self._call("DELETE", f"{self._path}/{id}", params={"erase": "true"})
 
 
-class Fundraisers(Records[r.Fundraiser]):
+class Fundraisers(Reported[r.Fundraiser]):
     """Causes and campaigns for which the organization raises money."""
 
     def create(
@@ -116,8 +142,28 @@ class Fundraisers(Records[r.Fundraiser]):
     def delete(self, id: str) -> None:
         self._delete(id)
 
-    def report(self, id: str) -> r.Report:
-        return self._report(id)
+    def changes(
+        self, id: str, *, from_: Moment, to: Moment | None = None, page_size: int = 200
+    ) -> Iterator[reports.GiftChange]:
+        """Yield the changes of the fundraiser's gifts between two times, oldest first.
+
+        Read them page by page. `to` is the current time by default.
+        """
+        path, query = f"{self._path}/{id}/changes", {"from": from_, "to": to, "limit": page_size}
+        page = self._call("GET", path, params=_to_query(query))
+        yield from page["data"]
+        if page["next_cursor"] is not None:
+            # All pages need the same end. Otherwise, a change after the first page could come.
+            yield from self._pages(path, {**query, "to": page["to"], "cursor": page["next_cursor"]})
+
+    def explanation(
+        self, id: str, *, from_: Moment, to: Moment | None = None
+    ) -> reports.Explanation:
+        """Return the totals at two times, and what each kind of change adds."""
+        query = _to_query({"from": from_, "to": to, "limit": 1})
+        page = self._call("GET", f"{self._path}/{id}/changes", params=query)
+        explanation: reports.Explanation = page["explanation"]
+        return explanation
 
     def policy(self, id: str) -> r.Policy:
         """Return the match policy that applies to the fundraiser."""
@@ -132,7 +178,7 @@ class Fundraisers(Records[r.Fundraiser]):
         self._call("DELETE", f"{self._path}/{id}/match-policy")
 
 
-class Mailings(Records[r.Mailing]):
+class Mailings(Reported[r.Mailing]):
     """Sends of one message to many users."""
 
     def create(
@@ -151,9 +197,6 @@ class Mailings(Records[r.Mailing]):
 
     def delete(self, id: str) -> None:
         self._delete(id)
-
-    def report(self, id: str) -> r.Report:
-        return self._report(id)
 
     def links(self, id: str, *, sort: str | None = None) -> Iterator[r.Link]:
         """Yield the mailing's clicked links."""
@@ -420,5 +463,11 @@ class Matchback:
         self.close()
 
 
+def _to_query(values: dict[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in values.items() if value is not None}
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, date):  # a datetime is a date, too
+        return value.isoformat()
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,7 +11,6 @@ Match = Literal["link", "address", "pinned", "none"]
 DonationStatus = Literal["pending", "succeeded", "failed", "refunded", "disputed"]
 Touch = Literal["clicked", "opened", "sent"]
 Totals = dict[str, int]
-Report = dict[str, Any]
 DeliveryState = Literal["pending", "failed", "delivered"]
 
 
@@ -43,6 +42,7 @@ class Organization(TypedDict):
     name: str
     time_zone: str
     locale: str
+    email_domains: list[str]
     created_at: str
 
 
@@ -50,11 +50,13 @@ class OrganizationChanges(TypedDict, total=False):
     name: str
     time_zone: str
     locale: str
+    email_domains: list[str]
 
 
 class User(Stored):
     name: str
     email: str
+    attributes: dict[str, str]
     emails_count: int
     donations_count: int
     donated: Totals
@@ -64,6 +66,7 @@ class User(Stored):
 class UserChanges(TypedDict, total=False):
     name: str
     email: str
+    attributes: dict[str, str]
 
 
 class FundraiserChanges(TypedDict, total=False):
@@ -230,6 +233,7 @@ class Email(Stored):
     sent_at: str | None
     arm: str | None
     held_out: bool
+    attributes: dict[str, str]
     opens: int
     clicks: int
     machine_opens: int

@@ -30,6 +30,7 @@ from service.dashboard.pages.administration import (
     PolicyForms,
     SettingsPage,
 )
+from service.dashboard.pages.changes import ChangePages
 from service.dashboard.pages.digests import DigestForms, Unsubscribe
 from service.dashboard.pages.downloads import ListFiles
 from service.dashboard.pages.event_deliveries import EventDeliveryPages
@@ -129,6 +130,7 @@ def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ..
     return (
         (f"/dashboard/gifts.{extension}", files, None),
         (f"/dashboard/fundraisers/{{id}}/gifts.{extension}", files, "fundraiser"),
+        (f"/dashboard/fundraisers/{{id}}/changes.{extension}", files, "changes"),
         (f"/dashboard/mailings/{{id}}/recipients.{extension}", files, "mailing"),
         (f"/dashboard/people/{{id}}/gifts.{extension}", files, "person"),
     )
@@ -139,6 +141,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard", overview, None),
     ("/dashboard/fundraisers.csv", overview, "csv"),
     ("/dashboard/fundraisers/{id}", fundraiser_pages, None),
+    ("/dashboard/fundraisers/{id}/changes", ChangePages(), None),
     ("/dashboard/fundraisers/{id}/digest", DigestForms(), None),
     ("/dashboard/fundraisers/{id}/{table}.csv", fundraiser_pages, "csv"),
     ("/dashboard/mailings/{id}", mailing_pages, None),

@@ -23,6 +23,7 @@ from documents.erased.bodies import ErasedBody
 from documents.erased.customers import ErasedCustomer
 from documents.erased.items import ErasedItems
 from documents.event import Event
+from documents.former_cost import FormerCost
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
@@ -83,6 +84,7 @@ DOCUMENT_CLASSES = (
     UserIndex,
     Fundraiser,
     Mailing,
+    FormerCost,
     Email,
     EmailIndex,
     Donation,
@@ -126,7 +128,6 @@ DOCUMENT_CLASSES = (
     Unexported,
     WarehouseState,
 )
-
 
 INDEX_NOT_FOUND_CODE = 27
 

@@ -70,7 +70,7 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
             "hours_to_gift": build_delays(fundraiser.delays),
             "unmatched_events": None,
             "mailings": [
-                build_mailing_line(mailing, mailing.cost_at(at))
+                build_mailing_line(mailing, mailing.read_cost_at(tx, at))
                 for mailing in _list_mailings(tx, fundraiser, at)
             ],
             "segments": None,
@@ -89,7 +89,7 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
         return {
             "as_of": at,
             "unsettled": None,
-            **build_figures(mailing, mailing.cost_at(at)),
+            **build_figures(mailing, mailing.read_cost_at(tx, at)),
             **_by_time(tx, mailing, "mailing", at),
             "hours_to_gift": build_delays(mailing.delays),
             "unmatched_events": None,

@@ -25,7 +25,7 @@ from documents.rows.donation import GiftDayRow
 from documents.values.time import now
 
 ONE_DAY = timedelta(days=1)
-MAX_PERIOD_DAYS = 1_100  # three years
+MAX_PERIOD_DAYS = 3_650  # ten years
 LEAP_DAY = (2, 29)
 
 
@@ -100,9 +100,12 @@ def build_period(
     """
     zone = Organization.objects.get(id=of.organization_id).zone
     period = choose_period(first, last, zone)
-    if period is None:
-        return None
-    kind = "fundraiser" if isinstance(of, Fundraiser) else "mailing"
+    return build_period_figures(of, period, zone) if period else None
+
+
+def build_period_figures(of: Fundraiser | Mailing, period: Period, zone: ZoneInfo) -> PeriodFigures:
+    """Return the gifts of a period of local days, and of the periods to compare it with."""
+    kind = get_gift_day_kind(of)
     by_day = _read_days(kind, of.id, period, zone)
     previous, year_before = (
         _sum_days(one, _read_days(kind, of.id, one, zone))
@@ -114,6 +117,11 @@ def build_period(
         "previous": previous,
         "year_before": year_before,
     }
+
+
+def get_gift_day_kind(of: Fundraiser | Mailing) -> str:
+    """Return the kind of the record in the IDs of its gift days."""
+    return "fundraiser" if isinstance(of, Fundraiser) else "mailing"
 
 
 def _find_year_before(day: date) -> date:

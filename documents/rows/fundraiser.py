@@ -1,7 +1,7 @@
 """The stored form of fundraisers, their mailings and their match policies."""
 
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from bson import ObjectId
 
@@ -20,6 +20,14 @@ class FundraiserRow(RecordRow, TalliedRow):
     export_due: NotRequired[datetime]
 
 
+class StoredCost(TypedDict):
+    """A cost in minor units that was valid until a time; None if there was none."""
+
+    until: datetime
+    amount: int | None
+    currency: str | None
+
+
 class MailingRow(RecordRow, SourceRow, TalliedRow):
     """A row of `mailings`; see `Mailing`."""
 
@@ -31,7 +39,7 @@ class MailingRow(RecordRow, SourceRow, TalliedRow):
     cost_currency: NotRequired[str]
     experiment: NotRequired[StoredExperiment]
     windows_due: NotRequired[datetime]
-    former_costs: NotRequired[list[Any]]
+    former_costs: NotRequired[list[StoredCost]]
 
 
 class PolicyVersionRow(TypedDict):

@@ -67,6 +67,12 @@ CORRECTIONS = {
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),
+    "/from": marked(
+        "Choose a beginning that is not after the end, and not before the history begins. A period "
+        "of days has at most ten years."
+    ),
+    "/to": marked("Choose an end that is not in the future, and not before the beginning."),
+    "/as_of": marked("Choose a time that is not in the future, and not before the history begins."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {

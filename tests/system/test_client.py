@@ -1,6 +1,7 @@
 """The Python client: its types match the service's responses, and repeated calls are safe."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from threading import Event
 from typing import Any, get_type_hints
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from mongoengine import get_db
 
-from matchback import records
+from matchback import records, report_records
 from matchback.client import Matchback, Refused, Unreachable
 from matchback.records import DonationLine, Giver, NewArm, Person
 from service.api.openapi import build_openapi_document
@@ -48,6 +49,22 @@ SAME = {
     records.FailedJob: "FailedJobOut",
     records.AuditEntry: "AuditEntryOut",
     records.Money: "Money",
+    report_records.Report: "Report",
+    report_records.MailingLine: "MailingLine",
+    report_records.DonationFigures: "DonationFigures",
+    report_records.RecurringFigures: "RecurringFigures",
+    report_records.DayLine: "DayLine",
+    report_records.HourLine: "HourLine",
+    report_records.Delays: "Delays",
+    report_records.DelayClass: "DelayClass",
+    report_records.PeriodSum: "PeriodSum",
+    report_records.Period: "PeriodFigures",
+    report_records.SegmentTable: "SegmentTable",
+    report_records.SegmentLine: "SegmentLine",
+    report_records.GiftChange: "GiftChangeOut",
+    report_records.CountedGift: "CountedGiftOut",
+    report_records.KindTotals: "KindTotals",
+    report_records.Explanation: "Explanation",
 }
 
 
@@ -169,6 +186,36 @@ def test_all_pages_of_a_list_are_read() -> None:
     assert asked[1].url.params["cursor"] == "c"
 
 
+def test_a_report_is_asked_for_by_its_times() -> None:
+    handler, asked = answers(*[httpx.Response(200, json={})] * 3)
+    api = api_of(handler)
+    api.fundraisers.report(UNKNOWN_ID, as_of=datetime(2026, 11, 24, 9, tzinfo=UTC))
+    api.mailings.report(UNKNOWN_ID, from_=date(2026, 11, 1), to="2026-11-30", by="class_year")
+    api.mailings.report(UNKNOWN_ID)
+    assert [dict(request.url.params) for request in asked] == [
+        {"as_of": "2026-11-24T09:00:00+00:00"},
+        {"from": "2026-11-01", "to": "2026-11-30", "by": "class_year"},
+        {},
+    ]
+
+
+def test_all_pages_of_changes_have_the_same_end() -> None:
+    pages = [
+        {"data": [{"id": "1"}], "to": "2026-11-25T09:00:00.123Z", "next_cursor": "c"},
+        {"data": [{"id": "2"}], "to": "2026-11-25T09:00:00.123Z", "next_cursor": None},
+    ]
+    handler, asked = answers(*(httpx.Response(200, json=page) for page in pages))
+    changes = api_of(handler).fundraisers.changes(UNKNOWN_ID, from_="2026-11-24T09:00:00Z")
+    assert [change["id"] for change in changes] == ["1", "2"]
+    assert "to" not in asked[0].url.params
+    assert dict(asked[1].url.params) == {
+        "from": "2026-11-24T09:00:00Z",
+        "to": "2026-11-25T09:00:00.123Z",
+        "limit": "200",
+        "cursor": "c",
+    }
+
+
 def test_every_method_works_on_the_real_service(stack: Stack) -> None:
     """Call each method once on the real service.
 
@@ -223,6 +270,7 @@ def walk_fundraising(api: Matchback) -> str:
     api.mailings.remove_experiment(mailing["id"])
     assert "as_of" in api.fundraisers.report(spring["id"])
     assert "as_of" in api.mailings.report(mailing["id"])
+    walk_times(api, spring["id"], spring["created_at"])
     api.fundraisers.set_policy(spring["id"], touch="first")
     assert api.fundraisers.policy(spring["id"])["touch"] == "first"
     api.fundraisers.remove_policy(spring["id"])
@@ -237,6 +285,23 @@ def walk_fundraising(api: Matchback) -> str:
     api.users.delete(eve["id"])
     api.users.erase(next(api.users.list(email="eve@example.edu"))["id"])
     return spring["id"]
+
+
+def walk_times(api: Matchback, id: str, created: str) -> None:
+    past = api.fundraisers.report(id, as_of=datetime.fromisoformat(created))
+    assert (past["donations"]["count"], past["unsettled"]) == (0, None)
+    period = api.fundraisers.report(id, from_=date(2026, 1, 1), to="2026-01-31")["period"]
+    assert period
+    assert (period["from"], period["previous"]["to"]) == ("2026-01-01", "2025-12-31")
+    segments = api.fundraisers.report(id, by="mailbox_provider")["segments"]
+    assert segments
+    assert segments["by"] == "mailbox_provider"
+    wait_until(lambda: list(api.fundraisers.changes(id, from_=created)), "a change")
+    changes = list(api.fundraisers.changes(id, from_=created, page_size=1))
+    explanation = api.fundraisers.explanation(id, from_=created)
+    assert explanation["before"] == {"count": 0, "raised": {}}
+    assert explanation["by_kind"]["new"]["changes"] >= 1
+    assert {change["before"] is None for change in changes if change["kinds"] == ["new"]} == {True}
 
 
 def walk_payments(api: Matchback, alice: University, fundraiser_id: str) -> None:

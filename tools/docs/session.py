@@ -19,6 +19,7 @@ from tools.testbed.stack import wait_until
 READER_PAGES = (
     "tutorial.md",
     "how-to/reports.md",
+    "how-to/explain-a-change.md",
     "how-to/digests.md",
     "how-to/subject-line.md",
     "how-to/holdout.md",

@@ -1,4 +1,4 @@
-"""Lists of gifts and recipients as files, with the filters of their pages."""
+"""Lists of gifts, changes and recipients as files, with the filters of their pages."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from documents.donation import Donation
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
+from documents.reports.change_lines import list_all_change_lines
 from documents.reports.gift_lines import GiftLine, describe_gifts
 from documents.reports.recipients import list_all_recipients
 from documents.storage.pagination import list_all_pages
@@ -16,6 +17,8 @@ from documents.user import User
 from service.api.audited import audit_request
 from service.api.exports import answer_download
 from service.dashboard.page import page
+from service.dashboard.pages.changes import ChangeFileQuery, read_change_times
+from service.dashboard.presentation.changes import build_change_table
 from service.dashboard.presentation.list_files import LIST_FORMATS
 from service.dashboard.presentation.lists import (
     ListTable,
@@ -53,6 +56,16 @@ class ListFiles:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         table = _gift_table(req, {"fundraiser_id": fundraiser.id})
         self._answer(req, resp, f"gifts-{id}", table, id_=id)
+
+    @page(query=ChangeFileQuery)
+    def on_get_changes(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: ChangeFileQuery
+    ) -> None:
+        fundraiser = Fundraiser.fetch(req.context.organization_id, id)
+        times = read_change_times(req, fundraiser, query)
+        pages = list_all_change_lines(fundraiser, *times, limit=GIFTS_A_PIECE)
+        table = build_change_table(pages, language_for(req))
+        self._answer(req, resp, f"changes-{id}", table, query=query, id_=id)
 
     @page()
     def on_get_person(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:

@@ -15,12 +15,18 @@ from documents.storage.pagination import list_page as page_of
 from documents.values.attributes import MAILBOX_PROVIDER, AttributeName
 from service.api.parsing import bad_request
 from service.dashboard.page import page
+from service.dashboard.pages.report_times import (
+    answer_report_csv,
+    read_time_values,
+    show_past_report,
+)
 from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import build_template_values
 from service.dashboard.presentation.language import marked
-from service.dashboard.queries import BAD_PAGE, Cursor, PageQuery, Search, format_watch
+from service.dashboard.queries import BAD_PAGE, Cursor, Search, format_watch
 from service.dashboard.render import formats_for, language_for, render_page
+from service.dashboard.time_queries import ReportTimeQuery
 
 MAX_LINKS_SHOWN = 20
 RECIPIENTS_A_PAGE = 50
@@ -34,7 +40,7 @@ RECIPIENT_FILTER_LABELS = {
 }
 
 
-class RecipientQuery(PageQuery):
+class RecipientQuery(ReportTimeQuery):
     by: AttributeName = MAILBOX_PROVIDER
     did: Annotated[Literal["", "opened", "clicked", "gave", "bounced", "left"], Field()] = ""
     q: Search = ""
@@ -49,6 +55,9 @@ class MailingPages:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: RecipientQuery
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
+        if (at := query.find_as_of(formats_for(req).zone)) is not None:
+            show_past_report(req, resp, mailing, at)
+            return
         did: RecipientAction | None = query.did or None
         try:
             found = list_recipients(
@@ -67,11 +76,19 @@ class MailingPages:
             query=query,
             did=RECIPIENT_FILTER_LABELS,
             watch=format_watch(mailings=[mailing.id]),
+            **read_time_values(req, mailing, query, _list_kept(query)),
             **build_template_values(build_mailing_report(mailing, query.by), formats_for(req)),
         )
 
-    @page()
-    def on_get_csv(self, req: falcon.Request, resp: falcon.Response, id: str, table: str) -> None:
+    @page(query=ReportTimeQuery)
+    def on_get_csv(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        id: str,
+        table: str,
+        query: ReportTimeQuery,
+    ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
         if table == "links":
             rows = [
@@ -84,8 +101,12 @@ class MailingPages:
             return
         if table not in tables.REPORT_TABLES or table == "mailings":
             raise falcon.HTTPNotFound
-        made = tables.REPORT_TABLES[table](build_mailing_report(mailing), language_for(req))
-        answer_csv(resp, f"{table}-{id}", made.header, made.rows)
+        answer_report_csv(req, resp, mailing, table, query)
+
+
+def _list_kept(query: RecipientQuery) -> dict[str, str]:
+    by = query.by if query.by != MAILBOX_PROVIDER else ""
+    return {"by": by, "did": query.did, "q": query.q}
 
 
 def _links(mailing: Mailing) -> list[Link]:

@@ -1,6 +1,7 @@
 """The filters of templates, which follow the page's language and formats."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from jinja2 import pass_context
@@ -68,6 +69,14 @@ def second(context: Context, time: Any) -> Markup:
     return _time(time, _formats(context).second(time))
 
 
+@pass_context
+def local_input(context: Context, time: datetime) -> str:
+    """Format a time for an input of type datetime-local: without its offset."""
+    local = time.astimezone(_formats(context).zone).replace(tzinfo=None)
+    has_minute_only = not (local.second or local.microsecond)
+    return local.isoformat(timespec="minutes" if has_minute_only else "milliseconds")
+
+
 def _time(time: Any, said: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(iso(time), said)
 
@@ -126,6 +135,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "whole_day": whole_day,
     "moment": moment,
     "second": second,
+    "local_input": local_input,
     "totals": totals,
     "why": why,
     "reason": reason,

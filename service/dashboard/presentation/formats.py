@@ -36,6 +36,7 @@ class Formats:
         day, month_day = dates["medium"].pattern, locale.datetime_skeletons["MMMd"].pattern
         minute, second = times["short"].pattern, times["medium"].pattern
         self._date, self._day = parse_pattern(day), parse_pattern(month_day)
+        self._month = parse_pattern(locale.datetime_skeletons["yMMM"].pattern)
         self._full_day = parse_pattern(dates["full"].pattern)
         weekday = YEAR_AT_END.sub("", dates["full"].pattern)
         self._weekday = self._full_day if "G" in weekday else parse_pattern(weekday)
@@ -87,6 +88,10 @@ class Formats:
             return said % {"amount": self.number(round(amount)), "currency": currency}
         return format_money(self.locale, amount, currency)
 
+    def signed(self, value: int | float, shown: str) -> str:
+        """Put a plus sign before the text of a positive difference, as +$5.00."""
+        return f"+{shown}" if value > 0 else shown
+
     def short_money(self, amount: int, currency: str) -> str:
         """Format money for a title, as $1,234 or $1,234.56."""
         if count_decimals(currency) is None:
@@ -116,6 +121,14 @@ class Formats:
     def day(self, value: date) -> str:
         """Format a day without its year, as Nov 28."""
         return self._isolated(self._day.apply(value, self.locale))
+
+    def dated(self, value: date) -> str:
+        """Format a day with its year, as Nov 28, 2026."""
+        return self._isolated(self._date.apply(value, self.locale))
+
+    def month(self, value: date) -> str:
+        """Format a month, as Nov 2026."""
+        return self._isolated(self._month.apply(value, self.locale))
 
     def weekday(self, value: date) -> str:
         """Format a day as Friday, November 27; with its year if the locale puts this first."""

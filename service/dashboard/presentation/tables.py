@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
-from documents.reports.figures import GiftSum, Report
+from documents.reports.figures import DayLine, ReportFigures
 from documents.values.money import to_major_units
 from service.api.csv_cells import Cell
 from service.dashboard.presentation.language import Language
@@ -44,7 +43,7 @@ class FunnelStage:
     rate: float | None
 
 
-def build_funnel_stages(report: Report) -> list[FunnelStage]:
+def build_funnel_stages(report: ReportFigures) -> list[FunnelStage]:
     """Return the stages of the funnel."""
     emails, rates = report["emails"], report["rates"]
     top = max(emails["sent"], 1)
@@ -59,31 +58,43 @@ def build_funnel_stages(report: Report) -> list[FunnelStage]:
     ]
 
 
-def list_currencies(report: Report) -> list[str]:
+def list_currencies(report: ReportFigures) -> list[str]:
     """Return the currencies of the gifts, the most frequent one first; US dollars without gifts."""
     raised, average = report["donations"]["raised"], report["donations"]["average"]
     return sorted(raised, key=lambda code: -raised[code] / (average.get(code) or 1)) or ["USD"]
 
 
-def build_raised_table(report: Report, language: Language) -> ReportTable:
+def build_raised_table(report: ReportFigures, language: Language) -> ReportTable:
     """Return gifts and money by day with gifts, or by hour if all gifts came within two days."""
     money = list_currencies(report)
-    times: list[tuple[date, GiftSum]] = [(line["hour"], line) for line in report["by_hour"]]
-    unit = language.gettext("Hour")
     if is_by_day(report):
-        times = [(line["day"], line) for line in report["by_day"]]
-        unit = language.gettext("Day")
-    rows = [[at.isoformat(), line["count"], *_amounts(line["raised"], money)] for at, line in times]
-    return ReportTable([unit, language.gettext("Gifts"), *_raised(money, language)], rows)
+        return build_day_table(report["by_day"], money, language)
+    rows = [
+        [line["hour"].isoformat(), line["count"], *_amounts(line["raised"], money)]
+        for line in report["by_hour"]
+    ]
+    said = language.gettext
+    return ReportTable([said("Hour"), said("Gifts"), *_raised(money, language)], rows)
 
 
-def is_by_day(report: Report) -> bool:
+def build_day_table(
+    lines: Sequence[DayLine], money: Sequence[str], language: Language
+) -> ReportTable:
+    """Return gifts and money by day with gifts."""
+    rows = [
+        [line["day"].isoformat(), line["count"], *_amounts(line["raised"], money)] for line in lines
+    ]
+    said = language.gettext
+    return ReportTable([said("Day"), said("Gifts"), *_raised(money, language)], rows)
+
+
+def is_by_day(report: ReportFigures) -> bool:
     """Return whether gifts are listed by day: when they did not all come within two days."""
     days = [line["day"] for line in report["by_day"]]
     return len(days) > 2 or (days[-1:] > days[:1] and (days[-1] - days[0]).days > 1)
 
 
-def build_funnel_table(report: Report, language: Language) -> ReportTable:
+def build_funnel_table(report: ReportFigures, language: Language) -> ReportTable:
     """Return the funnel, and the emails that left it."""
     said = language.gettext
     rows: list[list[Cell]] = [
@@ -94,7 +105,7 @@ def build_funnel_table(report: Report, language: Language) -> ReportTable:
     return ReportTable([said("Stage"), said("Emails"), said("Rate")], rows)
 
 
-def build_match_table(report: Report, language: Language) -> ReportTable:
+def build_match_table(report: ReportFigures, language: Language) -> ReportTable:
     """Return gifts by match."""
     money, said = list_currencies(report), language.gettext
     classes = report["donations"]["by_match"]
@@ -105,7 +116,7 @@ def build_match_table(report: Report, language: Language) -> ReportTable:
     return ReportTable([said("Match"), said("Gifts"), *_raised(money, language)], rows)
 
 
-def build_mailing_table(report: Report, language: Language) -> ReportTable:
+def build_mailing_table(report: ReportFigures, language: Language) -> ReportTable:
     """Return one row for each mailing."""
     money, said = list_currencies(report), language.gettext
     rows = [
@@ -129,8 +140,9 @@ def build_mailing_table(report: Report, language: Language) -> ReportTable:
     return ReportTable(header, rows)
 
 
+RAISED_TABLE = "raised-over-time"
 REPORT_TABLES = {
-    "raised-over-time": build_raised_table,
+    RAISED_TABLE: build_raised_table,
     "funnel": build_funnel_table,
     "matches": build_match_table,
     "mailings": build_mailing_table,

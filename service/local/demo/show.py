@@ -3,7 +3,7 @@
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.live import Live
 
@@ -144,7 +144,7 @@ def _report(up: LocalDeployment, place: DemoUniversity | None) -> dict[str, Any]
     seconds = REPORT_TIMEOUT_SECONDS
     with Matchback(url, place.api_key, timeout_seconds=seconds, patience_seconds=0) as api:
         try:
-            return api.fundraisers.report(place.fundraiser_id)
+            return cast("dict[str, Any]", api.fundraisers.report(place.fundraiser_id))
         except MatchbackError:
             return None
 

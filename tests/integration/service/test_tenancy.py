@@ -5,6 +5,7 @@ of her counters. Every command that his requests send to MongoDB names his organ
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from config.database import DatabaseClient
 from documents.email import Email
 from documents.providers.registry import EMAIL_PROVIDERS
 from documents.providers.sendgrid import SIGNATURE_HEADER
+from documents.values.fields import format_time
+from documents.values.time import now
 from documents.webhook_key import SHARED_ACCOUNTS_ID, WebhookKey
 from service.api.openapi import list_operations
 from service.api.operation import NoQuery, Operation
@@ -48,6 +51,8 @@ BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
     *("staff", "staff_sessions", "sign_in_links"),
 }
+# The ID of a gift day names its fundraiser or mailing.
+GIFT_DAY_PATTERN = re.compile(r"(?:fundraiser|mailing):([0-9a-f]{24}):.+")
 FILTERS = ("filter", "query", "q")
 
 
@@ -212,6 +217,9 @@ def routes() -> Iterator[tuple[str, str, Operation]]:
         yield path, verb.upper(), declared
 
 
+PATHS_OF_TIMES = {"/v1/fundraisers/{id}/changes"}
+
+
 def test_every_path_with_a_foreign_id_is_404(world: World) -> None:
     before = everything_of_alice(world)
     walked = 0
@@ -221,7 +229,8 @@ def test_every_path_with_a_foreign_id_is_404(world: World) -> None:
         body = bodies(world.his)[declared.body.__name__] if declared.body else None
         hers, nobodys = with_id(path, world.hers)
         erase = ["?erase=true"] if path == "/v1/users/{id}" and verb == "DELETE" else []
-        for query in ["", *erase]:
+        needed = [f"?from={format_time(now())}"] if path in PATHS_OF_TIMES else [""]
+        for query in [*needed, *erase]:
             seen = [world.charlie.call(verb, at + query, body) for at in (hers, nobodys)]
             assert plain(seen[0]) == plain(seen[1]), (verb, path)
             assert seen[0].status == 404, (verb, path)
@@ -420,7 +429,7 @@ def test_every_page_queries_only_own_records(world: World) -> None:
                 noun = PAGE_NOUNS.get(noun, noun)
                 at = at.replace("{id}", ids[noun]).replace("{delivery_id}", ids["deliveries"])
             for query in QUERIES.get(path, [""]):
-                answer = browser.get(at, query_string=query.format(**ids))
+                answer = browser.get(at, query_string=query.format(now=format_time(now()), **ids))
                 assert answer.status_code in {200, 303, 404, 422}, (at, answer.status_code)
         walked += 1
     assert walked >= 15
@@ -435,13 +444,25 @@ def is_of_the_watching_thread(command: Mapping[str, Any]) -> bool:
 
 
 PAGE_NOUNS = {"people": "users", "gifts": "donations", "settings": "webhook-endpoints"}
+RECIPIENT_QUERIES = ["did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"]
 # Parameters that make a page read more.
 QUERIES = {
     "/dashboard": ["", "q=spring&sort=-raised"],
     "/dashboard/gifts": [
         f"match={match}" for match in ("none", "link", "address", "pinned", "all")
     ],
-    "/dashboard/mailings/{id}": ["", "did=clicked", "did=left", "q=bob", "q=bob+example&did=gave"],
+    "/dashboard/fundraisers/{id}": ["", "period=whole", "from=2020-01-01", "as_of={now}"],
+    "/dashboard/fundraisers/{id}/changes": ["", "from={now}"],
+    "/dashboard/fundraisers/{id}/{table}.csv": ["", "as_of={now}"],
+    "/dashboard/mailings/{id}": [
+        "",
+        "period=whole",
+        "as_of={now}",
+        "did=clicked",
+        "did=left",
+        "q=bob",
+        "q=bob+example&did=gave",
+    ],
     "/dashboard/gifts.csv": ["match=none", "match=link", "match=all"],
     "/dashboard/gifts.xlsx": ["match=link", "match=all"],
     "/dashboard/mailings/{id}/recipients.csv": ["", "did=clicked", "did=left", "q=bob&did=gave"],
@@ -486,6 +507,8 @@ def test_uniqueness_applies_within_an_organization(world: World) -> None:
 def ids_in(value: Any) -> set[ObjectId]:
     if isinstance(value, ObjectId):
         return {value}
+    if isinstance(value, str) and (of := GIFT_DAY_PATTERN.fullmatch(value)):
+        return {ObjectId(of[1])}
     if isinstance(value, dict):
         return {id_ for inner in value.values() for id_ in ids_in(inner)}
     if isinstance(value, list | tuple):
