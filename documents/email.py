@@ -84,6 +84,7 @@ class Email(CountedRecord, Record):
     erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
     # Only in an experiment; see documents/experiment.py. An email that is held out is never sent.
     arm_id = StringField()
+    arm_segment_ids = ListField(ObjectIdField(), default=None)
     held_out = BooleanField()
     outcome_from = DateTimeField()
     outcome_until = DateTimeField()
@@ -163,14 +164,15 @@ class Email(CountedRecord, Record):
             start_experiments([mailing])
             check_arm(mailing, values.get("arm"))
         owner = SegmentOwner(organization_id, fundraiser.id, mailing["_id"] if mailing else None)
+        sent = build_sent_fields(mailing, user.id, sent_at, values.get("arm"))
         email = cls(
             id=id_,
             organization_id=organization_id,
             fundraiser_id=fundraiser.id,
             mailing_id=owner.mailing_id,
             user_id=user.id,
-            **build_sent_fields(mailing, user.id, sent_at, values.get("arm")),
-            **build_segment_values(owner, user.email, user.attributes),
+            **sent,
+            **build_segment_values(owner, user.email, user.attributes, sent.get("arm_id")),
         )
         return email._insert_once(mailing) if mailing and email.arm_id else email.insert()
 

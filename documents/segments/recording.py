@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from config.database import await_majority
 from documents.organization import Organization
+from documents.segments.arm_segment import make_arm_segment_ids
 from documents.segments.segment import make_segment_id
 from documents.storage.process_cache import ProcessCache
 from documents.values.attributes import MAILBOX_PROVIDER
@@ -113,11 +114,20 @@ def find_segment_ids(
 
 
 def build_segment_values(
-    owner: SegmentOwner, address: str, attributes: Mapping[str, str]
+    owner: SegmentOwner, address: str, attributes: Mapping[str, str], arm_id: str | None
 ) -> dict[str, Any]:
-    """Return the fields of a new email that come from its user."""
+    """Return the fields of a new email that come from its user.
+
+    Args:
+        arm_id: the email's arm, if it has one.
+    """
     ids = find_segment_ids(owner, address, attributes)
-    return {"segment_ids": ids, **({"attributes": dict(attributes)} if attributes else {})}
+    values: dict[str, Any] = {"segment_ids": ids}
+    if attributes:
+        values["attributes"] = dict(attributes)
+    if arm_id:
+        values["arm_segment_ids"] = make_arm_segment_ids(ids, arm_id)
+    return values
 
 
 def _has_all_attributes(owner: SegmentOwner) -> bool:
