@@ -47,6 +47,21 @@ class SegmentOwner:
         return owners | {"mailing_id": self.mailing_id}
 
 
+def build_segment_row_of(owner: SegmentOwner, attribute: str, value: str | None) -> dict[str, Any]:
+    """Return the row of a new segment.
+
+    Args:
+        value: None for the segment of all values beyond the limit.
+    """
+    row: dict[str, Any] = {
+        "_id": make_segment_id(owner.id, attribute, value),
+        **owner.fields,
+        "attribute": attribute,
+        **({"is_rest": True} if value is None else {"value": value}),
+    }
+    return {key: one for key, one in row.items() if one is not None}
+
+
 @dataclass
 class _KnownValues:
     """The stored values of an attribute.
@@ -82,15 +97,13 @@ class _KnownValues:
             return None
         if (id_ := self.ids.get(value)) is not None:
             return id_
-        id_ = make_segment_id(self.owner.id, self.attribute, value)
-        row: dict[str, Any] = {"_id": id_, **self.owner.fields, "attribute": self.attribute}
-        row |= {"is_rest": True} if value is None else {"value": value}
+        row = build_segment_row_of(self.owner, self.attribute, value)
         try:
-            get_db().segments.insert_one({key: one for key, one in row.items() if one is not None})
+            get_db().segments.insert_one(row)
         except DuplicateKeyError:  # another request stored it
             await_majority()  # so that a failover cannot lose it
-        self.ids[value] = id_
-        return id_
+        self.ids[value] = row["_id"]
+        return self.ids[value]
 
 
 _known = ProcessCache[tuple[ObjectId, str], _KnownValues](
