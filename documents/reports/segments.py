@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mongoengine import get_db
+from pymongo.client_session import ClientSession
 
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
@@ -59,14 +60,21 @@ def build_segment_table(of: Fundraiser | Mailing, by: str) -> SegmentTable:
     """
     owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
     query = {"organization_id": of.organization_id, owner: of.id}
-    names = get_db().segments.distinct("attribute", query)
     fields = dict.fromkeys(("value", *SEGMENT_COUNTER_FIELDS), 1)
     rows = get_db().segments.find({**query, "attribute": by}, fields)
     return {
         "by": by,
-        "attributes": sorted({*names, MAILBOX_PROVIDER} - {None}),
+        "attributes": list_attributes(of),
         "values": _list_lines(of, rows),
     }
+
+
+def list_attributes(of: Fundraiser | Mailing, session: ClientSession | None = None) -> list[str]:
+    """Return the attributes that emails of a mailing or a fundraiser have."""
+    owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
+    query = {"organization_id": of.organization_id, owner: of.id}
+    names = get_db().segments.distinct("attribute", query, session=session)
+    return sorted({*names, MAILBOX_PROVIDER} - {None})
 
 
 def _list_lines(of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]]) -> list[SegmentLine]:
