@@ -116,8 +116,7 @@ def build_experiment_values(
 ) -> ExperimentValues:
     """Return the figures by the values of an attribute."""
     with open_snapshot() as tx:
-        counters = _read_values(tx, mailing, experiment, by)
-        attributes = list_attributes(mailing, tx.session)
+        counters = list(_read_values(tx, mailing, experiment, by))
     lines = [
         _Line(kind, value, rows, [count_arm(*one, at) for one in _zip_arms(experiment, rows)])
         for kind, value, rows in counters
@@ -129,7 +128,7 @@ def build_experiment_values(
     currencies = list_currencies(whole)
     return {
         "by": by,
-        "attributes": attributes,
+        "attributes": list_attributes(mailing),
         "comparisons": number,
         "min_recipients": MIN_COMPARED_RECIPIENTS,
         "values": [

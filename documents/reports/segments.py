@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mongoengine import get_db
-from pymongo.client_session import ClientSession
 
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
@@ -69,11 +68,11 @@ def build_segment_table(of: Fundraiser | Mailing, by: str) -> SegmentTable:
     }
 
 
-def list_attributes(of: Fundraiser | Mailing, session: ClientSession | None = None) -> list[str]:
+def list_attributes(of: Fundraiser | Mailing) -> list[str]:
     """Return the attributes that emails of a mailing or a fundraiser have."""
     owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
     query = {"organization_id": of.organization_id, owner: of.id}
-    names = get_db().segments.distinct("attribute", query, session=session)
+    names = get_db().segments.distinct("attribute", query)
     return sorted({*names, MAILBOX_PROVIDER} - {None})
 
 
