@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Desk, sit_down
@@ -35,7 +34,7 @@ def test_an_experiment_shows_its_effect_by_attribute_at_every_width(
     desk = sit_down(chrome, stack, alice, bypass_csp=True)
     page = desk.sign_in()
     desk.open(path)
-    page.get_by_label("Attribute").focus()
+    page.get_by_label("Attribute", exact=True).focus()
     page.keyboard.type("sch")  # chooses the option
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -65,7 +64,7 @@ def test_a_mailing_shows_results_by_attribute_at_every_width(
     desk.open(f"/dashboard/mailings/{mailing}")
     card = page.locator("#segments")
     expect(card).to_contain_text("gmail.com")
-    page.get_by_label("Attribute").select_option("school")
+    page.get_by_label("Attribute", exact=True).select_option("school")
     page.get_by_role("button", name="Show").press("Enter")
     page.wait_for_url(re.compile("by=school"))
     expect(card).to_contain_text("Law")
@@ -129,16 +128,15 @@ def test_alice_edits_a_persons_attributes_and_the_email_domains(
     desk.context.close()
 
 
-@pytest.mark.parametrize("name", ["a.b", "mailbox_provider", "x" * 41])
-def test_a_name_that_no_attribute_can_have_changes_nothing(desk: Desk, name: str) -> None:
+def test_a_name_that_no_attribute_can_have_changes_nothing(desk: Desk) -> None:
     person = desk.place.make("users", name="Bob", email="bob@example.edu")["id"]
     page = desk.sign_in()
     desk.open(f"/dashboard/people/{person}")
     fields = page.locator("#attributes-title ~ form fieldset").nth(0)
-    field = fields.get_by_label("Name")
-    field.evaluate("(one) => one.removeAttribute('maxlength')")
-    field.fill(name)
+    fields.get_by_label("Name").fill("a.b")
     fields.get_by_label("Value").fill("1998")
     page.get_by_role("button", name="Save attributes").click()
-    page.wait_for_load_state("load")
+    expect(page.locator("main")).to_contain_text("letters from a to z")
     assert desk.place.get(f"/v1/users/{person}")["attributes"] == {}
+    assert all("422" in text for text in desk.complaints), desk.complaints
+    desk.complaints.clear()
