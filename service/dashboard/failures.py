@@ -67,6 +67,11 @@ CORRECTIONS = {
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),
+    "/attributes": marked(
+        "Enter at most 20 attributes with different names of 1 to 40 letters from a to z, digits "
+        "and underscores. A value has 1 to 100 characters. Matchback sets mailbox_provider itself."
+    ),
+    "/email_domains": marked("Enter at most 50 domains, such as example.edu."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {
