@@ -196,8 +196,9 @@ def _read_parts(
         for place, arm_id in enumerate(arm_ids)
     }
     values: defaultdict[str | None, list[Counters]] = defaultdict(lambda: [{} for _ in arm_ids])
+    parts = {"_id": {"$in": list(ids)}, "organization_id": mailing.organization_id}
     for row in collection(tx.database, ArmSegmentRow).find(
-        {"_id": {"$in": list(ids)}}, session=tx.session, batch_size=ROWS_PER_ANSWER
+        parts, session=tx.session, batch_size=ROWS_PER_ANSWER
     ):
         value, place = ids[row["_id"]]
         add_counters(values[value][place], row)

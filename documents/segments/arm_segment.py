@@ -56,7 +56,7 @@ def make_arm_segment_ids(segment_ids: Sequence[ObjectId], arm_id: str) -> list[O
 
 
 def list_arm_segments(email: EmailRow) -> list[ArmSegmentRow]:
-    """Return the rows of which an email with an arm is a part, without counters."""
+    """Return the rows that count an email with an arm, without counters."""
     ids = zip(email.get("segment_ids") or (), email.get("arm_segment_ids") or (), strict=False)
     return [
         {
