@@ -56,7 +56,14 @@ from documents.participant import (
     Participant,
     build_participant_row,
     count_givers_by_currency,
+    read_raised,
     split_squares,
+)
+from documents.segments.arm_segment import (
+    ArmSegment,
+    build_arm_email_scope,
+    build_arm_segment_row,
+    build_participant_scope,
 )
 from documents.segments.segment import Segment, build_email_scope, build_segment_row
 from documents.storage.export_outbox import note_targets
@@ -143,27 +150,33 @@ ARM_EMAIL_CONDITIONS = {
 
 
 def _experiments() -> list[Cache]:
-    """Return the counters of participants and of the arms of experiments."""
+    """Return the counters of participants, of arms, and of the parts of arms by attribute."""
     gift: dict[str, Any] = {"of": Donation, "on": Participant, "via": "participant_ids"}
-    arm: dict[str, Any] = {"of": Participant, "on": Arm}
     return [
         CounterCache(field="emails", of=Email, on=Participant, via="_id", when=is_in_experiment),
         CounterCache(field="gifts", **gift, when=is_counted),
         CounterCache(
             field="raised", **gift, when=is_counted, amount=net_amount, by=currency_of_gift
         ),
+        *_arms(on=Arm),
+        *_arms(on=ArmSegment, via="arm_segment_ids"),
+    ]
+
+
+def _arms(**on: Any) -> list[Cache]:
+    email, participant = {"of": Email, **on}, {"of": Participant, **on}
+    is_giver = both(has_value("emails"), has_value("gifts"))
+    return [
         *(
-            CounterCache(field=name, of=Email, on=Arm, when=when)
+            CounterCache(field=name, **email, when=when)
             for name, when in ARM_EMAIL_CONDITIONS.items()
         ),
-        CounterCache(field="credited", of=Email, on=Arm, split=read_credited),
-        CounterCache(field="ends", of=Email, on=Arm, when=is_in_experiment, by=window_end_key),
-        CounterCache(field="givers", **arm, when=both(has_value("emails"), has_value("gifts"))),
-        CounterCache(field="givers_by_currency", **arm, split=count_givers_by_currency),
-        CounterCache(
-            field="raised", **arm, split=lambda participant: participant.get("raised", {})
-        ),
-        CounterCache(field="squares", **arm, split=split_squares),
+        CounterCache(field="credited", **email, split=read_credited),
+        CounterCache(field="ends", **email, when=is_in_experiment, by=window_end_key),
+        CounterCache(field="givers", **participant, when=is_giver),
+        CounterCache(field="givers_by_currency", **participant, split=count_givers_by_currency),
+        CounterCache(field="raised", **participant, split=read_raised),
+        CounterCache(field="squares", **participant, split=split_squares),
     ]
 
 
@@ -277,6 +290,7 @@ LEDGER = Ledger(
         GiftDay: build_gift_day_row,
         Participant: build_participant_row,
         Arm: build_arm_row,
+        ArmSegment: build_arm_segment_row,
         Segment: build_segment_row,
     },
     on_write=note_targets,
@@ -305,7 +319,11 @@ LEDGER = Ledger(
         Email: PARTICIPANT_INDEX,
         Participant: PARTICIPANT_INDEX,
     },
-    link_scopes={(Email, "segment_ids"): build_email_scope},
+    link_scopes={
+        (Email, "segment_ids"): build_email_scope,
+        (Email, "arm_segment_ids"): build_arm_email_scope,
+        (Participant, "arm_segment_ids"): build_participant_scope,
+    },
     # A client's change increments the version. The other two are marks for another decision.
     unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     journal=JOURNAL,

@@ -56,6 +56,7 @@ class Email(CountedRecord, Record):
     erased = BooleanField()  # the email's user was erased; see privacy/erasure.py
     # Only in an experiment; see documents/experiment.py. An email that is held out is never sent.
     arm_id = StringField()
+    arm_segment_ids = ListField(ObjectIdField(), default=None)
     held_out = BooleanField()
     outcome_from = DateTimeField()
     outcome_until = DateTimeField()

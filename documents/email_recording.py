@@ -51,14 +51,15 @@ def record_email(
         start_experiments([mailing])
         check_arm(mailing, values.get("arm"))
     owner = SegmentOwner(organization_id, fundraiser.id, mailing["_id"] if mailing else None)
+    sent = build_sent_fields(mailing, user.id, sent_at, values.get("arm"))
     email = Email(
         id=id_,
         organization_id=organization_id,
         fundraiser_id=fundraiser.id,
         mailing_id=owner.mailing_id,
         user_id=user.id,
-        **build_sent_fields(mailing, user.id, sent_at, values.get("arm")),
-        **build_segment_values(owner, user.email, user.attributes),
+        **sent,
+        **build_segment_values(owner, user.email, user.attributes, sent.get("arm_id")),
     )
     return _insert_once(email, mailing) if mailing and email.arm_id else email.insert()
 

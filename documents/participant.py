@@ -36,6 +36,7 @@ class Participant(Document):
             included, and `until` is not.
         organization_wide: whether gifts to every fundraiser of the organization count.
         links: the digest of the arm's ID, by which emails and participants of an arm are found.
+        arm_segment_ids: the parts of the arm that count the participant, by attribute.
         emails: 1 while the email exists, otherwise 0.
         gifts: counted gifts of the user in the window, whatever email they match.
         raised: their net minor units, by currency.
@@ -50,6 +51,7 @@ class Participant(Document):
     until = DateTimeField()
     organization_wide = BooleanField()
     links = ListField(default=None)
+    arm_segment_ids = ListField(ObjectIdField(), default=None)
     emails = IntField(default=0)
     gifts = IntField(default=0)
     raised = MapField(IntField())
@@ -74,9 +76,16 @@ def build_participant_values(email: EmailRow) -> dict[str, Any]:
         "until": email["outcome_until"],
         "links": [shorten_link(email["arm_id"])],
     }
+    if ids := email.get("arm_segment_ids"):
+        values["arm_segment_ids"] = ids
     if email.get("organization_wide"):
         values["organization_wide"] = True
     return values
+
+
+def read_raised(participant: ParticipantRow) -> dict[str, int]:
+    """Return what the participant gave, by currency."""
+    return participant.get("raised", {})
 
 
 def count_givers_by_currency(participant: ParticipantRow) -> dict[str, int]:

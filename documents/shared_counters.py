@@ -1,4 +1,4 @@
-"""Counters that fundraisers and mailings share."""
+"""Counters that several kinds of records share."""
 
 from typing import Self
 
@@ -6,7 +6,9 @@ from mongoengine import DateTimeField, DictField, IntField, MapField
 
 
 class SharedCounters:
-    """Mixin with the counters of reports. Only the engine writes them; see documents/counters.py.
+    """Mixin with the counters of fundraisers and mailings.
+
+    Only the engine writes them; see documents/counters.py.
 
     - funnel: emails by outcome (sent, delivered, opened, …), and events (opens, clicks).
     - by_match: gifts and amount raised, by match class (link, address, pinned, none).
@@ -33,3 +35,27 @@ class SharedCounters:
         """Note on a new record that the journal has all its changes."""
         self.journal_from = self.created_at  # type: ignore[attr-defined]
         return self
+
+
+class ArmCounters:
+    """Mixin with the counters of participants and their gifts, by intention to treat.
+
+    - recipients: participants, whether or not their email was sent.
+    - givers: participants with a gift in their window; by currency as well.
+    - raised: net minor units by currency.
+    - credited: net minor units of the gifts that match the emails, by currency.
+    - ends: participants by the UTC day on which their window ends, such as 2026-12-20.
+    - squares: sums of the squared net minor units of each participant, by currency, in two parts;
+      see `join_square`.
+    """
+
+    recipients = IntField(default=0)
+    delivered = IntField(default=0)
+    opened = IntField(default=0)
+    clicked = IntField(default=0)
+    givers = IntField(default=0)
+    givers_by_currency = MapField(IntField())
+    raised = MapField(IntField())
+    credited = MapField(IntField())
+    ends = MapField(IntField())
+    squares = DictField()

@@ -202,9 +202,14 @@ class Mailings(Reported[r.Mailing]):
         """Yield the mailing's clicked links."""
         yield from self._pages(f"{self._path}/{id}/links", {"sort": sort})
 
-    def experiment(self, id: str) -> r.Experiment:
-        """Return the mailing's experiment with the figures of its arms."""
-        experiment: r.Experiment = self._call("GET", f"{self._path}/{id}/experiment")
+    def experiment(self, id: str, *, by: str | None = None) -> r.Experiment:
+        """Return the mailing's experiment with the figures of its arms.
+
+        Args:
+            by: attribute by whose values `segments` also shows the arms.
+        """
+        query = {} if by is None else {"by": by}
+        experiment: r.Experiment = self._call("GET", f"{self._path}/{id}/experiment", params=query)
         return experiment
 
     def set_experiment(self, id: str, **values: Unpack[r.ExperimentValues]) -> r.Experiment:

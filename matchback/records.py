@@ -180,6 +180,46 @@ class Arm(TypedDict):
     comparison: Comparison | None
 
 
+class ValueArm(TypedDict):
+    """An arm's recipients with one value of an attribute.
+
+    `comparison` is None for the baseline, and if too few recipients have the value.
+    """
+
+    name: str
+    held_out: bool
+    recipients: int
+    open_recipients: int
+    delivered: int
+    opened: int
+    clicked: int
+    givers: int
+    raised: Totals
+    credited: Totals
+    response_rate: float | None
+    raised_per_recipient: dict[str, float]
+    comparison: Comparison | None
+
+
+class ExperimentValue(TypedDict):
+    """The arms of an experiment for one value of an attribute."""
+
+    kind: Literal["value", "other", "none"]
+    value: str | None
+    recipients: int
+    arms: list[ValueArm]
+
+
+class ExperimentSegments(TypedDict):
+    """The arms of an experiment by the values of an attribute. All comparisons hold together."""
+
+    by: str
+    attributes: list[str]
+    comparisons: int
+    min_recipients: int
+    values: list[ExperimentValue]
+
+
 class Experiment(TypedDict):
     mailing_id: str
     baseline: str
@@ -193,6 +233,7 @@ class Experiment(TypedDict):
     updated_at: str
     as_of: str
     unsettled: dict[str, Any]
+    segments: ExperimentSegments | None
 
 
 class Link(TypedDict):

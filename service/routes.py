@@ -26,6 +26,7 @@ from service.dashboard.live.resource import Live
 from service.dashboard.pages.account import Account
 from service.dashboard.pages.administration import (
     ApiKeyForms,
+    EmailDomainsForm,
     LocaleForm,
     PolicyForms,
     SettingsPage,
@@ -165,6 +166,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/health", health, None),
     ("/dashboard/jobs/{id}/retry", health, "retry"),
     ("/dashboard/settings", SettingsPage(), None),
+    ("/dashboard/email-domains", EmailDomainsForm(), None),
     ("/dashboard/settings/providers/{name}", provider_pages, None),
     ("/dashboard/settings/providers/{name}/test", provider_pages, "test"),
     ("/dashboard/settings/webhook-endpoints", endpoint_pages, None),

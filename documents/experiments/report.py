@@ -66,7 +66,12 @@ def describe_arm(arm: ArmSums) -> ArmFigures:
 
 def count_questions(arms: int, currencies: int = 1) -> int:
     """Return the number of comparisons that share the error: response and each currency."""
-    return max(1, arms - 1) * (1 + currencies)
+    return count_intervals(arms - 1, currencies)
+
+
+def count_intervals(comparisons: int, currencies: int = 1) -> int:
+    """Return the number of intervals of this many comparisons of an arm with a baseline."""
+    return max(1, comparisons) * (1 + currencies)
 
 
 def compare_arms(arm: ArmSums, baseline: ArmSums, questions: int) -> Comparison:

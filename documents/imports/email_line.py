@@ -58,6 +58,7 @@ class EmailLine(ChildLine):
         sent_at = self.values.get("sent_at", default)
         mailing_id = self.mailing["_id"] if self.mailing else None
         owner = SegmentOwner(organization_id, cast("ObjectId", self.fundraiser_id), mailing_id)
+        sent = build_sent_fields(self.mailing, self.user_id, sent_at, self.values.get("arm"))
         row: EmailRow = build_record_row(
             Email,
             organization_id=organization_id,
@@ -66,7 +67,7 @@ class EmailLine(ChildLine):
             user_id=self.user_id,
             import_key=self.digest.hex(),
             due=now(),
-            **build_sent_fields(self.mailing, self.user_id, sent_at, self.values.get("arm")),
-            **build_segment_values(owner, self.user_email, self.attributes),
+            **sent,
+            **build_segment_values(owner, self.user_email, self.attributes, sent.get("arm_id")),
         )
         return row

@@ -54,6 +54,7 @@ from documents.participant import Participant
 from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
+from documents.segments.arm_segment import ArmSegment
 from documents.segments.segment import Segment
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
@@ -98,6 +99,7 @@ DOCUMENT_CLASSES = (
     Participant,
     Arm,
     Segment,
+    ArmSegment,
     GiftChange,
     CounterChange,
     CounterSum,

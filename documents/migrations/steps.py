@@ -35,6 +35,7 @@ from documents.migrations.match_records import add_match_records
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
+from documents.migrations.segments import WITHOUT_SEGMENTS_FILTER, add_provider_segments
 from documents.payments.gift import find_missing_gift_reason
 from documents.payments.named_by import MIGRATION as PAYMENTS_NAMED
 from documents.people.search_words import list_search_words
@@ -154,6 +155,7 @@ def record_end_time(tx: Tx, rows: list[Any]) -> None:
 NO_ROW_FILTER = {"_id": None}
 OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
+SEGMENTS_MIGRATION = 30
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
@@ -252,5 +254,12 @@ MIGRATIONS = (
         "donations",
         add_delays,
         MATCHED_FILTER,
+    ),
+    Migration(
+        SEGMENTS_MIGRATION,
+        "Add mailbox providers of emails",
+        "emails",
+        add_provider_segments,
+        WITHOUT_SEGMENTS_FILTER,
     ),
 )

@@ -11,6 +11,7 @@ matching/late_touches.py for the notes.
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Any
 
 from bson import ObjectId
 
@@ -25,6 +26,7 @@ from documents.rows.collections import collection
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.rows.experiment import ParticipantRow
+from documents.segments.arm_segment import list_arm_segments
 from documents.values.time import now
 from matchback.engine import Changes, Tx
 
@@ -80,7 +82,7 @@ def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]
 
 
 def _enrol(changes: Changes, email: EmailRow) -> None:
-    """Add an email's participant and its arm to the changes.
+    """Add an email's participant, its arm and the parts of the arm to the changes.
 
     The transaction must write the user, so that it conflicts with one that counts the user's gift.
     """
@@ -93,6 +95,9 @@ def _enrol(changes: Changes, email: EmailRow) -> None:
         of = {name: values[name] for name in ("organization_id", "fundraiser_id")}
         arm = {**build_arm_row(email["arm_id"]), **of}
         changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
+        for part in list_arm_segments(email):
+            part_values: dict[str, Any] = dict(part)
+            changes.update_of("arm_segments", part_values.pop("_id")).set_on_insert(part_values)
     if email.get("counted") or not is_mailed(email):
         # Other new emails change a counter of the user.
         changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})

@@ -1,6 +1,6 @@
 """The figures of an experiment's arms, from their counters. The cost is the same at any size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypedDict
 
@@ -9,11 +9,9 @@ from mongoengine import get_db
 
 from documents.experiment import fetch_experiment, make_arm_id
 from documents.experiments.report import describe_arm
-from documents.experiments.sums import ArmSums
 from documents.mailing import Mailing
-from documents.participant import join_square
+from documents.reports.counted_arms import CountedArm, count_arm
 from documents.reports.experiment_comparison import (
-    CountedArm,
     choose_leading_verdict,
     compare_with_baseline,
     find_baseline,
@@ -27,11 +25,11 @@ from documents.reports.experiment_figures import (
     VerdictFigures,
     describe_estimate,
 )
+from documents.reports.experiment_values import ExperimentValues, build_experiment_values
 from documents.reports.figures import Unsettled
 from documents.reports.unsettled import read_unsettled
 from documents.rows.collections import collection
-from documents.rows.experiment import ArmRow, OutcomeScope, StoredArm, StoredExperiment
-from documents.values.rates import drop_zero_totals
+from documents.rows.experiment import ArmRow, OutcomeScope, StoredExperiment
 from documents.values.time import now
 
 
@@ -75,10 +73,14 @@ class ExperimentReport(TypedDict):
     open_recipients: int
     verdict: VerdictFigures
     arms: list[ArmReport]
+    segments: ExperimentValues | None
 
 
-def build_experiment_report(mailing: Mailing) -> ExperimentReport:
+def build_experiment_report(mailing: Mailing, by: str | None = None) -> ExperimentReport:
     """Build the report of a mailing's experiment.
+
+    Args:
+        by: attribute by whose values the report also shows the arms.
 
     Raises:
         NotFound: the mailing has no experiment.
@@ -101,6 +103,7 @@ def build_experiment_report(mailing: Mailing) -> ExperimentReport:
         "open_recipients": sum(arm["open_recipients"] for arm in arms),
         "verdict": choose_leading_verdict(verdicts),
         "arms": arms,
+        "segments": build_experiment_values(mailing, experiment, by, as_of) if by else None,
     }
 
 
@@ -113,28 +116,8 @@ def _count_arms(
     found = {row["_id"]: row for row in collection(get_db(), ArmRow).find(of)}
     rows: list[ArmRow] = [found.get(id_, {"_id": id_}) for id_ in ids]
     return [
-        _count_arm(arm, row, at) for arm, row in zip(experiment["arms"], rows, strict=True)
+        count_arm(arm, row, at) for arm, row in zip(experiment["arms"], rows, strict=True)
     ], rows
-
-
-def _count_arm(arm: StoredArm, row: ArmRow, at: datetime) -> CountedArm:
-    recipients, today = row.get("recipients", 0), at.date().isoformat()
-    givers, squares = row.get("givers_by_currency", {}), row.get("squares", {})
-    money = {
-        code: ArmSums(recipients, givers.get(code, 0), amount, _join(squares.get(code, {})))
-        for code, amount in drop_zero_totals(row.get("raised", {})).items()
-    }
-    return CountedArm(
-        definition=arm,
-        response=ArmSums(recipients, row.get("givers", 0)),
-        money=money,
-        credited=drop_zero_totals(row.get("credited", {})),
-        open_recipients=sum(n for day, n in row.get("ends", {}).items() if day >= today),
-    )
-
-
-def _join(parts: Mapping[str, int]) -> int:
-    return join_square(parts.get("high", 0), parts.get("low", 0))
 
 
 def _describe_arm(arm: CountedArm, row: ArmRow, arms: Sequence[CountedArm]) -> ArmReport:
@@ -160,5 +143,7 @@ def _describe_arm(arm: CountedArm, row: ArmRow, arms: Sequence[CountedArm]) -> A
         "raised_per_recipient": {
             code: describe_estimate(one, AMOUNT_DECIMALS, 0.0) for code, one in raised.items()
         },
-        "comparison": None if is_baseline else compare_with_baseline(arm, arms),
+        "comparison": None
+        if is_baseline
+        else compare_with_baseline(arm, arms, list_currencies(arms), len(arms) - 1),
     }

@@ -1,7 +1,6 @@
 """The arms of an experiment beside its baseline, in the form that the report has. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from documents.experiment import find_baseline_arm
 from documents.experiments.planner import Design
@@ -10,10 +9,10 @@ from documents.experiments.report import (
     Effect,
     compare_raised,
     compare_response,
-    count_questions,
+    count_intervals,
 )
-from documents.experiments.sums import ArmSums
 from documents.experiments.verdict import Standing, Verdict, VerdictKind, judge
+from documents.reports.counted_arms import CountedArm
 from documents.reports.experiment_figures import (
     AMOUNT_DECIMALS,
     RATE_DECIMALS,
@@ -22,27 +21,8 @@ from documents.reports.experiment_figures import (
     describe_effect,
     describe_interval,
 )
-from documents.rows.experiment import StoredArm
 
 DECIDED = (VerdictKind.CAUSED, VerdictKind.AGAINST)
-
-
-@dataclass(frozen=True, slots=True)
-class CountedArm:
-    """An arm with its sums: `response` in any currency, and `money` by currency."""
-
-    definition: StoredArm
-    response: ArmSums
-    money: dict[str, ArmSums]
-    credited: dict[str, int]
-    open_recipients: int
-
-    @property
-    def name(self) -> str:
-        return self.definition["name"]
-
-    def in_currency(self, currency: str) -> ArmSums:
-        return self.money.get(currency, ArmSums(self.response.recipients, 0))
 
 
 def find_baseline(arms: Sequence[CountedArm]) -> CountedArm:
@@ -57,10 +37,17 @@ def list_currencies(arms: Sequence[CountedArm]) -> list[str]:
     return sorted(codes, key=lambda code: (-_count_givers(arms, code), code))
 
 
-def compare_with_baseline(arm: CountedArm, arms: Sequence[CountedArm]) -> ComparisonFigures:
-    """Return the arm beside the baseline, with its verdict."""
-    baseline, currencies = find_baseline(arms), list_currencies(arms)
-    questions = count_questions(len(arms), max(1, len(currencies)))
+def compare_with_baseline(
+    arm: CountedArm, arms: Sequence[CountedArm], currencies: Sequence[str], comparisons: int
+) -> ComparisonFigures:
+    """Return the arm beside the baseline, with its verdict.
+
+    Args:
+        currencies: those of the whole report.
+        comparisons: of two arms, in the whole report. All of them share the error.
+    """
+    baseline = find_baseline(arms)
+    questions = count_intervals(comparisons, max(1, len(currencies)))
     response = compare_response(arm.response, baseline.response, questions)
     raised = {
         code: compare_raised(arm.in_currency(code), baseline.in_currency(code), questions)
@@ -70,7 +57,7 @@ def compare_with_baseline(arm: CountedArm, arms: Sequence[CountedArm]) -> Compar
         "baseline": baseline.name,
         "response": describe_effect(response, RATE_DECIMALS),
         "raised": {code: describe_effect(one, AMOUNT_DECIMALS) for code, one in raised.items()},
-        "verdict": _judge_arm(arm, arms, response, raised),
+        "verdict": _judge_arm(arm, arms, response, raised, comparisons),
     }
 
 
@@ -86,17 +73,21 @@ def choose_leading_verdict(verdicts: Sequence[VerdictFigures]) -> VerdictFigures
 
 
 def _judge_arm(
-    arm: CountedArm, arms: Sequence[CountedArm], response: Effect, raised: dict[str, Effect]
+    arm: CountedArm,
+    arms: Sequence[CountedArm],
+    response: Effect,
+    raised: dict[str, Effect],
+    comparisons: int,
 ) -> VerdictFigures:
     """Return the first verdict that money decides; if there is none, the first."""
     baseline = find_baseline(arms)
     found: list[tuple[str | None, Verdict]] = [
-        (code, judge(Comparison(response, effect), _stand(arm, arms, code)))
+        (code, judge(Comparison(response, effect), _stand(arm, arms, code, comparisons)))
         for code, effect in raised.items()
     ]
     if not found:  # no gifts
         nothing = compare_raised(arm.in_currency(""), baseline.in_currency(""), 1)
-        found = [(None, judge(Comparison(response, nothing), _stand(arm, arms, "")))]
+        found = [(None, judge(Comparison(response, nothing), _stand(arm, arms, "", comparisons)))]
     currency, verdict = next((one for one in found if one[1].figure == "raised"), found[0])
     low, high = (
         describe_interval(verdict.interval, AMOUNT_DECIMALS) if verdict.interval else (None,) * 2
@@ -118,12 +109,14 @@ def _judge_arm(
     }
 
 
-def _stand(arm: CountedArm, arms: Sequence[CountedArm], currency: str) -> Standing:
+def _stand(
+    arm: CountedArm, arms: Sequence[CountedArm], currency: str, comparisons: int
+) -> Standing:
     baseline = find_baseline(arms)
     return Standing(
         arm=arm.response,
         baseline=baseline.response,
-        design=Design(_list_weights(arms, baseline), count_questions(len(arms))),
+        design=Design(_list_weights(arms, baseline), count_intervals(comparisons)),
         recipients=sum(one.response.recipients for one in arms),
         open_recipients=sum(one.open_recipients for one in arms),
         credited=arm.credited.get(currency, 0),

@@ -59,14 +59,21 @@ def build_segment_table(of: Fundraiser | Mailing, by: str) -> SegmentTable:
     """
     owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
     query = {"organization_id": of.organization_id, owner: of.id}
-    names = get_db().segments.distinct("attribute", query)
     fields = dict.fromkeys(("value", *SEGMENT_COUNTER_FIELDS), 1)
     rows = get_db().segments.find({**query, "attribute": by}, fields)
     return {
         "by": by,
-        "attributes": sorted({*names, MAILBOX_PROVIDER} - {None}),
+        "attributes": list_attributes(of),
         "values": _list_lines(of, rows),
     }
+
+
+def list_attributes(of: Fundraiser | Mailing) -> list[str]:
+    """Return the attributes that emails of a mailing or a fundraiser have."""
+    owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
+    query = {"organization_id": of.organization_id, owner: of.id}
+    names = get_db().segments.distinct("attribute", query)
+    return sorted({*names, MAILBOX_PROVIDER} - {None})
 
 
 def _list_lines(of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]]) -> list[SegmentLine]:

@@ -9,7 +9,7 @@ from pymongo.database import Database
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
-from documents.rows.experiment import ArmRow, ParticipantRow
+from documents.rows.experiment import ArmRow, ArmSegmentRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.shared_post import SharedPostRow
@@ -21,6 +21,7 @@ T = TypeVar("T", bound=Mapping[str, Any])
 COLLECTIONS: Final[Mapping[type, str]] = {
     ArchiveRow: "archives",
     ArmRow: "arms",
+    ArmSegmentRow: "arm_segments",
     ClickerRow: "clickers",
     DonationRow: "donations",
     DonorRow: "donors",

@@ -20,6 +20,7 @@ class EmailRow(RecordRow, SourceRow):
     segment_ids: NotRequired[list[ObjectId]]
     erased: NotRequired[bool]
     arm_id: NotRequired[str]
+    arm_segment_ids: NotRequired[list[ObjectId]]
     held_out: NotRequired[bool]
     outcome_from: NotRequired[datetime]
     outcome_until: NotRequired[datetime]

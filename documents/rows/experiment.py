@@ -39,6 +39,7 @@ class ParticipantRow(TypedDict):
     until: NotRequired[datetime]
     organization_wide: NotRequired[bool]
     links: NotRequired[list[Any]]
+    arm_segment_ids: NotRequired[list[ObjectId]]
     emails: NotRequired[int]
     gifts: NotRequired[int]
     raised: NotRequired[dict[str, int]]
@@ -46,10 +47,9 @@ class ParticipantRow(TypedDict):
     due: NotRequired[datetime]
 
 
-class ArmRow(TypedDict):
-    """A row of `arms`; see `Arm`."""
+class ArmCountersRow(TypedDict):
+    """The counters of `ArmCounters`, and the owners of the row that has them."""
 
-    _id: str
     organization_id: NotRequired[ObjectId]
     fundraiser_id: NotRequired[ObjectId]
     mailing_id: NotRequired[ObjectId]
@@ -63,3 +63,17 @@ class ArmRow(TypedDict):
     credited: NotRequired[dict[str, int]]
     ends: NotRequired[dict[str, int]]
     squares: NotRequired[dict[str, Any]]
+
+
+class ArmRow(ArmCountersRow):
+    """A row of `arms`; see `Arm`."""
+
+    _id: str
+
+
+class ArmSegmentRow(ArmCountersRow):
+    """A row of `arm_segments`; see `ArmSegment`."""
+
+    _id: ObjectId
+    segment_id: NotRequired[ObjectId]
+    arm_id: NotRequired[str]

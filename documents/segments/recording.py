@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from config.database import await_majority
 from documents.organization import Organization
+from documents.segments.arm_segment import make_arm_segment_ids
 from documents.segments.segment import make_segment_id
 from documents.storage.process_cache import ProcessCache
 from documents.values.attributes import MAILBOX_PROVIDER
@@ -44,6 +45,21 @@ class SegmentOwner:
         """Fields of the owner's segments."""
         owners = {"organization_id": self.organization_id, "fundraiser_id": self.fundraiser_id}
         return owners | {"mailing_id": self.mailing_id}
+
+
+def build_segment_row_of(owner: SegmentOwner, attribute: str, value: str | None) -> dict[str, Any]:
+    """Return the row of a new segment.
+
+    Args:
+        value: None for the segment of all values beyond the limit.
+    """
+    row: dict[str, Any] = {
+        "_id": make_segment_id(owner.id, attribute, value),
+        **owner.fields,
+        "attribute": attribute,
+        **({"is_rest": True} if value is None else {"value": value}),
+    }
+    return {key: one for key, one in row.items() if one is not None}
 
 
 @dataclass
@@ -81,15 +97,13 @@ class _KnownValues:
             return None
         if (id_ := self.ids.get(value)) is not None:
             return id_
-        id_ = make_segment_id(self.owner.id, self.attribute, value)
-        row: dict[str, Any] = {"_id": id_, **self.owner.fields, "attribute": self.attribute}
-        row |= {"is_rest": True} if value is None else {"value": value}
+        row = build_segment_row_of(self.owner, self.attribute, value)
         try:
-            get_db().segments.insert_one({key: one for key, one in row.items() if one is not None})
+            get_db().segments.insert_one(row)
         except DuplicateKeyError:  # another request stored it
             await_majority()  # so that a failover cannot lose it
-        self.ids[value] = id_
-        return id_
+        self.ids[value] = row["_id"]
+        return self.ids[value]
 
 
 _known = ProcessCache[tuple[ObjectId, str], _KnownValues](
@@ -113,11 +127,20 @@ def find_segment_ids(
 
 
 def build_segment_values(
-    owner: SegmentOwner, address: str, attributes: Mapping[str, str]
+    owner: SegmentOwner, address: str, attributes: Mapping[str, str], arm_id: str | None
 ) -> dict[str, Any]:
-    """Return the fields of a new email that come from its user."""
+    """Return the fields of a new email that come from its user.
+
+    Args:
+        arm_id: the email's arm, if it has one.
+    """
     ids = find_segment_ids(owner, address, attributes)
-    return {"segment_ids": ids, **({"attributes": dict(attributes)} if attributes else {})}
+    values: dict[str, Any] = {"segment_ids": ids}
+    if attributes:
+        values["attributes"] = dict(attributes)
+    if arm_id:
+        values["arm_segment_ids"] = make_arm_segment_ids(ids, arm_id)
+    return values
 
 
 def _has_all_attributes(owner: SegmentOwner) -> bool:

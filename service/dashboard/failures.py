@@ -73,6 +73,11 @@ CORRECTIONS = {
     ),
     "/to": marked("Choose an end that is not in the future, and not before the beginning."),
     "/as_of": marked("Choose a time that is not in the future, and not before the history begins."),
+    "/attributes": marked(
+        "Enter at most 20 attributes with different names of 1 to 40 letters from a to z, digits "
+        "and underscores. A value has 1 to 100 characters. Matchback sets mailbox_provider itself."
+    ),
+    "/email_domains": marked("Enter at most 50 domains, such as example.edu."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {

@@ -14,7 +14,8 @@ MAX_FORM_FIELDS = 600  # a table to import has at most 500 columns
 FORM_NUMBER_PATTERN = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 KNOWN_FIELD_NAMES = frozenset(
     [
-        *"arm_name arm_weight held_out scope window_days".split(),
+        *"arm_name arm_weight attribute_name attribute_value domains".split(),
+        *"held_out scope window_days".split(),
         *"currency current date_order days decimal delimiter description email".split(),
         *"encoding events everywhere frequency fundraiser fundraiser_id key locale".split(),
         *"mailing_id name other_fundraiser password prefer provider remove scopes".split(),

@@ -31,6 +31,11 @@ SAME = {
     records.FundraiserChanges: "FundraiserPatch",
     records.Mailing: "MailingOut",
     records.MailingChanges: "MailingPatch",
+    records.Experiment: "ExperimentOut",
+    records.ExperimentValues: "ExperimentIn",
+    records.ExperimentSegments: "ExperimentValues",
+    records.ExperimentValue: "ExperimentValue",
+    records.ValueArm: "ValueArm",
     records.Link: "LinkOut",
     records.NewEmail: "EmailIn",
     records.Email: "EmailOut",
@@ -267,6 +272,9 @@ def walk_fundraising(api: Matchback) -> str:
     ]
     assert api.mailings.set_experiment(mailing["id"], arms=arms)["version"] == 1
     assert api.mailings.experiment(mailing["id"])["arms"][1]["held_out"] is True
+    by_provider = api.mailings.experiment(mailing["id"], by="mailbox_provider")["segments"]
+    assert by_provider is not None
+    assert (by_provider["by"], by_provider["values"]) == ("mailbox_provider", [])
     api.mailings.remove_experiment(mailing["id"])
     assert "as_of" in api.fundraisers.report(spring["id"])
     assert "as_of" in api.mailings.report(mailing["id"])

@@ -1,7 +1,7 @@
 """Experiments: the arms of a mailing, what they received and what they gave."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import falcon
@@ -16,13 +16,14 @@ from documents.experiment import (
 )
 from documents.experiment_changes import remove_experiment, set_experiment
 from documents.mailing import Mailing
-from documents.reports.experiment import build_experiment_report
+from documents.reports.experiment import ExperimentReport, build_experiment_report
 from documents.reports.experiment_figures import VerdictFigures
 from documents.rows.experiment import OutcomeScope
 from documents.values.validators import check_line
 from service.api.fields import Id, Name, RequestModel, ResponseModel, Time, Totals
 from service.api.operation import answer_model, operation
 from service.api.resources.experiment_figures import ComparisonOut, Estimated, VerdictOut
+from service.api.resources.experiment_values import ExperimentQuery, ExperimentValues
 from service.api.resources.reports import Unsettled
 
 Weight = Annotated[
@@ -134,6 +135,7 @@ class ExperimentOut(ResponseModel):
     verdict: Annotated[VerdictOut, Field(description="The clearest verdict of the arms.")]
     as_of: Time
     unsettled: Unsettled
+    segments: Annotated[ExperimentValues | None, Field(description="Null without `by`.")]
 
 
 class Experiments:
@@ -146,9 +148,16 @@ class Experiments:
     def __init__(self, write_verdict: Callable[[VerdictFigures], str]) -> None:
         self._write_verdict = write_verdict
 
-    @operation("Get a mailing's experiment", scope="read", answers={200: ExperimentOut})
-    def on_get(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
-        self._answer(resp, Mailing.fetch(req.context.organization_id, id))
+    @operation(
+        "Get a mailing's experiment",
+        scope="read",
+        query=ExperimentQuery,
+        answers={200: ExperimentOut},
+    )
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, id: str, query: ExperimentQuery
+    ) -> None:
+        self._answer(resp, Mailing.fetch(req.context.organization_id, id), query.attribute)
 
     @operation(
         "Set a mailing's experiment",
@@ -169,9 +178,19 @@ class Experiments:
         remove_experiment(Mailing.fetch(req.context.organization_id, id))
         resp.status = 204
 
-    def _answer(self, resp: falcon.Response, mailing: Mailing) -> None:
-        report = build_experiment_report(mailing)
-        verdicts = [arm["comparison"]["verdict"] for arm in report["arms"] if arm["comparison"]]
-        for verdict in (report["verdict"], *verdicts):
+    def _answer(self, resp: falcon.Response, mailing: Mailing, by: str | None = None) -> None:
+        report = build_experiment_report(mailing, by)
+        for verdict in _list_verdicts(report):
             verdict["sentence"] = self._write_verdict(verdict)
         answer_model(resp, ExperimentOut, report)
+
+
+def _list_verdicts(report: ExperimentReport) -> Iterator[VerdictFigures]:
+    yield report["verdict"]
+    for arm in report["arms"]:
+        if arm["comparison"]:
+            yield arm["comparison"]["verdict"]
+    for value in report["segments"]["values"] if report["segments"] else ():
+        for part in value["arms"]:
+            if part["comparison"]:
+                yield part["comparison"]["verdict"]

@@ -21,6 +21,7 @@ from service.api.resources.match_policies import (
     find_current_policy,
     read_policy,
 )
+from service.api.resources.organization import OrganizationPatch
 from service.dashboard.forms import Form
 from service.dashboard.offered_ids import offer_id, read_offered_id
 from service.dashboard.page import form, page, redirect_to
@@ -37,6 +38,7 @@ SETTINGS_MESSAGES = {
     "policy": marked("Rules saved. They apply to gifts from now on."),
     "default": marked("Rules removed. The more general rules apply from now on."),
     "locale": marked("Language and formats saved."),
+    "domains": marked("Email domains saved. They apply to emails recorded from now on."),
     "endpoint-deleted": marked("Webhook endpoint deleted."),
 }
 MAX_API_KEYS_SHOWN = 100
@@ -123,6 +125,16 @@ class LocaleForm:
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         req.context.organization.amend({"locale": form.text("locale")})
         redirect_to(resp, f"{SETTINGS_PATH}?done=locale")
+
+
+class EmailDomainsForm:
+    """/dashboard/email-domains"""
+
+    @form()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        body = _valid(OrganizationPatch, email_domains=form.text("domains").split())
+        req.context.organization.amend({"email_domains": body.email_domains})
+        redirect_to(resp, f"{SETTINGS_PATH}?done=domains")
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:

@@ -1,5 +1,6 @@
 """The page of a mailing's experiment: its result, its arms, and the planner."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import falcon
@@ -20,11 +21,13 @@ from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.reports.experiment import ExperimentReport, build_experiment_report
 from documents.rows.experiment import StoredArm, StoredExperiment
+from documents.values.attributes import MAILBOX_PROVIDER, AttributeName
 from documents.values.validation import validate_value
 from service.api.resources.experiments import ExperimentIn
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.presentation import experiment_tables
+from service.dashboard.presentation import experiment_tables, experiment_value_tables
+from service.dashboard.presentation.formats import Formats
 from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery, format_watch
 from service.dashboard.render import formats_for, render_page
@@ -55,6 +58,7 @@ class ExperimentQuery(PageQuery):
 
     rate: Annotated[float, Field(gt=0, lt=100)] = DEFAULT_RATE_PERCENT
     points: Annotated[float, Field(ge=0.001, le=100)] = DEFAULT_POINTS
+    by: AttributeName = MAILBOX_PROVIDER
     done: str = ""
 
 
@@ -67,7 +71,7 @@ class ExperimentPages:
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
         experiment: StoredExperiment | None = mailing.experiment
-        report = build_experiment_report(mailing) if experiment else None
+        report = build_experiment_report(mailing, query.by) if experiment else None
         arms = _order_arms(experiment)
         plan = _plan(query, [arm["weight"] for arm in arms])
         render_page(
@@ -114,7 +118,15 @@ def _build_tables(req: falcon.Request, report: ExperimentReport) -> dict[str, An
         "money": money,
         "lacks_limits": any(one.places is None for arm in money for one in arm.values()),
         "differences": experiment_tables.list_differences(report, formats),
+        "value_rows": list(_list_value_rows(report, formats)),
     }
+
+
+def _list_value_rows(
+    report: ExperimentReport, formats: Formats
+) -> Iterator[experiment_value_tables.ValueRow]:
+    if table := report["segments"]:
+        yield from experiment_value_tables.list_value_rows(table, report["baseline"], formats)
 
 
 def _read(form: Form) -> dict[str, Any]:

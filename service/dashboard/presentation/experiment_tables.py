@@ -71,13 +71,13 @@ def list_credited_rows(report: ExperimentReport, formats: Formats) -> list[Credi
     for arm, effects in _list_effects(report):
         for code, caused in effects.items():
             credited = arm["credited"].get(code, 0)
-            scale = _Scale([caused], [float(credited)])
+            scale = Scale([caused], [float(credited)])
             rows.append(
                 CreditedRow(
                     arm["name"],
                     code,
                     formats.money(credited, code),
-                    scale.show(caused, _money(formats, code), formats),
+                    scale.show(caused, show_money(formats, code), formats),
                     scale.place(0),
                     scale.place(credited) - scale.place(0),
                 )
@@ -88,17 +88,17 @@ def list_credited_rows(report: ExperimentReport, formats: Formats) -> list[Credi
 def list_rates(report: ExperimentReport, formats: Formats) -> list[ShownEstimate]:
     """Return the response rate of each arm, drawn on one scale."""
     rates = [arm["response_rate"] for arm in report["arms"]]
-    scale = _Scale(rates)
+    scale = Scale(rates)
     return [scale.show(rate, formats.fine_percent, formats) for rate in rates]
 
 
 def list_money(report: ExperimentReport, formats: Formats) -> list[dict[str, ShownEstimate]]:
     """Return the money per recipient of each arm, with one scale for each currency."""
     figures = [arm["raised_per_recipient"] for arm in report["arms"]]
-    scales = {code: _Scale([one[code] for one in figures]) for code in figures[0]}
+    scales = {code: Scale([one[code] for one in figures]) for code in figures[0]}
     return [
         {
-            code: scale.show(one[code], _money(formats, code), formats)
+            code: scale.show(one[code], show_money(formats, code), formats)
             for code, scale in scales.items()
         }
         for one in figures
@@ -113,20 +113,22 @@ def list_differences(report: ExperimentReport, formats: Formats) -> list[Differe
         effects: dict[str | None, EffectFigures] = {None: comparison["response"]}
         effects.update(comparison["raised"])
         for code, effect in effects.items():
-            shown = _signed(_money(formats, code)) if code else _points(formats)
+            shown = show_signed(show_money(formats, code)) if code else show_points(formats)
             lift = effect["lift"]
             rows.append(
                 DifferenceRow(
                     name,
                     code,
-                    _Scale([effect["difference"]]).show(effect["difference"], shown, formats),
-                    _Scale([lift]).show(lift, _signed(formats.percent), formats) if lift else None,
+                    Scale([effect["difference"]]).show(effect["difference"], shown, formats),
+                    Scale([lift]).show(lift, show_signed(formats.percent), formats)
+                    if lift
+                    else None,
                 )
             )
     return rows
 
 
-class _Scale:
+class Scale:
     """The common scale of some figures, which contains zero and every bound."""
 
     def __init__(self, figures: Sequence[Estimated], more: Sequence[float] = ()) -> None:
@@ -169,16 +171,16 @@ def _describe(figure: Estimated, shown: Format, formats: Formats) -> str:
     return said("%(low)s to %(high)s") % {"low": shown(low), "high": shown(high)}
 
 
-def _money(formats: Formats, code: str) -> Format:
+def show_money(formats: Formats, code: str) -> Format:
     return lambda amount: formats.money(amount, code)
 
 
-def _points(formats: Formats) -> Format:
+def show_points(formats: Formats) -> Format:
     """Format a difference of two rates in percentage points."""
-    return _signed(lambda fraction: formats.number(round(100 * fraction, 2)))
+    return show_signed(lambda fraction: formats.number(round(100 * fraction, 2)))
 
 
-def _signed(shown: Format) -> Format:
+def show_signed(shown: Format) -> Format:
     return lambda value: ("+" if value > 0 else "") + shown(value)
 
 

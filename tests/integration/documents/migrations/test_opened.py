@@ -42,6 +42,8 @@ def forget_implied_opens() -> int:
             database[f"{name}s"].update_one(
                 {"_id": email[f"{name}_id"]}, {"$inc": {"funnel.opened": -1}}
             )
+        segments = {"_id": {"$in": email["segment_ids"]}}
+        database.segments.update_many(segments, {"$inc": {"funnel.opened": -1}})
         changed += 1
     database.migrations.delete_one({"_id": OPENED_MIGRATION})
     return changed

@@ -8,6 +8,8 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.participant import SQUARE_BASE_BITS
+from documents.segments.arm_segment import make_arm_segment_id
+from documents.segments.segment import make_segment_id
 from tests.integration.documents.outcomes.test_experiments import (
     EVE,
     GIVEN,
@@ -33,11 +35,33 @@ def report(alice: University, mailing: str) -> tuple[Any, dict[str, Any]]:
 
 def store_arm(mailing: str, name: str, recipients: int, gifts: list[int], **more: Any) -> None:
     """Store the counters of an arm, as if the ledger had counted these recipients."""
+    row = build_arm_counters(mailing, recipients, gifts, **more)
+    get_db().arms.replace_one({"_id": f"{mailing}:{name}"}, row, upsert=True)
+
+
+def store_part(
+    mailing: str, attribute: tuple[str, str], name: str, recipients: int, gifts: list[int]
+) -> None:
+    """Store the counters of an arm for the value of an attribute."""
+    by, value = attribute
+    owner = build_arm_counters(mailing, 0, [])
+    segment_id = make_segment_id(ObjectId(mailing), by, value)
+    fields = {key: owner[key] for key in ("organization_id", "fundraiser_id", "mailing_id")}
+    segment = {"attribute": by, "value": value, **fields}
+    get_db().segments.replace_one({"_id": segment_id}, segment, upsert=True)
+    id_ = make_arm_segment_id(segment_id, f"{mailing}:{name}")
+    row = build_arm_counters(mailing, recipients, gifts)
+    get_db().arm_segments.replace_one({"_id": id_}, row, upsert=True)
+
+
+def build_arm_counters(
+    mailing: str, recipients: int, gifts: list[int], **more: Any
+) -> dict[str, Any]:
     squares = sum(amount**2 for amount in gifts)
     parts = {"high": squares >> SQUARE_BASE_BITS, "low": squares % (1 << SQUARE_BASE_BITS)}
     mailing_row = get_db().mailings.find_one({"_id": ObjectId(mailing)})
     assert mailing_row
-    row = {
+    return {
         "organization_id": mailing_row["organization_id"],
         "fundraiser_id": mailing_row["fundraiser_id"],
         "mailing_id": mailing_row["_id"],
@@ -48,7 +72,6 @@ def store_arm(mailing: str, name: str, recipients: int, gifts: list[int], **more
         "squares": {"USD": parts},
         **more,
     }
-    get_db().arms.replace_one({"_id": f"{mailing}:{name}"}, row, upsert=True)
 
 
 def test_the_report_shows_figures_with_intervals(alice: University) -> None:

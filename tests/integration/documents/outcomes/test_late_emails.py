@@ -18,7 +18,12 @@ from documents.settling import settle as settling
 from documents.settling.policies import SettlingPolicy
 from documents.storage.transaction import in_transaction
 from jobs.sweep import sweep_due_records
-from tests.integration.documents.outcomes.recomputed import read_arms, recompute_arms
+from tests.integration.documents.outcomes.recomputed import (
+    read_arms,
+    read_parts,
+    recompute_arms,
+    recompute_parts,
+)
 from tools.testbed.cast import BOB, Api, University, create_university, make_event
 from tools.testbed.settled import settle_all
 
@@ -53,6 +58,7 @@ def check_figures() -> dict[str, dict[Any, int]]:
     settle_all()
     figures = read_arms()
     assert figures == {id_: one for id_, one in recompute_arms().items() if one}
+    assert read_parts() == {id_: one for id_, one in recompute_parts().items() if one}
     assert get_db().late_touches.count_documents({}) == 0
     assert get_db().donations.count_documents({"outcomes_due": {"$exists": True}}) == 0
     return {id_.split(":")[1]: one for id_, one in figures.items()}
@@ -275,7 +281,11 @@ def interleave(
     return rounds
 
 
-PEOPLE = [{"name": f"P{n}", "email": f"p{n}@example.edu"} for n in range(4)]
+PEOPLE: list[dict[str, Any]] = [
+    {"name": f"P{n}", "email": f"p{n}@example.edu", "attributes": {"school": school}}
+    for n, school in enumerate(["Law", "Law", "Medicine"])
+]
+PEOPLE.append({"name": "P3", "email": "p3@gmail.com"})
 TIMES = [SENT, GIVEN, LATE, "2025-11-19T00:00:00Z"]
 EVENT_TYPES = ["delivered", "open", "click", "bounce"]
 
@@ -325,7 +335,7 @@ class Campaign:
                 else:
                     alice.call("DELETE", f"/v1/users/{user}?erase=true")
 
-    def record(self, person: dict[str, str]) -> None:
+    def record(self, person: dict[str, Any]) -> None:
         mailing = self.chance.choice(list(self.mailings))
         values = {"fundraiser_id": self.mailings[mailing], "mailing_id": mailing, "user": person}
         answer = self.alice.call("POST", "/v1/emails", values)
@@ -333,7 +343,7 @@ class Campaign:
         if answer.status == 201:
             self.emails.append(answer.json["id"])
 
-    def give(self, person: dict[str, str], number: int) -> None:
+    def give(self, person: dict[str, Any], number: int) -> None:
         chance = self.chance
         how: dict[str, Any] = {
             "donated_at": chance.choice(TIMES),
@@ -342,7 +352,8 @@ class Campaign:
         }
         if self.emails and chance.random() < 0.3:
             how["email_id"] = chance.choice(self.emails)
-        gift = self.alice.gift(chance.choice(self.fundraisers), 10 + number, person, **how)
+        donor = {"name": person["name"], "email": person["email"]}
+        gift = self.alice.gift(chance.choice(self.fundraisers), 10 + number, donor, **how)
         self.gifts.append(gift)
 
 
@@ -391,10 +402,12 @@ def test_a_recount_finds_and_repairs_the_counters_of_arms(alice: University) -> 
     right = check_figures()
     get_db().arms.update_one({}, {"$set": {"recipients": 7, "raised.USD": 1, "squares": {}}})
     get_db().participants.update_one({}, {"$set": {"raised.USD": 3}})
+    get_db().arm_segments.update_one({}, {"$set": {"recipients": 5, "givers": 4}})
     of_fundraiser = recount.compare_all_counters(ObjectId(spring))
     drifts = [drift for page in of_fundraiser for drift in page.drifts]
     found = [(drift.collection, drift.field, drift.expected) for drift in drifts]
     assert ("arms", "recipients", 1) in found
+    assert ("arm_segments", "recipients", 1) in found
     assert ("participants", "raised.USD", 2500) in found
     for _ in range(3):  # a wrong counter hides the counters that follow from it
         for drift in recount.find_drifts():
