@@ -15,11 +15,11 @@ from documents.history.change_sums import split_sum_keys, sum_changes
 from documents.history.journal import JOURNAL
 from documents.history.progress import read_progress
 from documents.reports.past_report import open_snapshot
-from documents.values.time import now
 from matchback.engine import Journal, Tx
 from matchback.engine.recount import flatten_counters
 
 BEFORE_ALL_RECORDS = datetime(1970, 1, 1, tzinfo=UTC)
+AFTER_ALL_CHANGES = datetime(9000, 1, 1, tzinfo=UTC)
 # The same journal without its sums. It reads every row.
 ROWS_ONLY = Journal(of=JOURNAL.of, collection=JOURNAL.collection, sums="no_sums")
 
@@ -75,7 +75,8 @@ def _restore(
 
 def _find_unexplained(tx: Tx, fundraiser: dict[str, Any]) -> Iterator[str]:
     told: Counter[str] = Counter()
-    for (_, currency, figure), amount in split_sum_keys(sum_changes(tx, fundraiser["_id"], now())):
+    changes = sum_changes(tx, fundraiser["_id"], AFTER_ALL_CHANGES)
+    for (_, currency, figure), amount in split_sum_keys(changes):
         if figure != "changes":
             told["count" if figure == "count" else currency] += amount
     counted = Counter(fundraiser.get("raised", {}), count=fundraiser["donations_count"])
