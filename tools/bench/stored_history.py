@@ -4,8 +4,9 @@ The latest days are the same for any number of gifts. All other gifts came befor
 hour.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from bson import ObjectId
@@ -18,6 +19,7 @@ from documents.gift_day import make_gift_day_id, quarter_key
 from documents.history.hours import sum_next_hour
 from documents.history.journal import JOURNAL
 from documents.mailing import Mailing
+from documents.participant import build_participant_values
 from documents.segments.segment import Segment, make_segment_id
 from documents.storage.record import build_record_row
 from matchback.engine import Tx, make_journal_id
@@ -30,6 +32,7 @@ GIFT_CENTS = 2_500
 SCHOOLS = ("Law", "Arts", "Medicine")
 ARM_NAMES = ("held", "sent")
 BEFORE_HISTORY = LAST_CHANGE_AT - timedelta(days=3_650)
+AFTER_HISTORY = LAST_CHANGE_AT + timedelta(days=3_650)
 
 
 def list_change_times(number: int) -> Iterator[datetime]:
@@ -48,11 +51,16 @@ def list_change_times(number: int) -> Iterator[datetime]:
         )
 
 
-def store_history(fundraiser: Fundraiser, number: int) -> Mailing:
+def store_history(
+    fundraiser: Fundraiser, number: int, user_ids: Iterable[ObjectId] | None = None
+) -> Mailing:
     """Store the changes of this many gifts of a new mailing.
 
     Return the mailing, which has an experiment with as many recipients, and segments. Call
     `store_sums` when all fundraisers have their history, because hours are summed in order.
+
+    Args:
+        user_ids: users who take part in the experiment; by default, as many others as gifts.
     """
     mailing = _create_mailing(fundraiser, number)
     rows = HistoryRows(fundraiser, mailing)
@@ -63,7 +71,8 @@ def store_history(fundraiser: Fundraiser, number: int) -> Mailing:
         known = {"$set": {"journal_from": BEFORE_HISTORY, "created_at": BEFORE_HISTORY}}
         get_db()[record._get_collection_name()].update_one({"_id": record.id}, known)
     _store_segments(mailing, number)
-    _store_experiment(mailing, number)
+    others = (ObjectId() for _ in range(number))
+    _store_experiment(mailing, number, user_ids or others)
     return Mailing.fetch(fundraiser.organization_id, mailing.id)
 
 
@@ -153,9 +162,9 @@ def _store_segments(mailing: Mailing, number: int) -> None:
         get_db().segments.insert_one(row)
 
 
-def _store_experiment(mailing: Mailing, number: int) -> None:
+def _store_experiment(mailing: Mailing, number: int, user_ids: Iterable[ObjectId]) -> None:
     arms = [{"name": name, "weight": 1, "held_out": name == "held"} for name in ARM_NAMES]
-    set_experiment(mailing, {"arms": arms, "window_days": 30, "scope": "fundraiser"})
+    set_experiment(mailing, {"arms": arms, "window_days": 30, "scope": "organization"})
     recipients = number // len(ARM_NAMES)
     for name in ARM_NAMES:
         givers = recipients // 10
@@ -172,9 +181,20 @@ def _store_experiment(mailing: Mailing, number: int) -> None:
         )
         row["_id"] = make_arm_id(mailing.id, name)
         get_db().arms.insert_one(row)
-        for start in range(0, recipients, CHANGES_A_COMMAND):
-            users = range(start, min(recipients, start + CHANGES_A_COMMAND))
-            of = {"fundraiser_id": mailing.fundraiser_id, "arm_id": row["_id"], "emails": 1}
-            get_db().participants.insert_many(
-                [{**of, "_id": ObjectId(), "user_id": ObjectId()} for _ in users], ordered=False
-            )
+    users = iter(user_ids)
+    while batch := list(islice(users, CHANGES_A_COMMAND)):
+        rows = [_build_participant(mailing, place, user) for place, user in enumerate(batch)]
+        get_db().participants.insert_many(rows, ordered=False)
+
+
+def _build_participant(mailing: Mailing, place: int, user_id: ObjectId) -> dict[str, Any]:
+    email: Any = {
+        "organization_id": mailing.organization_id,
+        "fundraiser_id": mailing.fundraiser_id,
+        "user_id": user_id,
+        "arm_id": make_arm_id(mailing.id, ARM_NAMES[place % len(ARM_NAMES)]),
+        "outcome_from": BEFORE_HISTORY,
+        "outcome_until": AFTER_HISTORY,
+        "organization_wide": True,
+    }
+    return {"_id": ObjectId(), **build_participant_values(email), "emails": 1}
