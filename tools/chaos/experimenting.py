@@ -35,7 +35,7 @@ def compare_experiments(held: Mapping[str, str]) -> Iterator[str]:
     """Yield each difference between the arms and the emails and gifts, recomputed from nothing.
 
     Args:
-        held: fundraiser by email, of the emails that the service told clients not to send.
+        held: fundraiser by email, of the emails that were answered as held out.
     """
     kept, right = read_arms(), recompute_arms()
     for arm in sorted(kept.keys() | right.keys()):

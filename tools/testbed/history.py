@@ -1,4 +1,4 @@
-"""Check of the history: what it says of all times follows from what settling added.
+"""Check of the history: the figures of all times follow from what settling added.
 
 It expects that every fundraiser and mailing is new, and that no counter was ever repaired. A repair
 adds an amount that no gift explains.
