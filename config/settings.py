@@ -163,6 +163,15 @@ class Settings(BaseModel):
     keep_deliveries_days: Annotated[
         float, Field(ge=1, le=36500, description="Retention of webhook deliveries, in days.")
     ] = 30.0
+    keep_history_days: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=36500,
+            description="Retention of changes of figures and gifts, in days. Reports of earlier "
+            "times are not available.",
+        ),
+    ] = 400.0
     recount_hours: Annotated[
         float, Field(gt=0, description="Interval between full checks of all counters, in hours.")
     ] = 24.0

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from bson import ObjectId
-
 from documents.history.gift_rules import CountedGift, list_kinds
 from documents.rows.donation import DonationRow
-from matchback.engine import Tx, Update
+from matchback.engine import Tx, Update, make_journal_id
 
 
 class GiftChanges:
@@ -28,7 +26,7 @@ class GiftChanges:
         kinds = list_kinds(gift, before, after, is_first=is_first)
         self._rows.append(
             {
-                "_id": ObjectId(),
+                "_id": make_journal_id(self._tx.at),
                 "organization_id": gift["organization_id"],
                 "fundraiser_id": gift["fundraiser_id"],
                 "mailing_id": after.mailing_id or before.mailing_id,

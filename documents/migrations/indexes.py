@@ -28,8 +28,8 @@ from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
 from documents.history.gift_change import GiftChange
-from documents.history.hours import JournalProgress
 from documents.history.journal import CounterChange, CounterSum
+from documents.history.progress import JournalProgress
 from documents.imports.file_import import FileImport
 from documents.imports.files import FileChunk
 from documents.imports.rejection import Rejection

@@ -6,11 +6,12 @@ from typing import Any, TypedDict
 
 from documents.errors import Unacceptable
 from documents.fundraiser import Fundraiser
+from documents.history.change_sums import split_sum_keys, sum_changes
 from documents.history.gift_rules import GIFT_CHANGE_KINDS, GiftChangeKind
 from documents.reports.figures import Amounts
 from documents.reports.past_report import check_past_time, open_snapshot, read_at
 from documents.values.rates import drop_zero_totals
-from matchback.engine import Tx
+from matchback.engine import Tx, add_amounts
 
 
 class GiftTotals(TypedDict):
@@ -43,26 +44,40 @@ def build_change_query(fundraiser: Fundraiser, since: datetime, until: datetime)
     return {"fundraiser_id": fundraiser.id, "at": {"$gt": since, "$lte": until}}
 
 
-def check_change_times(fundraiser: Fundraiser, since: datetime, until: datetime) -> None:
+def check_change_times(tx: Tx, fundraiser: Fundraiser, since: datetime, until: datetime) -> None:
     """Check that the changes between two times are known.
 
     Raises:
         Unacceptable: one of the times is not known, or they are not in order.
     """
-    check_past_time(fundraiser, until, "/to")
-    check_past_time(fundraiser, min(since, until), "/from")
+    check_past_time(tx, fundraiser, until, "/to")
+    check_past_time(tx, fundraiser, min(since, until), "/from")
     if since > until:
         raise Unacceptable("/from", "order", "Must not be after `to`.")
+
+
+def check_listed_times(fundraiser: Fundraiser, since: datetime, until: datetime) -> None:
+    """Check the same for a page of changes. Call this after the page was read.
+
+    Raises:
+        Unacceptable: see `check_change_times`.
+    """
+    with open_snapshot() as tx:
+        check_change_times(tx, fundraiser, since, until)
 
 
 def explain_difference(fundraiser: Fundraiser, since: datetime, until: datetime) -> Explanation:
     """Return what each kind of change adds to the figures between two times.
 
-    Both times must have passed `check_change_times`.
+    Raises:
+        Unacceptable: see `check_change_times`.
     """
     with open_snapshot() as tx:
+        check_change_times(tx, fundraiser, since, until)
         before, after = (_read_totals(tx, fundraiser, at) for at in (since, until))
-        by_kind = _sum_by_kind(tx, build_change_query(fundraiser, since, until))
+        changed = sum_changes(tx, fundraiser.id, until)
+        add_amounts(changed, sum_changes(tx, fundraiser.id, since), -1)
+    by_kind = _build_kind_totals(changed)
     explained: Counter[str] = Counter()
     for totals in by_kind.values():
         explained.update(totals["raised"])
@@ -83,28 +98,13 @@ def _read_totals(tx: Tx, fundraiser: Fundraiser, at: datetime) -> GiftTotals:
     return {"count": then.donations_count, "raised": drop_zero_totals(then.raised)}
 
 
-def _sum_by_kind(tx: Tx, query: dict[str, Any]) -> dict[GiftChangeKind, KindTotals]:
-    found = tx.database.gift_changes.aggregate(
-        [
-            {"$match": query},
-            {
-                "$group": {
-                    "_id": {"kind": {"$first": "$kinds"}, "currency": "$currency"},
-                    "changes": {"$sum": 1},
-                    "count": {"$sum": "$gifts"},
-                    "raised": {"$sum": "$difference"},
-                }
-            },
-        ],
-        session=tx.session,
-    )
+def _build_kind_totals(changed: dict[str, int]) -> dict[GiftChangeKind, KindTotals]:
     totals: dict[GiftChangeKind, KindTotals] = {
         kind: {"changes": 0, "count": 0, "raised": {}} for kind in GIFT_CHANGE_KINDS
     }
-    for row in found:
-        kind = totals[row["_id"]["kind"]]
-        kind["changes"] += row["changes"]
-        kind["count"] += row["count"]
-        if row["raised"]:
-            kind["raised"][row["_id"]["currency"]] = row["raised"]
+    for (kind, currency, figure), amount in split_sum_keys(changed):
+        if figure == "raised":
+            totals[kind]["raised"][currency] = amount
+        else:
+            totals[kind][figure] += amount
     return totals

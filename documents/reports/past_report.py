@@ -15,6 +15,7 @@ from documents.errors import Unacceptable
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.history.journal import JOURNAL, find_journal_start
+from documents.history.progress import read_progress
 from documents.mailing import Mailing
 from documents.organization import Organization
 from documents.reports.figures import ByTime, PastReport
@@ -36,8 +37,11 @@ D = TypeVar("D", Fundraiser, Mailing)
 MAX_SETTLING_TIME = timedelta(minutes=1)
 
 
-def check_past_time(of: Fundraiser | Mailing, at: datetime, pointer: str) -> None:
+def check_past_time(tx: Tx, of: Fundraiser | Mailing, at: datetime, pointer: str) -> None:
     """Check that the figures of a time are known.
+
+    Args:
+        tx: the snapshot that reads the figures. So retention cannot delete them in between.
 
     Raises:
         Unacceptable: the time is in the future, or before the history of the record begins.
@@ -47,6 +51,10 @@ def check_past_time(of: Fundraiser | Mailing, at: datetime, pointer: str) -> Non
     start = find_journal_start(of)
     if start is None:
         detail = "The history of this record is not known yet. Run `matchback migrate`."
+        raise Unacceptable(pointer, "before_history", detail)
+    kept_from = read_progress(tx).get("kept_from", start)
+    if at < kept_from and start < kept_from:
+        detail = f"Must not be before {format_time(kept_from)}, because earlier history is deleted."
         raise Unacceptable(pointer, "before_history", detail)
     if at < start:
         detail = f"Must not be before {format_time(start)}, when the history of this record begins."
@@ -59,8 +67,8 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
     Raises:
         Unacceptable: the figures of this time are not known.
     """
-    check_past_time(fundraiser, at, "/as_of")
     with open_snapshot() as tx:
+        check_past_time(tx, fundraiser, at, "/as_of")
         fundraiser = read_at(tx, fundraiser, at)
         return {
             "as_of": at,
@@ -83,8 +91,8 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
     Raises:
         Unacceptable: the figures of this time are not known.
     """
-    check_past_time(mailing, at, "/as_of")
     with open_snapshot() as tx:
+        check_past_time(tx, mailing, at, "/as_of")
         mailing = read_at(tx, mailing, at)
         return {
             "as_of": at,

@@ -36,14 +36,17 @@ from .contribution import (
     Contribution,
     Target,
     add,
+    add_amounts,
     difference,
     from_stored,
+    from_text,
     increase,
     to_stored,
+    to_text,
 )
 from .due import DUE_FILTER, Source, due_index, now
 from .index_table import IndexTable, copy_again
-from .journal import JOURNAL_HOUR, Journal
+from .journal import JOURNAL_HOUR, Journal, make_journal_id
 from .links import LinkIndex, find_sources, shorten_link
 from .observer import Observer
 from .recount import Drift, Page, collections, compare
@@ -75,6 +78,7 @@ __all__ = [
     "Tx",
     "Update",
     "add",
+    "add_amounts",
     "collections",
     "compare",
     "compare_all",
@@ -85,8 +89,10 @@ __all__ = [
     "due_index",
     "find_sources",
     "from_stored",
+    "from_text",
     "in_transaction",
     "increase",
+    "make_journal_id",
     "now",
     "repair",
     "repair_drift",
@@ -94,4 +100,5 @@ __all__ = [
     "settle_due",
     "shorten_link",
     "to_stored",
+    "to_text",
 ]

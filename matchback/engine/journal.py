@@ -51,7 +51,7 @@ class Journal:
         """Insert the amounts that this transaction adds to targets, by ID."""
         at = tx.at
         rows = [
-            {"_id": _make_id(at), "of": id_, "at": at, "amounts": to_text(dict(added))}
+            {"_id": make_journal_id(at), "of": id_, "at": at, "amounts": to_text(dict(added))}
             for id_, added in amounts.items()
             if added
         ]
@@ -111,7 +111,7 @@ class Journal:
         return len(rows)
 
 
-def _make_id(at: datetime) -> ObjectId:
+def make_journal_id(at: datetime) -> ObjectId:
     """Return a new ID whose time is `at`, so that a range of IDs is a range of times."""
     seconds = int(at.timestamp()).to_bytes(OBJECT_ID_TIME_BYTES, "big")
     return ObjectId(seconds + ObjectId().binary[OBJECT_ID_TIME_BYTES:])

@@ -19,11 +19,12 @@ from jobs.sweep import sweep_due_records
 from service.middleware import api_key
 from tests.integration.documents.outcomes.recomputed import read_arms, recompute_arms
 from tools.seams.child import TRANSACTION_MARK, run_scenario
-from tools.seams.experiments import ALL_SCENARIOS
 from tools.seams.forks import get_fork_context
+from tools.seams.history import ALL_SCENARIOS, NOTED_REPORTS, read_figures
 from tools.seams.scenarios import Scenario, prepare_scene
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
+from tools.testbed.history import find_history_mistakes
 from tools.testbed.reported import find_report_mistakes
 
 PATIENCE_SECONDS = 60
@@ -202,3 +203,6 @@ def check(scenario: Scenario, place: University, given: dict[str, Any]) -> None:
     assert list(recount.find_drifts()) == []
     assert find_report_mistakes() == []
     assert read_arms() == recompute_arms()
+    assert find_history_mistakes() == []
+    for path, figures in given.get(NOTED_REPORTS, {}).items():
+        assert read_figures(place, path) == figures

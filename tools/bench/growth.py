@@ -1,7 +1,9 @@
 """Measure operations on a small and on a large database.
 
 The benchmark measures the same operations with 10,000 emails and as many events, and again with
-many more. Then it lists the bytes of an email and of an event, with their indexes.
+many more. As many gifts have a history, and half as many users take part in an experiment. So
+settling a gift also writes the journal, a participant and an arm. Then the benchmark lists the
+bytes of a record of each growing collection, with its indexes.
 """
 
 import argparse
@@ -16,14 +18,20 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.event import drop_unread_fields, to_event_row
+from documents.fundraiser import Fundraiser
 from documents.providers.sendgrid import read_event_report
 from tools.bench.figures import AT_MOST, Figure, build_ratio_figure, format_table, write_results
 from tools.bench.ours import MeasuredStack
 from tools.bench.stored import insert_rows
+from tools.bench.stored_history import store_history, store_sums
 from tools.bench.workload import Workload, build_id
 from tools.testbed.stack import NO_RATE_LIMITS, run_stack
 
 FEW_EMAILS = 10_000
+GROWING_COLLECTIONS = (
+    *("emails", "events", "participants", "arms", "segments"),
+    *("counter_changes", "counter_sums", "gift_changes"),
+)
 FIRST_STORED_EVENT = 50_000_000  # the first number of the stored events, which no request sends
 ROUND_COUNT = 5
 MONGODB_CACHE_GB = (
@@ -81,6 +89,14 @@ def store_events(organization_id: ObjectId, workload: Workload, many: int) -> No
     insert_rows("events", rows())
 
 
+def store_past(organization_id: ObjectId, workload: Workload) -> None:
+    """Store a history of as many gifts as emails, and an experiment with all users."""
+    fundraiser = Fundraiser.fetch(organization_id, build_id("fundraiser", 0))
+    users = (ObjectId(build_id("user", number)) for number in range(workload.users))
+    store_history(fundraiser, workload.emails, users)
+    store_sums()
+
+
 def measure_sizes(name: str) -> list[Figure]:
     """Return the bytes of one record of a collection, in storage and in each index."""
     told = get_db().command("collStats", name)
@@ -101,11 +117,11 @@ def measure_stored(
     with run_stack(folder, NO_RATE_LIMITS, cache_gb=MONGODB_CACHE_GB) as stack:
         mine = MeasuredStack(stack, workload)
         store_events(mine.organization_id, workload, emails)
+        store_past(mine.organization_id, workload)
         get_db().client.admin.command("fsync")  # keeps these writes out of the figures
         measure_costs(mine, 1, scale)  # load the cache, because first reads come from the disk
         return measure_costs(mine, rounds, scale), [
-            *measure_sizes("emails"),
-            *measure_sizes("events"),
+            figure for name in GROWING_COLLECTIONS for figure in measure_sizes(name)
         ]
 
 

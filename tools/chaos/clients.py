@@ -10,12 +10,15 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from stripe import WebhookSignature
 
 from documents.providers.sendgrid import SIGNATURE_HEADER
+from documents.values.fields import format_time
+from documents.values.time import now
 from tools.chaos import importing
 from tools.chaos.audited import Acts
 from tools.testbed.cast import University, make_event, sign_webhook
@@ -27,6 +30,7 @@ EVENT_TYPES = [*5 * ["open"], *3 * ["click"], "bounce", "unsubscribe"]
 # Any other status is a defect.
 EXPECTED_STATUSES = {200, 201, 202, 204, 503}
 RETRY_TIMEOUT_SECONDS = 90
+TAKEN_TEXT = "In an experiment, each user has one."
 
 
 @dataclass
@@ -69,6 +73,7 @@ class ChaosClient(threading.Thread):
         place: University,
         urls: list[str],
         files: importing.ImportFiles,
+        mailings: dict[str, str],
         seed: int,
     ) -> None:
         super().__init__(name=f"client {number}", daemon=True)
@@ -78,6 +83,8 @@ class ChaosClient(threading.Thread):
         self.gifts: list[ClientGift] = []
         self.emails: dict[str, str] = {}  # ID: fundraiser
         self.deleted_emails: set[str] = set()
+        self.mailings = mailings  # by fundraiser; each has an experiment
+        self.held: dict[str, str] = {}  # like `emails`, of emails that must not be sent
         self.events: dict[str, set[tuple[str, int]]] = {}  # email: distinct events
         self.acts: Acts = Counter()  # acknowledged, so the audit log must contain them
         self.failure: BaseException | None = None
@@ -105,6 +112,7 @@ class ChaosClient(threading.Thread):
             (1, self._pin),
             (2, self._pay),
             (1, self._move),
+            (1, self._describe_user),
             (1, self._import),
             (1, self._erase),
         ]
@@ -126,7 +134,7 @@ class ChaosClient(threading.Thread):
     def _give(self) -> None:
         fundraiser = self._chance.choice(self._fundraisers)
         mine = [id_ for id_, where in self.emails.items() if where == fundraiser]
-        ref = self._chance.choice([*mine[-5:], "", "garbage"])
+        ref = self._chance.choice([*mine[-5:], *list(self.held)[-2:], "", "garbage"])
         number = self._next()
         body: dict[str, Any] = {
             "fundraiser_id": fundraiser,
@@ -136,6 +144,9 @@ class ChaosClient(threading.Thread):
             "email_id": ref,
             "external_id": f"{self.number}-{number}",
         }
+        if self._chance.random() < 0.3:
+            late = timedelta(hours=self._chance.randrange(100))
+            body["donated_at"] = format_time(now() - late)
         if self._chance.random() < 0.2:
             body["recurring_id"] = f"plan {self.number}.{self._chance.randrange(5)}"
         made = self._call("POST", "/v1/donations", body)
@@ -169,9 +180,16 @@ class ChaosClient(threading.Thread):
 
     def _send_email(self) -> None:
         fundraiser = self._chance.choice(self._fundraisers)
-        body = {"fundraiser_id": fundraiser, "user": self._person()}
+        body: dict[str, Any] = {"fundraiser_id": fundraiser, "user": self._person()}
+        if self._chance.random() < 0.6:
+            body["mailing_id"] = self.mailings[fundraiser]
         key = {"Idempotency-Key": f"{self.number}-{self._next()}"}
         made = self._call("POST", "/v1/emails", body, key)
+        if made is None:
+            return  # the user has an email of this mailing
+        if made["held_out"]:
+            self.held[made["id"]] = fundraiser
+            return
         self.emails[made["id"]] = fundraiser
         self.events[made["id"]] = set()
 
@@ -228,6 +246,12 @@ class ChaosClient(threading.Thread):
             self._moved = f"m{self.number}.{self._next()}@example.edu"
             self._taken.add(user["email"])
             self._call("PATCH", f"/v1/users/{user['id']}", {"email": self._moved})
+
+    def _describe_user(self) -> None:
+        """Change a user's attributes, which later emails keep as segments."""
+        if user := self._some_user():
+            attributes = {"school": self._chance.choice(["Law", "Arts"])}
+            self._call("PATCH", f"/v1/users/{user['id']}", {"attributes": attributes})
 
     def _erase(self) -> None:
         """Erase a user who never moved. No later request names this user."""
@@ -313,6 +337,8 @@ class ChaosClient(threading.Thread):
             status = answer.status_code if answer is not None else 0
             gone = method == "DELETE" and status == 404 and attempts > 1
             waits = status == 409 and "Idempotency-Key" in (headers or {})
+            if answer is not None and status == 409 and TAKEN_TEXT in answer.text:
+                return None
             if answer is not None and (status in {200, 201, 202, 204} or gone):
                 self.tally.acknowledged += 1
                 if method in {"PATCH", "PUT", "DELETE"}:
@@ -322,7 +348,8 @@ class ChaosClient(threading.Thread):
                 assert answer is not None
                 self.tally.wrong.append(f"{method} {path}: {status} {answer.text[:200]}")
                 raise AssertionError(self.tally.wrong[-1])
-            assert time.monotonic() < deadline, f"{method} {path} was never answered"
+            told = f"{status} {answer.text[:200]}" if answer is not None else "no answer"
+            assert time.monotonic() < deadline, f"{method} {path}: {told}, {attempts} times"
             time.sleep(self._chance.uniform(0.05, 0.3))
 
     def _try(

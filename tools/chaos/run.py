@@ -17,6 +17,8 @@ from documents.storage.due_groups import count_due
 from tools.chaos.audited import compare_audit
 from tools.chaos.clients import ChaosClient
 from tools.chaos.cluster import Cluster
+from tools.chaos.experimenting import compare_experiments, create_experiments
+from tools.chaos.history import HistoryReader
 from tools.chaos.importing import LINES_A_FILE, ImportFiles
 from tools.chaos.monkey import Monkey
 from tools.chaos.people import compare_people
@@ -45,6 +47,10 @@ class ChaosResult:
     imported: int = 0
     erased: int = 0
     reported: int = 0
+    held: int = 0
+    recipients: int = 0
+    noted: int = 0
+    checks: int = 0
     deliveries: str = ""
     deeds: Counter[str] = field(default_factory=Counter)
     converged_seconds: float = 0.0
@@ -57,6 +63,8 @@ class ChaosResult:
             f"{self.acknowledged} acknowledged, {self.unanswered} unanswered",
             f"  {self.gifts} gifts, {self.events} distinct events, "
             f"{self.imported} emails imported, {self.erased} people erased",
+            f"  {self.recipients} recipients in experiments, {self.held} emails held out; "
+            f"{self.noted} reports of earlier times, {self.checks} checks of the history",
             f"  {self.reported} records reported to the receiver, {self.deliveries}",
             f"  {sum(self.deeds.values())} disturbances: {deeds}",
             f"  converged in {self.converged_seconds:.1f} s; {len(self.differences)} differences",
@@ -79,12 +87,16 @@ def run_chaos(folder: Path, seconds: float, seed: int) -> ChaosResult:
         place = create_university(f"Chaos {seed}", Api(_call_nothing))
         subscribe_receiver(place.id, receiver)
         clients, files = _clients(cluster, place, seed)
+        history = HistoryReader(place, cluster.urls, list_reported(clients[0]), seed)
+        history.start()
         _disturb(Monkey(cluster, place, receiver, seed), clients, seconds, result)
         begun = time.monotonic()
         _converge(result)
         result.converged_seconds = time.monotonic() - begun
         _compare(place, clients, result)
         compare_people(clients, files, result.differences)
+        history.stop()
+        _compare_history(history, clients, cluster.urls[0], result)
         result.differences += await_deliveries(receiver)
         result.differences += compare_reports(receiver, clients)
         result.reported, result.deliveries = len(receiver.known), receiver.describe()
@@ -95,6 +107,23 @@ def run_chaos(folder: Path, seconds: float, seed: int) -> ChaosResult:
         receiver.close()
         cluster.stop()
     return result
+
+
+def list_reported(client: ChaosClient) -> list[str]:
+    """Return the paths of the records that have reports."""
+    fundraisers = [f"/v1/fundraisers/{id_}" for id_ in client.mailings]
+    return fundraisers + [f"/v1/mailings/{id_}" for id_ in client.mailings.values()]
+
+
+def _compare_history(
+    history: HistoryReader, clients: list[ChaosClient], url: str, result: ChaosResult
+) -> None:
+    result.differences += history.compare(url)
+    result.noted, result.checks = len(history.noted), history.checks
+    held = {email: where for client in clients for email, where in client.held.items()}
+    result.differences += compare_experiments(held)
+    result.held = len(held)
+    result.recipients = get_db().participants.count_documents({"emails": {"$gt": 0}})
 
 
 def _clients(
@@ -112,8 +141,9 @@ def _clients(
     names = ("Spring", "Autumn")
     fundraisers = [str(Fundraiser.create(organization, {"name": name}).id) for name in names]
     files = ImportFiles(fundraisers)
+    mailings = create_experiments(organization, fundraisers)
     clients = [
-        ChaosClient(number, place, cluster.urls, files, seed * 1000 + number)
+        ChaosClient(number, place, cluster.urls, files, mailings, seed * 1000 + number)
         for number in range(CLIENT_COUNT)
     ]
     return clients, files

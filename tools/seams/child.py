@@ -13,7 +13,7 @@ from config import database
 from config.settings import Settings
 from jobs.wakeups import wakeup_buffer
 from service.app import create_app
-from tools.seams.experiments import ALL_SCENARIOS
+from tools.seams.history import ALL_SCENARIOS
 from tools.testbed.cast import Api, University
 
 TRANSACTION_MARK = " in a transaction"

@@ -8,9 +8,9 @@ import falcon
 from pydantic import Field
 
 from documents.fundraiser import Fundraiser
-from documents.history.journal import find_journal_start
+from documents.history.progress import find_history_start
 from documents.reports.change_lines import list_change_lines
-from documents.reports.explained import check_change_times, explain_difference
+from documents.reports.explained import check_listed_times, explain_difference
 from documents.storage.pagination import InvalidCursor
 from documents.values.fields import format_time
 from documents.values.time import now
@@ -51,7 +51,7 @@ class ChangePages:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ChangeQuery
     ) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
-        start = find_journal_start(fundraiser)
+        start = find_history_start(fundraiser)
         times = read_change_times(req, fundraiser, query) if start or query.since else None
         render_page(
             req,
@@ -82,9 +82,9 @@ def read_change_times(
         since = to_instant(query.since, zone)
     else:
         since = until - DEFAULT_SPAN
-        if (start := find_journal_start(fundraiser)) and since < start <= until:
+        if (start := find_history_start(fundraiser)) and since < start <= until:
             since = start
-    check_change_times(fundraiser, since, until)
+    check_listed_times(fundraiser, since, until)
     return ChangeTimes(since, until)
 
 
@@ -95,6 +95,8 @@ def _read_changes(
         found = list_change_lines(fundraiser, *times, limit=CHANGES_A_PAGE, cursor=cursor)
     except InvalidCursor:
         raise bad_request(BAD_PAGE) from None
+    if cursor:  # retention may have deleted lines of this page meanwhile
+        check_listed_times(fundraiser, *times)
     explanation = None if cursor else explain_difference(fundraiser, *times)
     formats = formats_for(req)
     # Exact times, so that each page and the file have the same changes.

@@ -6,7 +6,7 @@ from typing import Any
 import falcon
 
 from documents.fundraiser import Fundraiser
-from documents.history.journal import find_journal_start
+from documents.history.progress import find_history_start
 from documents.mailing import Mailing
 from documents.reports.figures import ReportFigures
 from documents.reports.past_report import (
@@ -73,7 +73,7 @@ def build_earlier_values(of: Fundraiser | Mailing, at: datetime | None = None) -
     Args:
         at: the time that the page shows.
     """
-    start = find_journal_start(of)
+    start = find_history_start(of)
     changes = f"/dashboard/fundraisers/{of.id}/changes" if isinstance(of, Fundraiser) else ""
     return {
         "as_of": at,

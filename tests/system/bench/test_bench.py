@@ -41,6 +41,9 @@ def test_growth_measures_costs_at_both_sizes_and_index_bytes(memory_path: Path) 
     names = [figure.name for figure in found]
     assert "settling an event: 400 to 200" in names
     assert "events: storage" in names
+    for name in growth.GROWING_COLLECTIONS:
+        assert f"{name}: storage" in names
+        assert any(one.startswith(f"{name}: index ") for one in names)
     assert any(name.startswith("emails: index ") for name in names)
     assert all(figure.values[0] > 0 for figure in found)
 

@@ -16,6 +16,7 @@ from mongoengine import get_db
 from documents.erased.items import ERASED_BODY
 from documents.erased.person import Person
 from documents.erased.rules import Traces
+from documents.history.hours import sum_next_hour
 from documents.migrations.migration import mark_all_finished
 from documents.migrations.steps import MIGRATIONS
 from documents.payments.payment import make_payment_id
@@ -23,10 +24,12 @@ from documents.privacy import erasure
 from documents.privacy import posts as erased_posts
 from documents.providers.provider import parse_items
 from documents.providers.report import ERASED_ITEM
+from documents.values.time import now
 from jobs.sweep import sweep_due_records
 from service.cli import main
 from tests.rows import delivery_row
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university, make_event
+from tools.testbed.history import find_history_mistakes
 from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import (
     make_charge_event,
@@ -152,6 +155,41 @@ def test_no_collection_contains_him_and_no_figure_changes(alice: University, how
     gift = alice.get("/v1/donations")["data"][0]
     assert gift["donor"] == {"name": "(erased)", "email": "(erased)"}
     assert alice.call("DELETE", f"/v1/users/{bob}?erase=true").status == 204  # a repeat is allowed
+
+
+HISTORY_FIELDS = {
+    "counter_changes": {"_id", "of", "at", "amounts"},
+    "counter_sums": {"_id", "of", "at", "total"},
+    "gift_changes": {
+        *("_id", "organization_id", "fundraiser_id", "mailing_id", "donation_id", "at"),
+        *("kinds", "currency", "before", "after", "difference", "refunded", "gifts"),
+    },
+}
+GIFT_STATE_FIELDS = {"match", "amount", "email_id", "mailing_id"}
+
+
+def test_the_history_has_only_ids_and_numbers_so_it_stays(alice: University) -> None:
+    spring, *_ = busy_bob(alice)
+    while sum_next_hour(now() + timedelta(hours=3)):
+        pass
+    before = {name: list(get_db()[name].find().sort("_id", 1)) for name in HISTORY_FIELDS}
+    explained = alice.get(f"/v1/fundraisers/{spring}")["created_at"]
+    changes = f"/v1/fundraisers/{spring}/changes?from={explained}"
+    told = alice.get(changes)
+    for name, rows in before.items():
+        assert rows
+        assert {field for row in rows for field in row} == HISTORY_FIELDS[name]
+    for row in before["gift_changes"]:
+        for state in (row["before"], row["after"]):
+            assert (state or {}).keys() <= GIFT_STATE_FIELDS
+    alice.call("DELETE", f"/v1/users/{bobs_id()}?erase=true")
+    settle_all()
+    assert traces("bob@example.edu", "Bob Baker", "baker") == []
+    for name, rows in before.items():
+        kept = {row["_id"]: row for row in get_db()[name].find()}
+        assert [kept[row["_id"]] for row in rows] == rows
+    assert alice.get(changes)["explanation"]["after"] == told["explanation"]["after"]
+    assert find_history_mistakes() == []
 
 
 def test_later_events_about_him_are_counted_and_not_stored(alice: University) -> None:

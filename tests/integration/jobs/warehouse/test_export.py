@@ -1,11 +1,13 @@
 """Every saved change reaches the warehouse once, in its latest state, despite any fault."""
 
+import json
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from click.testing import CliRunner
 from mongoengine import get_db
 
@@ -70,6 +72,43 @@ def test_everything_is_exported_and_equals_the_ledger(
     assert len(found["events"]) == 4
     assert not list(verify.find_differences(warehouse))
     assert export_outbox.measure_export_lag() == 0
+
+
+def test_arms_and_held_out_emails_are_exported(ann: University, warehouse: Warehouse) -> None:
+    spring = ann.fundraiser()
+    mailing = ann.mailing(spring)
+    arms = [{"name": "sent", "weight": 1}, {"name": "held", "weight": 1, "held_out": True}]
+    assert ann.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": arms}).status == 200
+    named = {"mailing_id": mailing}
+    sent, held = (
+        ann.email(spring, user, arm=arm, **named) for user, arm in ((BOB, "sent"), (CAROL, "held"))
+    )
+    export_all(warehouse)
+    table, found = TABLE_BY_NAME["emails"], read_contents(warehouse)
+    assert found == compute_contents()
+    told = {
+        id_: [column(table, row, name) for name in ("arm", "held_out", "attributes")]
+        for id_, row in found["emails"].items()
+    }
+    assert told == {sent: ["sent", False, None], held: ["held", True, None]}
+
+
+def test_attributes_are_exported_only_by_choice_and_end_with_an_erasure(
+    ann: University, warehouse: Warehouse, exporting: pytest.MonkeyPatch
+) -> None:
+    exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
+    get_settings.cache_clear()
+    user = ann.make("users", **BOB, attributes={"school": "Law"})["id"]
+    email = ann.email(ann.fundraiser())
+    export_all(warehouse)
+    found = read_contents(warehouse)
+    for name, id_ in (("users", user), ("emails", email)):
+        told = column(TABLE_BY_NAME[name], found[name][id_], "attributes")
+        assert json.loads(told) == {"school": "Law"}
+    erasure.request_erasure(ObjectId(ann.id), user)
+    export_all(warehouse)
+    assert read_contents(warehouse) == compute_contents()
+    assert "Law" not in repr(read_contents(warehouse))
 
 
 def test_names_are_exported_only_by_choice(
