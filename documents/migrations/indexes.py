@@ -23,6 +23,7 @@ from documents.erased.bodies import ErasedBody
 from documents.erased.customers import ErasedCustomer
 from documents.erased.items import ErasedItems
 from documents.event import Event
+from documents.evidence_change import EvidenceChange
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
@@ -54,6 +55,7 @@ from documents.payments.payment import Payment
 from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
 from documents.segments.segment import Segment
+from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
@@ -100,6 +102,9 @@ DOCUMENT_CLASSES = (
     CounterChange,
     CounterSum,
     JournalProgress,
+    EvidenceChange,
+    Sensitivity,
+    SensitivityRun,
     FileImport,
     FileChunk,
     Rejection,
