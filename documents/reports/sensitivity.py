@@ -22,7 +22,8 @@ def build_sensitivity(mailing: Mailing) -> Sensitivity | None:
     """Return the sums of a mailing under each rule; None if no run has included the mailing."""
     runs = _read_runs({mailing.fundraiser_id, *_list_fundraisers(mailing)})
     own = runs.get(mailing.fundraiser_id)
-    if own is None or mailing.created_at > own["computed_at"]:
+    # The time of a snapshot has no fractions of a second.
+    if own is None or mailing.created_at.replace(microsecond=0) > own["computed_at"]:
         return None
     sums = _read_sums(mailing, runs.values())
     amounts = {one: drop_zero_totals(sums[one.key]) for one in ALTERNATIVES}
