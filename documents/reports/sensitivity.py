@@ -27,11 +27,12 @@ def build_sensitivity(mailing: Mailing) -> Sensitivity | None:
         return None
     sums = _read_sums(mailing, runs.values())
     amounts = {one: drop_zero_totals(sums[one.key]) for one in ALTERNATIVES}
-    lowest, highest = find_range(list(amounts.values()))
+    credited = drop_zero_totals(sums[CREDITED])
+    lowest, highest = find_range(list(amounts.values()), credited)
     present = _to_policy(own["policy"])
     return {
         "computed_at": min(run["computed_at"] for run in runs.values()),
-        "credited": drop_zero_totals(sums[CREDITED]),
+        "credited": credited,
         "lowest": lowest,
         "highest": highest,
         "rules": [

@@ -5,7 +5,7 @@ the touch. A gift that names its email, and a gift that staff pinned, match the 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, NamedTuple
@@ -140,9 +140,11 @@ def _list_credits(gift: DonationRow, emails: Emails) -> Iterator[tuple[ObjectId,
             yield email.mailing_id, alternative.key
 
 
-def find_range(sums: Sequence[Mapping[str, int]]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the lowest and the highest of some sums, by currency."""
-    codes = sorted({code for one in sums for code in one})
+def find_range(
+    sums: Sequence[Mapping[str, int]], currencies: Iterable[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the lowest and the highest of some sums, at least in these currencies."""
+    codes = sorted({*currencies, *(code for one in sums for code in one)})
     lists = {code: [one.get(code, 0) for one in sums] for code in codes}
     return (
         {code: min(amounts) for code, amounts in lists.items()},
