@@ -11,7 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
-from matchback.engine.snapshots import LOST_SNAPSHOT_CODES
+LOST_SNAPSHOT_CODES = (239, 246)  # SnapshotTooOld, SnapshotUnavailable
 
 
 class SnapshotReadConcern(ReadConcern):
