@@ -75,11 +75,16 @@ def note_changed_policy(organization_id: ObjectId, fundraiser_id: ObjectId | Non
 
 
 def note_fundraisers(tx: Tx, rows: list[Any]) -> None:
-    """Note fundraisers as changed. A migration calls this for those of earlier versions."""
-    at = now()
-    notes = [
+    """Note fundraisers of earlier versions, for a migration. Skip those that are known."""
+    at, ids = now(), {"$in": [row["_id"] for row in rows]}
+    database, session = tx.database, tx.session
+    runs = database.sensitivity_runs.find({"_id": ids}, {"_id": 1}, session=session)
+    notes = database.evidence_changes.find({"fundraiser_id": ids}, session=session)
+    known = {run["_id"] for run in runs} | {note["fundraiser_id"] for note in notes}
+    new = [
         {"organization_id": row["organization_id"], "fundraiser_id": row["_id"], "at": at}
         for row in rows
+        if row["_id"] not in known
     ]
-    if notes:
-        tx.database.evidence_changes.insert_many(notes, session=tx.session)
+    if new:
+        database.evidence_changes.insert_many(new, session=session)
