@@ -19,7 +19,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.matching.policy import MatchPolicy
-from documents.sensitivity import turns
+from documents.sensitivity import run
 from documents.sensitivity.turns import SensitivityTurns
 from documents.values.time import now
 from tools.bench.stored import insert_rows
@@ -118,7 +118,7 @@ def measure_longest_page(fundraiser_id: ObjectId) -> float:
     longest = 0.0
     while get_db().sensitivity_runs.find_one({"_id": fundraiser_id, "due": {"$ne": None}}):
         begun_at = time.monotonic()
-        turns.work_on_page(fundraiser_id, MatchPolicy())
+        run.work_on_page(fundraiser_id, MatchPolicy())
         longest = max(longest, time.monotonic() - begun_at)
     return longest
 

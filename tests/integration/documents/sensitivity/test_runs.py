@@ -1,6 +1,6 @@
 """Runs: one process continues for another, and nothing unchanged is read again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,10 @@ from mongoengine import get_db
 
 from documents import evidence_change
 from documents.matching.policy import MatchPolicy
-from documents.sensitivity import page, run, turns
+from documents.sensitivity import changes, page, run, turns
 from documents.sensitivity.turns import SensitivityTurns
 from documents.storage import transaction
+from documents.storage.process_cache import ProcessCache
 from documents.values.time import now
 from tools.testbed.cast import BOB, Api, University, create_university
 from tools.testbed.settled import settle_all
@@ -30,7 +31,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def alice(real_client: testing.TestClient, monkeypatch: pytest.MonkeyPatch) -> University:
-    monkeypatch.setattr(evidence_change, "_noted", evidence_change.ProcessCache(0.0))
+    monkeypatch.setattr(evidence_change, "_noted", ProcessCache(0.0))
     return create_university("Alice's University", Api.in_process(real_client))
 
 
@@ -163,7 +164,7 @@ def test_two_workers_on_one_page_count_it_once(
 ) -> None:
     spring, mailing = give_often(alice)
     monkeypatch.setattr(page, "GIFTS_PER_PAGE", 4)
-    compute, begun = run.compute_page, list[Any]()
+    compute, begun = page.compute_page, list[Any]()
 
     def overtaken(current: Any, default: MatchPolicy) -> Any:
         found = compute(current, default)
@@ -183,11 +184,11 @@ def test_the_sums_are_those_of_one_time_while_gifts_change(
 ) -> None:
     spring, mailing = give_often(alice)
     monkeypatch.setattr(page, "GIFTS_PER_PAGE", 2)
-    compute = run.compute_page
+    compute = page.compute_page
 
     def disturbed(current: Any, default: MatchPolicy) -> Any:
         gift = get_db().donations.find_one({"refunded_amount": 0}, sort=[("_id", -1)])
-        alice.call("PATCH", f"/v1/donations/{gift['_id']}", {"refunded_amount": 1})  # type: ignore[index]
+        alice.call("PATCH", f"/v1/donations/{gift['_id']}", {"refunded_amount": 1})
         alice.gift(spring, 1000, donated_at=GIVEN)
         settle_all()
         return compute(current, default)
@@ -227,7 +228,7 @@ def test_each_change_makes_the_fundraiser_due(alice: University, what: str) -> N
     settle_down(spring)
     compute_all()
     user = alice.get("/v1/users?limit=1")["data"][0]["id"]
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "gift": lambda: alice.gift(spring, donated_at=GIVEN),
         "email": lambda: alice.email(spring, mailing_id=mailing, sent_at=GIVEN),
         "address": lambda: alice.call("PATCH", f"/v1/users/{user}", {"email": "b@example.edu"}),
@@ -267,7 +268,7 @@ def test_a_lost_snapshot_is_replaced_only_if_nothing_changed(
 
 
 def compute_pages(fundraiser: str, number: int) -> None:
-    turns.follow_changes()
+    changes.follow_changes()
     for _ in range(number):
         run.work_on_page(ObjectId(fundraiser), MatchPolicy())
 
@@ -279,7 +280,7 @@ def test_a_large_organization_does_not_delay_others(
     large = [give_often(alice, 6)[0] for _ in range(3)]
     small, mailing = give_often(charlie, 2)
     order: list[str] = []
-    work = turns.work_on_page
+    work = run.work_on_page
 
     def noted(fundraiser_id: ObjectId, default: MatchPolicy) -> None:
         order.append(str(fundraiser_id))
@@ -299,7 +300,7 @@ def test_an_error_in_one_fundraiser_does_not_block_others(
     alice: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = give_often(alice)[0], give_often(alice)[0]
-    work = turns.work_on_page
+    work = run.work_on_page
 
     def failing(fundraiser_id: ObjectId, default: MatchPolicy) -> None:
         if str(fundraiser_id) == bad:
@@ -318,7 +319,7 @@ def test_earlier_sums_stay_until_a_run_is_complete_and_old_ones_go(
     compute_all()
     alice.gift(spring, 1000, donated_at=GIVEN)
     settle_all()
-    turns.follow_changes()
+    changes.follow_changes()
     settle_down(spring)
     monkeypatch.setattr(page, "GIFTS_PER_PAGE", 4)
     compute_pages(spring, 2)
