@@ -35,6 +35,7 @@ from documents.donation import Donation
 from documents.donor import Donor, build_donor_row
 from documents.email import Email
 from documents.event import EVENT_COUNTER_CONDITIONS, Event
+from documents.evidence_change import EvidenceChanges
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay, build_gift_day_row, quarter_key, raised_quarter_key
 from documents.history.gift_changes import GiftChanges
@@ -327,5 +328,9 @@ LEDGER = Ledger(
     # A client's change increments the version. The other two are marks for another decision.
     unmarked_after_commit={Donation: ("version", "rematch", "outcomes_due")},
     journal=JOURNAL,
-    observers={OutgoingEvents: [Donation, Email], GiftChanges: [Donation]},
+    observers={
+        OutgoingEvents: [Donation, Email],
+        GiftChanges: [Donation],
+        EvidenceChanges: [Donation, Email],
+    },
 )

@@ -12,6 +12,7 @@ from documents.errors import Conflict
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.match import LINK_FIELDS, find_linked_gifts
+from documents.sensitivity.stored import end_sensitivity
 from documents.storage.record import Record
 from documents.user import User
 from matchback.engine import Tx
@@ -55,6 +56,7 @@ def remove_record(record: Record) -> None:
     record.mark_deleted(**FREED_FIELDS.get(kind, {}))
     if kind is Fundraiser:
         end_digests_about([record.id])
+        end_sensitivity([record.id])
 
 
 def remove_staff(staff: Staff) -> None:

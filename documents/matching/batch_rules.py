@@ -10,9 +10,10 @@ from documents.conditions import is_matchable
 from documents.donor import make_donor_id
 from documents.gift_day import make_gift_day_id
 from documents.matching.candidates import BatchEvidence
+from documents.matching.fitting import MatchedGift
 from documents.matching.instalments import first_of
 from documents.matching.policy import MatchPolicy
-from documents.matching.rules import Decision, MatchedGift, list_reasons, match_gift
+from documents.matching.rules import Decision, list_reasons, match_gift
 from documents.rows.donation import DonationRow, MatchFields, StoredDecision
 from documents.values.delays import find_delay_key
 

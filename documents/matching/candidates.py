@@ -10,7 +10,8 @@ from typing import Any
 from bson import ObjectId
 
 from documents.giving_links.references import EmailReference
-from documents.matching.rules import Candidate, Decision, MatchEvidence, Pin
+from documents.matching.fitting import Candidate
+from documents.matching.rules import Decision, MatchEvidence, Pin
 from documents.people.spellings import list_mailboxes
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow

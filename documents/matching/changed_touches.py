@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from documents.matching.candidates import to_candidate
-from documents.matching.rules import find_delivery_failure
+from documents.matching.fitting import find_delivery_failure
 from documents.rows.email import EmailRow
 
 TOUCH_TIME_FIELDS = ("sent_at", "first_opened_at", "first_clicked_at")

@@ -17,6 +17,7 @@ from mongoengine import (
 
 from config.database import await_majority
 from documents.errors import Conflict, NotFound
+from documents.evidence_change import note_changed_policy
 from documents.matching.policy import MatchPolicy
 from documents.rows.fundraiser import PolicyVersionRow
 from documents.storage.base import Document
@@ -94,6 +95,7 @@ class PolicyVersion(Document):
 
     @classmethod
     def _add(cls, organization_id: ObjectId, fundraiser_id: ObjectId | None, **values: Any) -> Self:
+        note_changed_policy(organization_id, fundraiser_id)
         for _ in range(MAX_VERSION_ATTEMPTS):
             last = cls._last(organization_id, fundraiser_id)
             new = cls(

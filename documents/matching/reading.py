@@ -17,8 +17,8 @@ from documents.matching.candidates import (
     mailboxes_of_donor,
     to_candidate,
 )
+from documents.matching.fitting import Candidate
 from documents.matching.instalments import counted_instalments
-from documents.matching.rules import Candidate
 from documents.rows.donation import DonationRow
 from documents.rows.email import EmailRow
 from documents.storage.marks import build_text_condition

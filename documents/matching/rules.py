@@ -20,11 +20,11 @@ The rules, in order:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Literal
 
 from bson import ObjectId
 
+from documents.matching.fitting import Candidate, MatchedGift, list_fitting, sort_fitting
 from documents.matching.policy import MatchPolicy, TouchKind
 from documents.rows.donation import StoredReason
 
@@ -32,35 +32,7 @@ MatchKind = Literal["link", "address", "pinned", "none"]
 MatchRule = Literal[
     "pin", "recurring", "link_token", "email_id", "other_fundraiser", "donor_address", "none"
 ]
-DeliveryFailure = Literal["bounced", "dropped"]
 MAX_NAMED_CANDIDATES = 10  # per decision, because the reasons repeat after that
-
-
-@dataclass(frozen=True)
-class MatchedGift:
-    """The facts of a gift that the rules read."""
-
-    fundraiser_id: ObjectId
-    donated_at: datetime
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An email that a gift can match. Opens and clicks by machines do not count.
-
-    A block is a bounce here, because a blocked email did not arrive either.
-    """
-
-    id: ObjectId
-    fundraiser_id: ObjectId
-    mailing_id: ObjectId | None
-    user_id: ObjectId
-    sent_at: datetime | None
-    first_opened_at: datetime | None = None
-    first_clicked_at: datetime | None = None
-    delivered_at: datetime | None = None
-    bounced_at: datetime | None = None
-    dropped_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -145,17 +117,10 @@ def _by_address(
     lost: list[tuple[ObjectId, str]] = []
     if named:
         lost.append((named.id, "named by the gift, but of another fundraiser"))
-    fitting: list[tuple[Candidate, TouchKind]] = []
-    for email in sorted(donors, key=lambda email: email.id):
-        reason, touch = _obstacle(gift, email, policy), _touch(gift, email, policy)
-        if reason is None and touch is not None:
-            fitting.append((email, touch))
-        else:
-            lost.append((email.id, reason or _why_untouched(email, policy)))
+    fitting = list_fitting(gift, sorted(donors, key=lambda email: email.id), policy, lost)
     if not fitting:
         return Decision("none", "none", considered=tuple(lost[:MAX_NAMED_CANDIDATES]))
-    fitting.sort(key=lambda pair: _rank(pair, policy))
-    (best, touch), *others = fitting
+    (best, touch), *others = sort_fitting(fitting, policy)
     why = [(best.id, f"to the donor's address, {touch}, the {policy.touch} of these")]
     why += [(email.id, _why_lost(touch, other, policy)) for email, other in others]
     return Decision(
@@ -163,70 +128,10 @@ def _by_address(
     )
 
 
-def find_delivery_failure(email: Candidate) -> DeliveryFailure | None:
-    """Return why an email did not arrive, or None if it arrived or may have arrived.
-
-    A person's open or click shows that the email arrived. A bounce overrides an earlier delivery,
-    because a server can accept an email and return it later. A delivery overrides an earlier
-    bounce, and any drop, because they concern an attempt that failed before.
-    """
-    if email.first_opened_at or email.first_clicked_at:
-        return None
-    delivered_at, bounced_at = email.delivered_at, email.bounced_at
-    if bounced_at is not None and (delivered_at is None or delivered_at <= bounced_at):
-        return "bounced"
-    return "dropped" if email.dropped_at is not None and delivered_at is None else None
-
-
-def _why_untouched(email: Candidate, policy: MatchPolicy) -> str:
-    return find_delivery_failure(email) or f"not {' nor '.join(policy.prefer)}"
-
-
 def _why_lost(best: TouchKind, touch: TouchKind, policy: MatchPolicy) -> str:
     if touch != best:
         return f"only {touch}, and another was {best}"
     return "sent earlier" if policy.touch == "last" else "sent later"
-
-
-def _obstacle(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> str | None:
-    """Return the reason why the email cannot match the gift, or None if it can."""
-    if email.fundraiser_id != gift.fundraiser_id:
-        return "of another fundraiser"
-    if email.sent_at is None:
-        return "not sent yet"
-    if email.sent_at > gift.donated_at:
-        return "sent after the gift"
-    if gift.donated_at - email.sent_at > policy.window:
-        return "outside the window"
-    return None
-
-
-def _touch(gift: MatchedGift, email: Candidate, policy: MatchPolicy) -> TouchKind | None:
-    """Return the policy's most preferred touch before the gift, or None.
-
-    An email that did not arrive does not count as sent. The time of its bounce does not matter,
-    because the donor had not received the email before the gift either.
-    """
-
-    def happened(at: datetime | None) -> bool:
-        return at is not None and at <= gift.donated_at
-
-    clicked = happened(email.first_clicked_at)
-    did = {
-        "clicked": clicked,
-        "opened": clicked or happened(email.first_opened_at),
-        "sent": find_delivery_failure(email) is None,
-    }
-    return next((touch for touch in policy.prefer if did[touch]), None)
-
-
-def _rank(pair: tuple[Candidate, TouchKind], policy: MatchPolicy) -> tuple[int, float, int]:
-    # The ID breaks the tie between emails sent at the same time, so that the result does not depend
-    # on the order of the candidates.
-    email, touch = pair
-    sign = -1 if policy.touch == "last" else 1
-    sent = email.sent_at.timestamp() if email.sent_at else 0.0
-    return policy.prefer.index(touch), sign * sent, sign * int.from_bytes(email.id.binary)
 
 
 def list_reasons(considered: Sequence[tuple[ObjectId, str]]) -> list[StoredReason]:

@@ -23,6 +23,7 @@ from documents.erased.bodies import ErasedBody
 from documents.erased.customers import ErasedCustomer
 from documents.erased.items import ErasedItems
 from documents.event import Event
+from documents.evidence_change import EvidenceChange
 from documents.former_cost import FormerCost
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
@@ -56,6 +57,7 @@ from documents.people.duplicate import Duplicate
 from documents.recount.background import SteadyRecount
 from documents.segments.arm_segment import ArmSegment
 from documents.segments.segment import Segment
+from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
@@ -104,6 +106,9 @@ DOCUMENT_CLASSES = (
     CounterChange,
     CounterSum,
     JournalProgress,
+    EvidenceChange,
+    Sensitivity,
+    SensitivityRun,
     FileImport,
     FileChunk,
     Rejection,

@@ -11,6 +11,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from documents.event import ALL_GROUPS, UNMATCHED_FILTER
+from documents.evidence_change import note_fundraisers
 from documents.gift_day import make_gift_day_id
 from documents.history.journal import FUNDRAISERS_JOURNAL_MIGRATION, MAILINGS_JOURNAL_MIGRATION
 from documents.match import MATCHES_MIGRATION
@@ -156,6 +157,7 @@ NO_ROW_FILTER = {"_id": None}
 OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
 SEGMENTS_MIGRATION = 30
+SENSITIVITY_MIGRATION = 31
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
@@ -261,5 +263,12 @@ MIGRATIONS = (
         "emails",
         add_provider_segments,
         WITHOUT_SEGMENTS_FILTER,
+    ),
+    Migration(
+        SENSITIVITY_MIGRATION,
+        "Note fundraisers for the sensitivity of their mailings",
+        "fundraisers",
+        note_fundraisers,
+        {"donations_count": {"$gt": 0}},
     ),
 )

@@ -157,6 +157,30 @@ class Delays(TypedDict):
     within_48_hours: float | None
 
 
+class RuleSum(TypedDict):
+    """The credited sum of a mailing under one rule."""
+
+    window_days: int
+    touch: Literal["first", "last"]
+    raised: Amounts
+    is_present: bool
+
+
+class Sensitivity(TypedDict):
+    """How much of a mailing's credited sum depends on the rules, at an earlier time.
+
+    Attributes:
+        credited: the sum by the stored matches.
+        lowest, highest: the range of the rules' sums.
+    """
+
+    computed_at: datetime
+    credited: Amounts
+    lowest: Amounts
+    highest: Amounts
+    rules: list[RuleSum]
+
+
 class ReportFigures(Figures, ByTime):
     """The figures of a fundraiser or a mailing, and of a fundraiser's mailings."""
 
@@ -171,6 +195,7 @@ class Report(ReportFigures):
     unsettled: Unsettled
     unmatched_events: dict[str, int]
     segments: SegmentTable | None
+    sensitivity: Sensitivity | None
 
 
 class PastReport(ReportFigures):
@@ -179,3 +204,4 @@ class PastReport(ReportFigures):
     unsettled: None
     unmatched_events: None
     segments: None
+    sensitivity: None

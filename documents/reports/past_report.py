@@ -82,6 +82,7 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
                 for mailing in _list_mailings(tx, fundraiser, at)
             ],
             "segments": None,
+            "sensitivity": None,
         }
 
 
@@ -103,6 +104,7 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
             "unmatched_events": None,
             "mailings": [],
             "segments": None,
+            "sensitivity": None,
         }
 
 

@@ -14,6 +14,7 @@ from documents.reports.report_figures import (
     build_times,
 )
 from documents.reports.segments import build_segment_table
+from documents.reports.sensitivity import build_sensitivity
 from documents.reports.unsettled import read_unsettled
 from documents.values.time import now
 
@@ -44,6 +45,7 @@ def build_fundraiser_report(
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
         "mailings": [build_mailing_line(mailing, mailing.total_cost) for mailing in latest],
         "segments": build_segment_table(fundraiser, by) if by else None,
+        "sensitivity": None,
     }
 
 
@@ -60,6 +62,7 @@ def build_mailing_report(mailing: Mailing, by: str | None = None) -> Report:
         "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
         "segments": build_segment_table(mailing, by) if by else None,
+        "sensitivity": build_sensitivity(mailing),
     }
 
 

@@ -12,6 +12,7 @@ from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.experiment import ArmRow, ArmSegmentRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
+from documents.rows.sensitivity import SensitivityRow, SensitivityRunRow
 from documents.rows.shared_post import SharedPostRow
 from documents.rows.user import UserRow
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
@@ -39,6 +40,8 @@ COLLECTIONS: Final[Mapping[type, str]] = {
     PastMatchRow: "past_matches",
     PaymentRow: "payments",
     PolicyVersionRow: "policy_versions",
+    SensitivityRow: "sensitivities",
+    SensitivityRunRow: "sensitivity_runs",
     SharedPostRow: "shared_posts",
     UserRow: "users",
     WebhookDeliveryRow: "deliveries",

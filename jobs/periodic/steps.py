@@ -12,6 +12,7 @@ from jobs.periodic import (
     relabel,
     resend,
     retention,
+    sensitivity,
 )
 from jobs.periodic.periodic import STEP_IDLE_SECONDS, PeriodicThread
 
@@ -30,6 +31,7 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "resend": (resend.step, RESEND_IDLE_SECONDS),
     "notices": (notices.step, STEP_IDLE_SECONDS),
     "digests": (digests.step, STEP_IDLE_SECONDS),
+    "sensitivity": (sensitivity.step, STEP_IDLE_SECONDS),
 }
 
 

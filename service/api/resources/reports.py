@@ -245,6 +245,32 @@ class SegmentTable(ResponseModel):
     values: list[SegmentLine]
 
 
+class RuleSum(ResponseModel):
+    """The sum that a rule would credit to the mailing.
+
+    `present` is true for the match policy's own window and touch at the time of the computation.
+    """
+
+    window_days: int
+    touch: Literal["first", "last"]
+    raised: Amounts
+    present: Annotated[bool, Field(validation_alias="is_present")]
+
+
+class Sensitivity(ResponseModel):
+    """How much of the credited sum depends on the window and the touch, net of refunds.
+
+    Workers compute it in the background. All sums are exact for `computed_at`. `credited` is the
+    sum by the matches of that time. `lowest` and `highest` are the range of `rules`.
+    """
+
+    computed_at: Time
+    credited: Amounts
+    lowest: Amounts
+    highest: Amounts
+    rules: list[RuleSum]
+
+
 class PeriodFigures(PeriodSum):
     """Donations of a period, by the time of the donation.
 
@@ -275,6 +301,10 @@ class Report(Figures):
     ]
     mailings: list[MailingLine]
     segments: Annotated[SegmentTable | None, Field(description="Null without `by`.")]
+    sensitivity: Annotated[
+        Sensitivity | None,
+        Field(description="Null until computed, and except in present reports of mailings."),
+    ]
     period: Annotated[PeriodFigures | None, Field(description="Null without the parameter `from`.")]
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
 
+from documents.matching.fitting import Candidate, MatchedGift
 from documents.matching.policy import MatchPolicy
-from documents.matching.rules import Candidate, MatchedGift, MatchEvidence, match_gift
+from documents.matching.rules import MatchEvidence, match_gift
 from tools.docs.blocks import DOCS_FOLDER
 from tools.testbed.readme import find_group
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from documents.giving_links.references import EmailReference
 from documents.matching.batch_rules import Decided, decide_all, to_unmatch, update_of
 from documents.matching.candidates import BatchEvidence, Users
+from documents.matching.fitting import Candidate
 from documents.matching.instalments import gifts_and_firsts, gifts_to_decide
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
-from documents.matching.rules import Candidate
 
 UNIVERSITY, SPRING, AUTUMN, MAILING = (ObjectId() for _ in range(4))
 BOB, EVE = ObjectId(), ObjectId()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from documents.matching.candidates import to_candidate
 from documents.matching.changed_touches import find_affected_since
+from documents.matching.fitting import MatchedGift
 from documents.matching.policy import MatchPolicy
-from documents.matching.rules import MatchedGift, MatchEvidence, match_gift
+from documents.matching.rules import MatchEvidence, match_gift
 from documents.rows.email import EmailRow
 from tests.rows import email_row
 

@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.giving_links.references import parse_email_id
+from documents.matching.fitting import Candidate, MatchedGift
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
-from documents.matching.rules import (
-    Candidate,
-    Decision,
-    MatchedGift,
-    MatchEvidence,
-    Pin,
-    match_gift,
-)
+from documents.matching.rules import Decision, MatchEvidence, Pin, match_gift
 
 SPRING, AUTUMN = ObjectId(), ObjectId()
 BOB = ObjectId()

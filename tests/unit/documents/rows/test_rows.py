@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 import mongoengine
 import pytest
 from bson import ObjectId
+from bson.timestamp import Timestamp
 
 from documents.archive import Archive
 from documents.arm import Arm
@@ -34,9 +35,11 @@ from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
 from documents.rows.experiment import ArmRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
+from documents.rows.sensitivity import SensitivityRow, SensitivityRunRow
 from documents.rows.shared_post import SharedPostRow
 from documents.rows.user import UserRow
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
+from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
 from documents.user import User
 from documents.webhook_delivery import WebhookDelivery
@@ -61,6 +64,8 @@ DOCUMENTS: dict[type, Any] = {
     PastMatchRow: PastMatch,
     PaymentRow: Payment,
     PolicyVersionRow: PolicyVersion,
+    SensitivityRow: Sensitivity,
+    SensitivityRunRow: SensitivityRun,
     SharedPostRow: SharedPost,
     UserRow: User,
     WebhookDeliveryRow: WebhookDelivery,
@@ -69,6 +74,7 @@ TYPES: dict[type, type] = {
     mongoengine.BinaryField: bytes,
     mongoengine.BooleanField: bool,
     mongoengine.DateTimeField: datetime,
+    mongoengine.DynamicField: Timestamp,  # MongoEngine has no field for MongoDB's own timestamps
     mongoengine.FloatField: float,
     mongoengine.IntField: int,
     mongoengine.ObjectIdField: ObjectId,

@@ -7,15 +7,9 @@ from itertools import permutations
 
 from bson import ObjectId
 
+from documents.matching.fitting import Candidate, MatchedGift
 from documents.matching.policy import TOUCH_PREFERENCE, MatchPolicy
-from documents.matching.rules import (
-    Candidate,
-    Decision,
-    MatchedGift,
-    MatchEvidence,
-    Pin,
-    match_gift,
-)
+from documents.matching.rules import Decision, MatchEvidence, Pin, match_gift
 from service.dashboard.presentation.language import Marked
 from service.dashboard.presentation.stored_reasons import reason_label
 

@@ -1,0 +1,1 @@
+"""Sensitivity: what each mailing would be credited with under other rules."""
