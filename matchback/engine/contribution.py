@@ -43,6 +43,8 @@ def add_amounts(total: Amounts, more: Mapping[str, int], sign: int = 1) -> None:
 
 def difference(now: Contribution, before: Contribution) -> Contribution:
     """Return the amounts to add to counters that hold `before`, so that they hold `now`."""
+    if not before:
+        return now
     gone = dict(before)
     pairs = [(target, amounts, gone.pop(target, NO_AMOUNTS)) for target, amounts in now.items()]
     pairs += [(target, NO_AMOUNTS, amounts) for target, amounts in gone.items()]
