@@ -26,7 +26,7 @@ from documents.event import Event
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import SettledChanges
 from documents.history.hours import JournalProgress
 from documents.history.journal import CounterChange, CounterSum
 from documents.imports.file_import import FileImport
@@ -96,7 +96,7 @@ DOCUMENT_CLASSES = (
     Participant,
     Arm,
     Segment,
-    GiftChange,
+    SettledChanges,
     CounterChange,
     CounterSum,
     JournalProgress,

@@ -84,18 +84,14 @@ def _read_totals(tx: Tx, fundraiser: Fundraiser, at: datetime) -> GiftTotals:
 
 
 def _sum_by_kind(tx: Tx, query: dict[str, Any]) -> dict[GiftChangeKind, KindTotals]:
+    of_gift = {
+        "_id": {"kind": {"$first": "$changes.kinds"}, "currency": "$changes.currency"},
+        "changes": {"$sum": 1},
+        "count": {"$sum": {"$subtract": [_count_state("after"), _count_state("before")]}},
+        "raised": {"$sum": {"$subtract": [_read_amount("after"), _read_amount("before")]}},
+    }
     found = tx.database.gift_changes.aggregate(
-        [
-            {"$match": query},
-            {
-                "$group": {
-                    "_id": {"kind": {"$first": "$kinds"}, "currency": "$currency"},
-                    "changes": {"$sum": 1},
-                    "count": {"$sum": "$gifts"},
-                    "raised": {"$sum": "$difference"},
-                }
-            },
-        ],
+        [{"$match": query}, {"$unwind": "$changes"}, {"$group": of_gift}],
         session=tx.session,
     )
     totals: dict[GiftChangeKind, KindTotals] = {
@@ -108,3 +104,12 @@ def _sum_by_kind(tx: Tx, query: dict[str, Any]) -> dict[GiftChangeKind, KindTota
         if row["raised"]:
             kind["raised"][row["_id"]["currency"]] = row["raised"]
     return totals
+
+
+def _count_state(state: str) -> dict[str, Any]:
+    """Return an expression: 1 if the gift counted in this state, otherwise 0."""
+    return {"$cond": [{"$ifNull": [f"$changes.{state}", False]}, 1, 0]}
+
+
+def _read_amount(state: str) -> dict[str, Any]:
+    return {"$ifNull": [f"$changes.{state}.amount", 0]}

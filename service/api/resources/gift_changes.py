@@ -6,7 +6,7 @@ import falcon
 from pydantic import MISSING, ConfigDict, Field
 
 from documents.fundraiser import Fundraiser
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import SettledChanges
 from documents.history.gift_rules import GiftChangeKind
 from documents.matching.rules import MatchKind
 from documents.reports.explained import (
@@ -119,7 +119,7 @@ class GiftChanges:
         until = now() if query.until is MISSING else query.until
         check_change_times(fundraiser, query.since, until)
         where = build_change_query(fundraiser, query.since, until)
-        found = find_page(req, GiftChange, query, where, "at")
+        found = find_page(req, SettledChanges, query, where, "at")
         is_first = query.cursor is None
         listed: dict[str, Any] = {
             "since": query.since,
