@@ -43,19 +43,11 @@ class Bundle(NamedTuple):
 
 
 class PlannedShare(NamedTuple):
-    """A share of all rows with one signature: its amounts without splits, also as JSON."""
+    """A share of all rows with one signature: its amounts as JSON, without splits."""
 
     text: str
-    amounts: Amounts
     places: list[Place]
     splits: SplitSpecs
-
-    def find_text(self, row: Mapping[str, Any]) -> str:
-        """Return the amounts of a row as JSON."""
-        if not self.splits:
-            return self.text
-        amounts = _add_splits(self.amounts, self.splits, row)
-        return self.text if amounts is self.amounts else to_text(amounts)
 
 
 class KnownAmounts:
@@ -119,24 +111,32 @@ def plan_shares(
         if (amounts := known.get(number)) is None:
             amounts = known[number] = _sum_amounts(counters, row)
         if amounts or splits:
-            plan.append(PlannedShare(to_text(amounts), amounts, places, splits))
+            plan.append(PlannedShare(to_text(amounts), places, splits))
     return plan
 
 
 def build_shares(plan: Sequence[PlannedShare], row: Mapping[str, Any]) -> list[StoredShare]:
-    """Return the stored form of a row's contribution, by the plan of its signature."""
+    """Return the stored form of a row's contribution, by the plan of its signature.
+
+    The amounts of splits are shares of their own, because they differ from row to row. So the
+    other shares of rows with one signature stay equal.
+    """
     shares: list[StoredShare] = []
-    for planned in plan:
+    for text, places, splits in plan:
         flat: list[Any] = []
-        for name, link in planned.places:
+        for name, link in places:
             id_ = row.get(link)
             if isinstance(id_, list):
                 for one in id_:
                     flat += (name, one)
             elif id_ is not None:
                 flat += (name, id_)
-        if flat and (text := planned.find_text(row)) != NO_AMOUNTS_TEXT:
+        if not flat:
+            continue
+        if text != NO_AMOUNTS_TEXT:
             _add_share(shares, text, flat)
+        if splits and (amounts := _add_splits({}, splits, row)):
+            _add_share(shares, to_text(amounts), flat)
     return shares
 
 

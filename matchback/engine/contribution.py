@@ -105,7 +105,12 @@ def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
     for share in counted or ():
         amounts, targets = read_share(share)
         for place in range(0, len(targets), 2):
-            result[targets[place], targets[place + 1]] = amounts
+            target = targets[place], targets[place + 1]
+            number = len(result)
+            other = result.setdefault(target, amounts)
+            if len(result) == number:  # another share has the target, too
+                result[target] = total = dict(other)
+                add_amounts(total, amounts)
     return result
 
 

@@ -160,7 +160,7 @@ class _Settlement:
             part = computed[start : start + COMPUTED_ROWS_PER_WRITE]
             for row in part:
                 update = updates[row["_id"]]
-                self._increase(name, row, update, aimed.get(row["_id"], {}))
+                self._increase(name, row, update, aimed.get(row["_id"], {}) if aimed else {})
                 if not (stays_due and "due" in row) or row["_id"] in given:
                     for observer in observers:
                         observer.note(name, row, update)
@@ -257,13 +257,17 @@ class _Settlement:
 
     def _note_moved(self, now: list[StoredShare], before: list[StoredShare]) -> None:
         """Note the changes of a record with other targets, or other groups of equal amounts."""
-        former = {target: text for text, *targets in before for target in _pair(targets)}
-        for text, *targets in now:
-            for target in _pair(targets):
-                if text != (was := former.pop(target, NO_AMOUNTS_TEXT)):
-                    self.changed[text, was] += target
-        for target, was in former.items():
-            self.changed[NO_AMOUNTS_TEXT, was] += target
+        gone = [share for share in before if share not in now]
+        for share in now:
+            if share in before:
+                continue
+            text, *targets = share
+            same = next((one for one in gone if one[1:] == targets), None)
+            if same:
+                gone.remove(same)
+            self.changed[text, same[0] if same else NO_AMOUNTS_TEXT] += targets
+        for was, *targets in gone:
+            self.changed[NO_AMOUNTS_TEXT, was] += targets
 
     def _add_changed(self) -> None:
         for (text, was), targets in self.changed.items():
@@ -312,11 +316,12 @@ class _Settlement:
         made = self.made[name]
         operations: list[Any] = [
             InsertOne(_complete(self.rows[name][id_], update))
-            if id_ in made
+            if made and id_ in made
             else UpdateOne({"_id": id_}, update, upsert=upsert)
             for id_, update in updates
         ]
-        made.difference_update(ids)
+        if made:
+            made.difference_update(ids)
         for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
             part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
             write = self.tx.database[name].bulk_write
