@@ -121,7 +121,7 @@ class Turns:
 
     def _read_used(self) -> float:
         return time.process_time() + measure_cpu_seconds(
-            psutil.Process(self.servers.pid("mongodb"))
+            psutil.Process(self.servers.pid("MongoDB"))
         )
 
 
