@@ -71,7 +71,7 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     follows = ObjectIdField()
     # a decision about a later instalment writes it to cause write conflicts; never read
     held_at = DateTimeField()
-    changes = IntField()  # number of rows in `gift_changes`; see history/
+    stopped = BooleanField()  # whether it did not count after an earlier change; see history/
     outgoing = DictField(default=None)  # state of the last outgoing event; see outgoing/rules.py
     fundraiser_donor_id = StringField()
     mailing_donor_id = StringField()

@@ -5,6 +5,7 @@ them by their user. The emails themselves have no index of these fields, because
 slows down every write of settling.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
@@ -65,6 +66,9 @@ class Participant(Document):
     }
 
 
+_shorten_arm_id = lru_cache(maxsize=1024)(shorten_link)  # many emails have the same arm
+
+
 def build_participant_values(email: EmailRow) -> dict[str, Any]:
     """Return the fields besides counters of an email's participant."""
     values: dict[str, Any] = {
@@ -74,7 +78,7 @@ def build_participant_values(email: EmailRow) -> dict[str, Any]:
         "arm_id": email["arm_id"],
         "since": email["outcome_from"],
         "until": email["outcome_until"],
-        "links": [shorten_link(email["arm_id"])],
+        "links": [_shorten_arm_id(email["arm_id"])],
     }
     if ids := email.get("arm_segment_ids"):
         values["arm_segment_ids"] = ids

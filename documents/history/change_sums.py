@@ -18,10 +18,21 @@ from matchback.engine import JOURNAL_HOUR, Amounts, Tx, add_amounts, from_text, 
 GIFT_CHANGES_COLLECTION = "gift_changes"
 ONE_MILLISECOND = timedelta(milliseconds=1)
 SummedFigure = Literal["changes", "count", "raised"]
+
+
+def _count_state(state: str) -> dict[str, Any]:
+    """Return an expression: 1 if the gift counted in this state, otherwise 0."""
+    return {"$cond": [{"$ifNull": [f"$changes.{state}", False]}, 1, 0]}
+
+
+def _read_amount(state: str) -> dict[str, Any]:
+    return {"$ifNull": [f"$changes.{state}.amount", 0]}
+
+
 SUMMED_FIGURES: dict[SummedFigure, dict[str, Any]] = {
     "changes": {"$sum": 1},
-    "count": {"$sum": "$gifts"},
-    "raised": {"$sum": "$difference"},
+    "count": {"$sum": {"$subtract": [_count_state("after"), _count_state("before")]}},
+    "raised": {"$sum": {"$subtract": [_read_amount("after"), _read_amount("before")]}},
 }
 
 
@@ -47,9 +58,10 @@ def sum_changes(tx: Tx, fundraiser_id: ObjectId, until: datetime) -> Amounts:
 
 
 def _group(tx: Tx, query: dict[str, Any]) -> Amounts:
-    by = {"kind": {"$first": "$kinds"}, "currency": "$currency"}
+    by = {"kind": {"$first": "$changes.kinds"}, "currency": "$changes.currency"}
     groups = tx.database[GIFT_CHANGES_COLLECTION].aggregate(
-        [{"$match": query}, {"$group": {"_id": by, **SUMMED_FIGURES}}], session=tx.session
+        [{"$match": query}, {"$unwind": "$changes"}, {"$group": {"_id": by, **SUMMED_FIGURES}}],
+        session=tx.session,
     )
     return {
         f"{group['_id']['kind']}.{group['_id']['currency']}.{figure}": group[figure]

@@ -1,7 +1,7 @@
 """Rules for changes of a gift between two settlements. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Literal, NamedTuple, NotRequired, Self, TypedDict, get_args
 
 from bson import ObjectId
 
@@ -13,6 +13,27 @@ from matchback.engine import from_stored
 GiftChangeKind = Literal["new", "deleted", "refunded", "status", "pinned", "matched_again"]
 GIFT_CHANGE_KINDS: tuple[GiftChangeKind, ...] = get_args(GiftChangeKind)
 MATCH_PREFIX, MATCH_SUFFIX = "by_match.", ".count"
+
+
+class StoredCountedGift(TypedDict):
+    """The part of a gift that counts; see `CountedGift`."""
+
+    match: str | None
+    amount: int
+    email_id: NotRequired[ObjectId]
+    mailing_id: NotRequired[ObjectId]
+
+
+class StoredChange(TypedDict):
+    """A gift change as settling stores it: without fields that are empty or follow from others."""
+
+    _id: ObjectId
+    donation_id: ObjectId
+    kinds: list[GiftChangeKind]
+    currency: str
+    before: NotRequired[StoredCountedGift]
+    after: NotRequired[StoredCountedGift]
+    refunded: NotRequired[int]
 
 
 class CountedGift(NamedTuple):
@@ -44,10 +65,10 @@ class CountedGift(NamedTuple):
         return cls(True, read_match(gift), *links, net_amount(gift), refunded)
 
     @classmethod
-    def counted(cls, gift: DonationRow) -> Self:
+    def counted(cls, gift: DonationRow) -> "CountedGift":
         """Return the state that the figures include so far."""
         if not gift.get("counted"):
-            return cls()
+            return NOT_COUNTED
         counted = from_stored(gift["counted"])
         amounts = counted.get(("fundraisers", gift["fundraiser_id"]), {})
         refunded = sum(n for name, n in amounts.items() if name.startswith("refunded."))
@@ -63,13 +84,36 @@ class CountedGift(NamedTuple):
             refunded,
         )
 
-    def to_stored(self) -> dict[str, Any] | None:
-        """Return the form in `gift_changes`; None if the gift does not count."""
-        if not self.counts:
-            return None
-        links = {"email_id": self.email_id, "mailing_id": self.mailing_id}
-        known = {name: id_ for name, id_ in links.items() if id_ is not None}
-        return {"match": self.match, "amount": self.net, **known}
+    def to_stored(self) -> StoredCountedGift:
+        """Return the form in `gift_changes`."""
+        stored: StoredCountedGift = {"match": self.match, "amount": self.net}
+        if self.email_id is not None:
+            stored["email_id"] = self.email_id
+        if self.mailing_id is not None:
+            stored["mailing_id"] = self.mailing_id
+        return stored
+
+
+NOT_COUNTED = CountedGift()
+
+
+def build_change(gift: DonationRow, before: CountedGift, after: CountedGift) -> StoredChange:
+    """Return the change of a gift that its settlement stores."""
+    # A gift that an earlier version counted was counted before.
+    is_first = not gift.get("stopped") and not gift.get("counted")
+    change: StoredChange = {
+        "_id": ObjectId(),
+        "donation_id": gift["_id"],
+        "kinds": list_kinds(gift, before, after, is_first=is_first),
+        "currency": gift["currency"],
+    }
+    if before.counts:
+        change["before"] = before.to_stored()
+    if after.counts:
+        change["after"] = after.to_stored()
+    if after.refunded != before.refunded:
+        change["refunded"] = after.refunded - before.refunded
+    return change
 
 
 def _find_match(amounts: Mapping[str, int]) -> str | None:

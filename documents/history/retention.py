@@ -24,6 +24,7 @@ SUM_TARGETS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     CHANGES_COLLECTION: lambda change: change["of"],
     GIFT_CHANGES_COLLECTION: lambda change: make_sum_target(change["fundraiser_id"]),
 }
+SUM_TARGET_FIELDS = ("of", "fundraiser_id")
 
 
 def drop_old_changes(before: datetime) -> int:
@@ -47,8 +48,8 @@ def _drop_from(name: str, kept_from: datetime) -> int:
     if first is None:
         return 0
     end = floor_hour(first["_id"].generation_time) + JOURNAL_HOUR
-    found = changes.find(_build_id_query(end)).sort("_id", 1).limit(DROPPED_CHANGES_PER_STEP)
-    old = list(found)
+    found = changes.find(_build_id_query(end), SUM_TARGET_FIELDS).sort("_id", 1)
+    old = list(found.limit(DROPPED_CHANGES_PER_STEP))
     _drop_sums({SUM_TARGETS[name](change) for change in old}, end)
     dropped: int = changes.delete_many({"_id": {"$in": [one["_id"] for one in old]}}).deleted_count
     return dropped

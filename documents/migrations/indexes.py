@@ -28,7 +28,7 @@ from documents.former_cost import FormerCost
 from documents.fundraiser import Fundraiser
 from documents.gift_day import GiftDay
 from documents.giving_links.link_token import LinkKey
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import SettledChanges
 from documents.history.journal import CounterChange, CounterSum
 from documents.history.progress import JournalProgress
 from documents.imports.file_import import FileImport
@@ -102,7 +102,7 @@ DOCUMENT_CLASSES = (
     Arm,
     Segment,
     ArmSegment,
-    GiftChange,
+    SettledChanges,
     CounterChange,
     CounterSum,
     JournalProgress,

@@ -8,10 +8,10 @@ If it would mark more than 100 gifts, it stores a note, and the sweep marks them
 matching/late_touches.py for the notes.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, cast
 
 from bson import ObjectId
 
@@ -47,10 +47,11 @@ def follow_experiment_emails(tx: Tx, changes: Changes, emails: Sequence[EmailRow
         return
     update_windows(tx, changes, enrolled)
     live = [email for email in enrolled if not email.get("deleted_at")]
-    for email in live:
-        _enrol(changes, email)
+    participants = [{"_id": email["_id"], **build_participant_values(email)} for email in live]
+    for email, participant in zip(live, participants, strict=True):
+        _enrol(changes, email, participant)
     affected = _Affected(
-        [{"_id": one["_id"], **build_participant_values(one)} for one in live],  # type: ignore[typeddict-item]
+        cast("list[ParticipantRow]", participants),
         {one["_id"] for one in enrolled if one.get("counted")},
     )
     wrong = list(islice(affected.find_gifts(tx), MAX_DIRECTLY_MARKED_GIFTS + 1))
@@ -81,23 +82,23 @@ def mark_gifts_of_participants(tx: Tx, ids: Sequence[ObjectId]) -> set[ObjectId]
     return fundraisers
 
 
-def _enrol(changes: Changes, email: EmailRow) -> None:
+def _enrol(changes: Changes, email: EmailRow, participant: Mapping[str, Any]) -> None:
     """Add an email's participant, its arm and the parts of the arm to the changes.
 
     The transaction must write the user, so that it conflicts with one that counts the user's gift.
     """
-    values = build_participant_values(email)
     update = changes.update_of("participants", email["_id"])
     if email.get("counted"):
-        update.set({name: values[name] for name in ("since", "until")})
+        update.set({name: participant[name] for name in ("since", "until")})
     else:
-        update.set_on_insert(values)
-        of = {name: values[name] for name in ("organization_id", "fundraiser_id")}
-        arm = {**build_arm_row(email["arm_id"]), **of}
-        changes.update_of("arms", arm.pop("_id")).set_on_insert(arm)
+        update.set_on_insert({key: one for key, one in participant.items() if key != "_id"})
+        if not (arm_update := changes.update_of("arms", email["arm_id"])):
+            of = {name: participant[name] for name in ("organization_id", "fundraiser_id")}
+            arm = {**build_arm_row(email["arm_id"]), **of}
+            arm_update.set_on_insert({key: one for key, one in arm.items() if key != "_id"})
         for part in list_arm_segments(email):
-            part_values: dict[str, Any] = dict(part)
-            changes.update_of("arm_segments", part_values.pop("_id")).set_on_insert(part_values)
+            if not (part_update := changes.update_of("arm_segments", part["_id"])):
+                part_update.set_on_insert({key: one for key, one in part.items() if key != "_id"})
     if email.get("counted") or not is_mailed(email):
         # Other new emails change a counter of the user.
         changes.update_of("users", email["user_id"]).set({"enrolled_at": now()})

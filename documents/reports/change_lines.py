@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 
 from documents.donation import Donation
 from documents.fundraiser import Fundraiser
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import GiftChange, SettledChanges
+from documents.history.gift_rules import StoredCountedGift
 from documents.mailing import Mailing
 from documents.reports.explained import build_change_query
 from documents.storage.pagination import RecordPage, list_page
@@ -39,7 +39,7 @@ def list_change_lines(
         InvalidCursor: this list did not make the cursor.
     """
     found = list_page(
-        GiftChange,
+        SettledChanges,
         fundraiser.organization_id,
         filters=build_change_query(fundraiser, since, until),
         sort="at",
@@ -80,5 +80,5 @@ def _describe(organization_id: ObjectId, changes: list[GiftChange]) -> list[Chan
     ]
 
 
-def _read_mailing(counted: dict[str, Any] | None) -> ObjectId | None:
+def _read_mailing(counted: StoredCountedGift | None) -> ObjectId | None:
     return counted.get("mailing_id") if counted else None

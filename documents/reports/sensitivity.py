@@ -1,4 +1,4 @@
-"""What a mailing would be credited with under other rules, as the last complete run found it."""
+"""The sums that a mailing would be credited with under other rules, from the last complete run."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -74,7 +74,7 @@ class DonationRow(RecordRow, SourceRow, MatchFields):
     donated_at: datetime
     pin: NotRequired[StoredPin | None]
     held_at: NotRequired[datetime]
-    changes: NotRequired[int]
+    stopped: NotRequired[bool]
     outgoing: NotRequired[dict[str, Any]]
     participant_ids: NotRequired[list[ObjectId] | None]
     outcomes_due: NotRequired[bool | None]

@@ -18,16 +18,17 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any, Generic, TypeVar
 
-from .contribution import (
-    Amounts,
-    Contribution,
-    StoredShare,
-    Target,
-    add_amounts,
-    list_linked,
-    sum_contributions,
-    to_text,
+from .bundles import (
+    COUNT_AS_ONE,
+    COUNT_EVERY_ROW,
+    KnownAmounts,
+    build_shares,
+    group_counters,
+    has_distinct_targets,
+    list_targets,
+    plan_shares,
 )
+from .contribution import Contribution, StoredShare, Target, sum_contributions
 from .index_table import IndexTable
 from .journal import Journal
 from .links import LinkIndex, LinkScope
@@ -37,20 +38,9 @@ from .transaction import Tx
 T = TypeVar("T")
 RowT_contra = TypeVar("RowT_contra", contravariant=True)  # the rows of one source
 
-COUNT_EVERY_ROW: Callable[[object], bool] = lambda row: True  # noqa: E731
-COUNT_AS_ONE: Callable[[object], int] = lambda row: 1  # noqa: E731
 WriteHook = Callable[[Tx, Sequence[Target]], None]
 Signature = Callable[[Any], Hashable]
 MAX_KNOWN_SIGNATURES = 10_000  # of one source; then the engine forgets them
-# The parts of a counter: field, when, amount and by.
-CounterSpecs = tuple[
-    tuple[str, Callable[[Any], bool], Callable[[Any], int], Callable[[Any], str] | None], ...
-]
-# Counters with several amounts: field, when and split.
-SplitSpecs = tuple[tuple[str, Callable[[Any], bool], Callable[[Any], Mapping[str, int]]], ...]
-
-# Places, and the counters that all of them have. Equal counters have equal numbers.
-Bundle = tuple[list[tuple[str, str]], int, CounterSpecs, SplitSpecs]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -222,15 +212,13 @@ class Ledger:
             name: tuple(c for c in caches if isinstance(c, CounterCache) and c.source == name)
             for name in self.order
         }
-        self._bundles = {name: _bundles(counters) for name, counters in self.counters.items()}
+        self._bundles = {name: group_counters(counters) for name, counters in self.counters.items()}
         self._signatures = {
             name: _sign_fields(fields)
             for name in self.order
             if self.counters[name] and (fields := self.reads(name)) is not None
         } | {get_collection_name(of): sign for of, sign in (signatures or {}).items()}
-        self._known: dict[str, dict[Hashable, dict[int, Amounts]]] = {
-            name: {} for name in self.order
-        }
+        self._known: dict[str, dict[Hashable, KnownAmounts]] = {name: {} for name in self.order}
         self.flags = {
             name: tuple(flag for flag in flags if get_collection_name(flag.on) == name)
             for name in self.order
@@ -249,7 +237,7 @@ class Ledger:
         self._shared = {
             name
             for name in self._signatures
-            if _has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
+            if has_distinct_targets(self._bundles[name]) and not self.latest_of[name]
         }
 
     def find_journal(self, name: str) -> Journal | None:
@@ -268,17 +256,15 @@ class Ledger:
         result: Contribution = {}
         if row.get("deleted_at") is not None:
             return result
-        known = self._recall(source, row)
+        known = self._recall(source, row).by_number if source in self._signatures else {}
         for bundle in self._bundles[source]:
-            targets = [
-                (name, id_) for name, link in bundle[0] for id_ in list_linked(row.get(link))
-            ]
-            if targets and (amounts := _find_amounts(bundle, row, known)):
+            targets = list_targets(bundle.places, row)
+            if targets and (amounts := bundle.find_amounts(row, known)):
                 for target in targets:
-                    if target in result:
+                    number = len(result)
+                    result.setdefault(target, amounts)
+                    if len(result) == number:  # another link leads to the same target
                         result = sum_contributions((result, {target: amounts}))
-                    else:
-                        result[target] = amounts
         return result
 
     def can_share(self, source: str) -> bool:
@@ -290,30 +276,21 @@ class Ledger:
 
     def shares(self, source: str, row: Mapping[str, Any]) -> list[StoredShare]:
         """Return the stored form of a row's contribution. See `to_stored`."""
-        shares: dict[str, StoredShare] = {}
         if row.get("deleted_at") is not None:
             return []
         known = self._recall(source, row)
-        for bundle in self._bundles[source]:
-            targets = [
-                one
-                for name, link in bundle[0]
-                for id_ in list_linked(row.get(link))
-                for one in (name, id_)
-            ]
-            if targets and (amounts := _find_amounts(bundle, row, known)):
-                text = to_text(amounts)
-                shares.setdefault(text, [text]).extend(targets)
-        return list(shares.values())
+        if (plan := known.plan) is None:
+            plan = known.plan = plan_shares(self._bundles[source], row, known.by_number)
+        return build_shares(plan, row)
 
-    def _recall(self, source: str, row: Mapping[str, Any]) -> dict[int, Amounts]:
-        """Return the known amounts of rows like this one, by the number of the counters."""
-        if (sign := self._signatures.get(source)) is None:
-            return {}
-        known = self._known[source]
-        if len(known) > MAX_KNOWN_SIGNATURES:
-            known.clear()
-        return known.setdefault(sign(row), {})
+    def _recall(self, source: str, row: Mapping[str, Any]) -> KnownAmounts:
+        """Return the known amounts of rows with this row's signature."""
+        known, signature = self._known[source], self._signatures[source](row)
+        if (amounts := known.get(signature)) is None:
+            if len(known) > MAX_KNOWN_SIGNATURES:
+                known.clear()
+            amounts = known[signature] = KnownAmounts()
+        return amounts
 
     def reads(self, source: str) -> tuple[str, ...] | None:
         """Return the fields that decide a source's amounts, if all its counters name theirs."""
@@ -327,52 +304,3 @@ class Ledger:
 
 def _sign_fields(fields: Sequence[str]) -> Signature:
     return lambda row: tuple(map(row.get, fields))
-
-
-def _has_distinct_targets(bundles: Sequence[Bundle]) -> bool:
-    names = [name for places, *_ in bundles for name, _ in places]
-    return len(set(names)) == len(names)
-
-
-def _bundles(
-    caches: Sequence[CounterCache[Any]],
-) -> list[Bundle]:
-    """Group the counters of a source with equal functions, with their places as (collection, link).
-
-    Fundraisers and mailings have equal counters of emails, which are computed once.
-    """
-    by_place: dict[tuple[str, str], list[CounterCache[Any]]] = {}
-    for cache in caches:
-        by_place.setdefault((cache.target, cache.link), []).append(cache)
-    bundles: dict[tuple[CounterSpecs, SplitSpecs], list[tuple[str, str]]] = {}
-    for place, kept in by_place.items():
-        counters = tuple((one.field, one.when, one.amount, one.by) for one in kept if not one.split)
-        splits = tuple((one.field, one.when, one.split) for one in kept if one.split)
-        bundles.setdefault((counters, splits), []).append(place)
-    numbers: dict[CounterSpecs, int] = {}
-    return [
-        (places, numbers.setdefault(counters, len(numbers)), counters, splits)
-        for (counters, splits), places in bundles.items()
-    ]
-
-
-def _find_amounts(bundle: Bundle, row: Mapping[str, Any], known: dict[int, Amounts]) -> Amounts:
-    _, number, counters, splits = bundle
-    if (amounts := known.get(number)) is None:
-        amounts = known[number] = _sum_amounts(counters, row)
-    for name, when, split in splits:
-        if (when is COUNT_EVERY_ROW or when(row)) and (parts := split(row)):
-            amounts = dict(amounts)
-            add_amounts(amounts, {f"{name}.{key}": amount for key, amount in parts.items()})
-    return amounts
-
-
-def _sum_amounts(counters: CounterSpecs, row: Mapping[str, Any]) -> Amounts:
-    amounts: Amounts = {}
-    for name, when, amount_of, by in counters:
-        if (when is COUNT_EVERY_ROW or when(row)) and (
-            amount := 1 if amount_of is COUNT_AS_ONE else amount_of(row)
-        ):
-            path = f"{name}.{by(row)}" if by else name
-            amounts[path] = amounts.get(path, 0) + amount
-    return amounts

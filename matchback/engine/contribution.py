@@ -43,6 +43,8 @@ def add_amounts(total: Amounts, more: Mapping[str, int], sign: int = 1) -> None:
 
 def difference(now: Contribution, before: Contribution) -> Contribution:
     """Return the amounts to add to counters that hold `before`, so that they hold `now`."""
+    if not before:
+        return now
     gone = dict(before)
     pairs = [(target, amounts, gone.pop(target, NO_AMOUNTS)) for target, amounts in now.items()]
     pairs += [(target, NO_AMOUNTS, amounts) for target, amounts in gone.items()]
@@ -103,7 +105,12 @@ def from_stored(counted: Sequence[Sequence[Any]] | None) -> Contribution:
     for share in counted or ():
         amounts, targets = read_share(share)
         for place in range(0, len(targets), 2):
-            result[targets[place], targets[place + 1]] = amounts
+            target = targets[place], targets[place + 1]
+            number = len(result)
+            other = result.setdefault(target, amounts)
+            if len(result) == number:  # another share has the target, too
+                result[target] = total = dict(other)
+                add_amounts(total, amounts)
     return result
 
 

@@ -23,6 +23,7 @@ from .contribution import (
     StoredShare,
     Target,
     add,
+    add_amounts,
     difference,
     find_leaf,
     find_text_difference,
@@ -89,9 +90,12 @@ class _Settlement:
         self.tx = tx
         self.ledger = ledger
         self.pending = changes.increments
+        self.aimed: defaultdict[str, dict[Any, Amounts]] = defaultdict(dict)  # as `pending`
         self.rows = {name: _by_id(rows) for name, rows in changes.rows.items()}
         self.targets = {name: _by_id(rows) for name, rows in changes.targets.items()}
-        self.updates: defaultdict[Target, Update] = defaultdict(Update, changes.updates)
+        self.updates: defaultdict[str, defaultdict[Any, Update]] = defaultdict(_build_updates)
+        for (name, id_), update in changes.updates.items():
+            self.updates[name][id_] = update
         self.inserts = changes.inserts
         # By new and former amounts: the targets of all records, as shares have them.
         self.changed: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -116,7 +120,7 @@ class _Settlement:
                 self.ledger.journal.note(self.tx, self.journaled, self.writer.send)
             for name in self.ledger.order:
                 self._read_latest(name)
-                self._write(name, [id_ for collection, id_ in self.updates if collection == name])
+                self._write(name, list(self.updates[name]))
                 self._write_index_tables(name)
             for observer, _ in self.observers:
                 observer.write(self.writer.send)
@@ -133,9 +137,10 @@ class _Settlement:
             self.written += [one for row in due if (one := (name, row["_id"])) not in known]
 
     def _compute(self, name: str) -> None:
-        aimed = {id_: self.pending.pop((name, id_)) for id_ in self._pending_ids(name)}
+        aimed = self._take_pending(name)
+        updates = self.updates[name]
         for id_, amounts in aimed.items():
-            self.updates[name, id_].increment(amounts)
+            updates[id_].increment(amounts)
         if self.ledger.find_journal(name):
             self.journaled |= aimed
         if not self.ledger.counters[name]:
@@ -154,8 +159,8 @@ class _Settlement:
         for start in range(0, len(computed), COMPUTED_ROWS_PER_WRITE):
             part = computed[start : start + COMPUTED_ROWS_PER_WRITE]
             for row in part:
-                update = self.updates[name, row["_id"]]
-                self._increase(name, row, update, aimed.get(row["_id"], {}))
+                update = updates[row["_id"]]
+                self._increase(name, row, update, aimed.get(row["_id"], {}) if aimed else {})
                 if not (stays_due and "due" in row) or row["_id"] in given:
                     for observer in observers:
                         observer.note(name, row, update)
@@ -168,8 +173,16 @@ class _Settlement:
         if (index := self.ledger.link_indexes.get(name)) and self.settled[name]:
             index.write(self.tx, self.settled[name], send=self.writer.send)
 
-    def _pending_ids(self, name: str) -> list[Any]:
-        return [id_ for collection, id_ in self.pending if collection == name]
+    def _take_pending(self, name: str) -> dict[Any, Amounts]:
+        """Return the amounts to add to a collection, by ID, and remove them."""
+        for (collection, id_), amounts in self.pending.items():
+            of = self.aimed[collection]
+            if (known := of.get(id_)) is None:
+                of[id_] = amounts
+            else:
+                add_amounts(known, amounts)
+        self.pending.clear()
+        return {id_: amounts for id_, amounts in self.aimed.pop(name, {}).items() if amounts}
 
     def _load(self, name: str, ids: Iterable[Any]) -> None:
         """Read targets that are sources as well. Create those that do not exist yet."""
@@ -187,7 +200,7 @@ class _Settlement:
                 continue
             made = self._make_on_demand(name, id_)
             if made is None:
-                del self.updates[name, id_]  # purged, so no record can count it
+                del self.updates[name][id_]  # purged, so no record can count it
             else:
                 rows[id_] = made
                 self.made[name].add(id_)
@@ -197,7 +210,7 @@ class _Settlement:
         new = self.ledger.created.get(name)
         if new is None:
             return None
-        update = self.updates[name, id_]
+        update = self.updates[name][id_]
         row = {**new(id_), **update.operators.get("$setOnInsert", {})}
         update.set_on_insert({key: value for key, value in row.items() if key != "_id"})
         return row
@@ -244,13 +257,17 @@ class _Settlement:
 
     def _note_moved(self, now: list[StoredShare], before: list[StoredShare]) -> None:
         """Note the changes of a record with other targets, or other groups of equal amounts."""
-        former = {target: text for text, *targets in before for target in _pair(targets)}
-        for text, *targets in now:
-            for target in _pair(targets):
-                if text != (was := former.pop(target, NO_AMOUNTS_TEXT)):
-                    self.changed[text, was] += target
-        for target, was in former.items():
-            self.changed[NO_AMOUNTS_TEXT, was] += target
+        gone = [share for share in before if share not in now]
+        for share in now:
+            if share in before:
+                continue
+            text, *targets = share
+            same = next((one for one in gone if one[1:] == targets), None)
+            if same:
+                gone.remove(same)
+            self.changed[text, same[0] if same else NO_AMOUNTS_TEXT] += targets
+        for was, *targets in gone:
+            self.changed[NO_AMOUNTS_TEXT, was] += targets
 
     def _add_changed(self) -> None:
         for (text, was), targets in self.changed.items():
@@ -278,7 +295,7 @@ class _Settlement:
             self.lowered[cache] |= lowered
             raised = find_raised(cache, row)
             if raised is not None and raised not in lowered:
-                self.updates[cache.target, raised].maximum({cache.field: row[cache.at]})
+                self.updates[cache.target][raised].maximum({cache.field: row[cache.at]})
 
     def _read_latest(self, name: str) -> None:
         """Read latest times after their sources are written. The session sees its own writes."""
@@ -286,23 +303,25 @@ class _Settlement:
             self.writer.wait()
             ids = self.lowered[cache]
             for id_, latest in find_latest_times(self.tx, self.ledger, cache, ids):
-                self.updates[name, id_].withdraw("$max", cache.field)
-                self.updates[name, id_].set_or_unset({cache.field: latest})
+                self.updates[name][id_].withdraw("$max", cache.field)
+                self.updates[name][id_].set_or_unset({cache.field: latest})
 
     def _write(self, name: str, ids: list[Any]) -> None:
         upsert = name in self.ledger.created
-        found = ((id_, self.updates.pop((name, id_), None)) for id_ in ids)
+        waiting = self.updates[name]
+        found = ((id_, waiting.pop(id_, None)) for id_ in ids)
         updates = [(id_, one.operators) for id_, one in found if one is not None and one.operators]
         self.written += [(name, id_) for id_, _ in updates]
         self._note_indexed(name, updates)
         made = self.made[name]
         operations: list[Any] = [
             InsertOne(_complete(self.rows[name][id_], update))
-            if id_ in made
+            if made and id_ in made
             else UpdateOne({"_id": id_}, update, upsert=upsert)
             for id_, update in updates
         ]
-        made.difference_update(ids)
+        if made:
+            made.difference_update(ids)
         for start in range(0, len(operations), COUNTER_UPDATES_PER_COMMAND):
             part = operations[start : start + COUNTER_UPDATES_PER_COMMAND]
             write = self.tx.database[name].bulk_write
@@ -328,6 +347,10 @@ class _Settlement:
 def _pair(targets: Sequence[Any]) -> Iterator[Target]:
     """Return the targets of a share, which are stored as [collection, ID, collection, ID, …]."""
     return zip(targets[::2], targets[1::2], strict=True)
+
+
+def _build_updates() -> defaultdict[Any, Update]:
+    return defaultdict(Update)
 
 
 def _by_id(rows: Iterable[StoredDocument]) -> dict[Any, StoredDocument]:

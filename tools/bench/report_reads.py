@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mongoengine import get_db
 
 from documents.fundraiser import Fundraiser
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import SettledChanges
 from documents.mailing import Mailing
 from documents.reports.experiment import build_experiment_report
 from documents.reports.explained import build_change_query, explain_difference
@@ -46,7 +46,7 @@ def list_changes(of: MeasuredRecords, since: datetime) -> Any:
     query = build_change_query(of.fundraiser, since, IN_AN_HOUR)
     organization_id = of.fundraiser.organization_id
     listed = {"sort": "at", "limit": CHANGES_A_PAGE, "cursor": None}
-    page = list_page(GiftChange, organization_id, filters=query, **listed)  # type: ignore[arg-type]
+    page = list_page(SettledChanges, organization_id, filters=query, **listed)  # type: ignore[arg-type]
     return page, explain_difference(of.fundraiser, since, IN_AN_HOUR)
 
 

@@ -17,6 +17,7 @@ from documents.experiment import make_arm_id
 from documents.experiment_changes import set_experiment
 from documents.fundraiser import Fundraiser
 from documents.gift_day import make_gift_day_id, quarter_key
+from documents.history.gift_rules import StoredChange
 from documents.history.hours import sum_next_hour
 from documents.history.journal import JOURNAL
 from documents.mailing import Mailing
@@ -112,29 +113,33 @@ class HistoryRows:
         for kind, of in (("fundraiser", self._fundraiser), ("mailing", self._mailing)):
             amounts |= {of.id: counters, make_gift_day_id(kind, of.id, gift): day}
         JOURNAL.note(tx, amounts, self._send)
-        self._changes.append(self._build_change(at))
+        self._changes.append(
+            {
+                "_id": make_journal_id(at),
+                "organization_id": self._fundraiser.organization_id,
+                "fundraiser_id": self._fundraiser.id,
+                "at": at,
+                "changes": [self._build_change()],
+            }
+        )
         if len(self._changes) >= CHANGES_A_COMMAND:
             self.write()
 
     def _send(self, insert: Callable[..., Any], rows: list[Any], **_: Any) -> None:
         self._inserts.setdefault("journal", (insert, []))[1].extend(rows)
 
-    def _build_change(self, at: datetime) -> dict[str, Any]:
-        after = {"match": "link", "amount": GIFT_CENTS, "mailing_id": self._mailing.id}
+    def _build_change(self) -> StoredChange:
         return {
-            "_id": make_journal_id(at),
-            "organization_id": self._fundraiser.organization_id,
-            "fundraiser_id": self._fundraiser.id,
-            "mailing_id": self._mailing.id,
+            "_id": ObjectId(),
             "donation_id": ObjectId(),
-            "at": at,
             "kinds": ["new"],
             "currency": "USD",
-            "before": None,
-            "after": after | {"email_id": ObjectId()},
-            "difference": GIFT_CENTS,
-            "refunded": 0,
-            "gifts": 1,
+            "after": {
+                "match": "link",
+                "amount": GIFT_CENTS,
+                "email_id": ObjectId(),
+                "mailing_id": self._mailing.id,
+            },
         }
 
     def write(self) -> None:

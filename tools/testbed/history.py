@@ -74,12 +74,12 @@ def _restore(
 
 
 def _find_unexplained(tx: Tx, fundraiser: dict[str, Any]) -> Iterator[str]:
-    told: Counter[str] = Counter()
+    explained: Counter[str] = Counter()
     changes = sum_changes(tx, fundraiser["_id"], AFTER_ALL_CHANGES)
     for (_, currency, figure), amount in split_sum_keys(changes):
         if figure != "changes":
-            told["count" if figure == "count" else currency] += amount
+            explained["count" if figure == "count" else currency] += amount
     counted = Counter(fundraiser.get("raised", {}), count=fundraiser["donations_count"])
-    told.subtract(counted)
-    if left := {name: amount for name, amount in told.items() if amount}:
+    explained.subtract(counted)
+    if left := {name: amount for name, amount in explained.items() if amount}:
         yield f"fundraiser {fundraiser['_id']}: its changes of gifts have {left} more"

@@ -6,7 +6,7 @@ import falcon
 from pydantic import MISSING, ConfigDict, Field
 
 from documents.fundraiser import Fundraiser
-from documents.history.gift_change import GiftChange
+from documents.history.gift_change import SettledChanges
 from documents.history.gift_rules import GiftChangeKind
 from documents.matching.rules import MatchKind
 from documents.reports.explained import (
@@ -118,7 +118,7 @@ class GiftChanges:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         until = now() if query.until is MISSING else query.until
         where = build_change_query(fundraiser, query.since, until)
-        found = find_page(req, GiftChange, query, where, "at")
+        found = find_page(req, SettledChanges, query, where, "at")
         # Check the times after the page, because retention may have deleted some of its changes.
         explain = explain_difference if query.cursor is None else check_listed_times
         listed: dict[str, Any] = {

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from babel.lists import format_list
 
-from documents.history.gift_rules import GIFT_CHANGE_KINDS, GiftChangeKind
+from documents.history.gift_rules import GIFT_CHANGE_KINDS, GiftChangeKind, StoredCountedGift
 from documents.reports.change_lines import ChangeLine
 from documents.reports.explained import Explanation
 from documents.values.donation_state import ANONYMOUS_DONOR_NAME
@@ -31,7 +30,7 @@ NOT_COUNTED = marked("Not counted")
 
 @dataclass(frozen=True)
 class SumRow:
-    """What a kind of change adds. `changes` is None for corrections, which no gift explains."""
+    """The sum of a kind of change. `changes` is None for corrections, which no gift explains."""
 
     label: str
     changes: int | None
@@ -112,7 +111,7 @@ def _change_row(line: ChangeLine, language: Language) -> ListRow:
 
 
 def _side(
-    counted: dict[str, Any] | None, mailing: str | None, currency: str, language: Language
+    counted: StoredCountedGift | None, mailing: str | None, currency: str, language: Language
 ) -> ListRow:
     if counted is None:
         return [MoneyCell(0, currency), language.gettext(NOT_COUNTED), None]

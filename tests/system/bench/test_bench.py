@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from tools.bench import figures, growth
+from mongoengine import get_db
+
+from tools.bench import figures, growth, history_cost
 from tools.bench.figures import AT_LEAST, AT_MOST, Figure
 from tools.bench.load import LoadResult
 from tools.bench.progress import wait_for_drain
@@ -46,6 +48,20 @@ def test_growth_measures_costs_at_both_sizes_and_index_bytes(memory_path: Path) 
         assert any(one.startswith(f"{name}: index ") for one in names)
     assert any(name.startswith("emails: index ") for name in names)
     assert all(figure.values[0] > 0 for figure in found)
+
+
+def test_the_cost_of_history_compares_both_modes(memory_path: Path) -> None:
+    sizes = dict.fromkeys(history_cost.KINDS, 100)
+    with history_cost.run_databases(memory_path) as turns:
+        measured = history_cost.measure(turns, rounds=1, sizes=sizes)
+        notes = {}
+        for mode in history_cost.MODES:
+            turns.take(mode)
+            names = ("gift_changes", "counter_changes", "segments", "participants")
+            notes[mode] = [get_db()[name].count_documents({}) > 0 for name in names]
+    assert notes == {history_cost.WITHOUT: [False] * 4, history_cost.WITH: [True] * 4}
+    for kind in history_cost.KINDS:
+        assert "a second" in history_cost.describe(kind, measured, 100)
 
 
 def test_the_workload_matches_its_description() -> None:

@@ -49,7 +49,10 @@ def test_emails_with_an_equal_signature_count_equally(one: Any, moved: Any, same
 def test_shares_are_the_stored_contribution(email: Any, missing: set[str]) -> None:
     row = {name: value for name, value in email.items() if name not in missing}
     LEDGER.shares("emails", {**IDS, **row})  # another row of this signature, with other targets
-    assert LEDGER.shares("emails", row) == to_stored(LEDGER.contribution("emails", row))
+    shares, contribution = LEDGER.shares("emails", row), LEDGER.contribution("emails", row)
+    assert from_stored(shares) == contribution
+    if not row.get("raised"):  # amounts of splits are shares of their own
+        assert shares == to_stored(contribution)
 
 
 @given(st.sampled_from(["open", "click", "bounce", "unheard-of"]), st.none() | st.booleans())

@@ -88,3 +88,10 @@ class AnySequence(RuleBasedStateMachine):
 
 
 TestAnySequence = AnySequence.TestCase
+
+
+def test_a_target_can_have_several_shares() -> None:
+    shares = [['{"a":1}', "users", 1, "users", 2], ['{"a":1}', "users", 1], ['{"b":2}', "users", 1]]
+    summed = {("users", 1): {"a": 2, "b": 2}, ("users", 2): {"a": 1}}
+    assert from_stored(shares) == summed
+    assert from_stored(shares) == summed  # the sum does not change what is known of a text
