@@ -31,7 +31,7 @@ class Mailing(CountedRecord, SharedCounters, Record):
     cost_currency = StringField()
     experiment = DictField(default=None)  # its definition; see documents/experiment.py
     windows_due = DateTimeField()  # its time has changed; see outcomes/windows.py
-    former_costs = ListField()
+    former_costs = ListField(DictField())
 
     meta = {
         "collection": "mailings",

@@ -49,7 +49,7 @@ from .index_table import IndexTable, copy_again
 from .journal import JOURNAL_HOUR, Journal, make_journal_id
 from .links import LinkIndex, find_sources, shorten_link
 from .observer import Observer
-from .recount import Drift, Page, collections, compare
+from .recount import Drift, Page, collections, compare, flatten_counters
 from .repair import repair
 from .settle import Changes, settle
 from .transaction import Tx, in_transaction
@@ -88,6 +88,7 @@ __all__ = [
     "drifts",
     "due_index",
     "find_sources",
+    "flatten_counters",
     "from_stored",
     "from_text",
     "in_transaction",

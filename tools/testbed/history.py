@@ -15,8 +15,7 @@ from documents.history.change_sums import split_sum_keys, sum_changes
 from documents.history.journal import JOURNAL
 from documents.history.progress import read_progress
 from documents.reports.past_report import open_snapshot
-from matchback.engine import Journal, Tx
-from matchback.engine.recount import flatten_counters
+from matchback.engine import Journal, Tx, flatten_counters
 
 BEFORE_ALL_RECORDS = datetime(1970, 1, 1, tzinfo=UTC)
 AFTER_ALL_CHANGES = datetime(9000, 1, 1, tzinfo=UTC)

@@ -32,13 +32,14 @@ from documents.rows.collections import COLLECTIONS
 from documents.rows.donation import DonationRow, DonorRow, GiftDayRow, MatchRow, PastMatchRow
 from documents.rows.email import EmailRow, LateTouchesRow, MessageRow
 from documents.rows.event import ArchiveRow, ClickerRow, EventRow, LinkRow
-from documents.rows.experiment import ArmRow, ParticipantRow
+from documents.rows.experiment import ArmRow, ArmSegmentRow, ParticipantRow
 from documents.rows.fundraiser import FundraiserRow, MailingRow, PolicyVersionRow
 from documents.rows.payment import PaymentRow
 from documents.rows.sensitivity import SensitivityRow, SensitivityRunRow
 from documents.rows.shared_post import SharedPostRow
 from documents.rows.user import UserRow
 from documents.rows.webhook_delivery import ErasedItemsRow, WebhookDeliveryRow
+from documents.segments.arm_segment import ArmSegment
 from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
 from documents.user import User
@@ -47,6 +48,7 @@ from documents.webhook_delivery import WebhookDelivery
 DOCUMENTS: dict[type, Any] = {
     ArchiveRow: Archive,
     ArmRow: Arm,
+    ArmSegmentRow: ArmSegment,
     ClickerRow: LinkClicks,
     DonationRow: Donation,
     DonorRow: Donor,
