@@ -7,6 +7,7 @@ those of today, and so is the time zone.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from mongoengine import get_db
@@ -120,13 +121,12 @@ def read_at(tx: Tx, record: D, at: datetime) -> D:
     found = tx.database[type(record)._get_collection_name()].find_one(
         {"_id": record.id}, session=tx.session
     )
-    return _restore(tx, type(record), found, at)
+    return _restore(tx, type(record), [found], at)[0]
 
 
-def _restore(tx: Tx, document: type[D], row: Any, at: datetime) -> D:
-    JOURNAL.restore(tx, row, at)
-    record: D = document._from_son(row)
-    return record
+def _restore(tx: Tx, document: type[D], rows: list[Any], at: datetime) -> list[D]:
+    JOURNAL.restore(tx, rows, at)
+    return [document._from_son(row) for row in rows]
 
 
 def _list_mailings(tx: Tx, fundraiser: Fundraiser, at: datetime) -> list[Mailing]:
@@ -138,16 +138,15 @@ def _list_mailings(tx: Tx, fundraiser: Fundraiser, at: datetime) -> list[Mailing
         "deleted_at": {"$not": {"$lte": at}},
     }
     rows = tx.database.mailings.find(existed, session=tx.session).sort("_id", -1)
-    return [_restore(tx, Mailing, row, at) for row in rows.limit(MAX_LISTED_MAILINGS)]
+    return _restore(tx, Mailing, list(rows.limit(MAX_LISTED_MAILINGS)), at)
 
 
 def _by_time(tx: Tx, of: Fundraiser | Mailing, kind: str, at: datetime) -> ByTime:
     """Return the gifts of the latest days that had gifts at a time."""
+    known = GiftDay.list_created_before(tx, kind, of.id, at + MAX_SETTLING_TIME)
     days: list[GiftDayRow] = []
-    for row in GiftDay.list_created_before(tx, kind, of.id, at + MAX_SETTLING_TIME):
-        JOURNAL.restore(tx, row, at)  # type: ignore[arg-type]
-        if any(row.get("gifts", {}).values()):
-            days.append(row)
-        if len(days) == MAX_READ_UTC_DAYS:
-            break
-    return build_times(days, Organization.objects.get(id=of.organization_id).zone)
+    while len(days) < MAX_READ_UTC_DAYS and (rows := list(islice(known, MAX_READ_UTC_DAYS))):
+        JOURNAL.restore(tx, rows, at)  # type: ignore[arg-type]
+        days += [row for row in rows if any(row.get("gifts", {}).values())]
+    zone = Organization.objects.get(id=of.organization_id).zone
+    return build_times(days[:MAX_READ_UTC_DAYS], zone)

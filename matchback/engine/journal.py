@@ -6,7 +6,7 @@ reading of any time short; `sum_hour` adds them afterwards.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -59,27 +59,58 @@ class Journal:
             insert = tx.database[self.collection].insert_many
             send(insert, rows, ordered=False, session=tx.session)
 
-    def restore(self, tx: Tx, row: StoredDocument, at: datetime) -> None:
-        """Change the counters of a target's row in memory to their values at a time.
+    def restore(self, tx: Tx, rows: Sequence[StoredDocument], at: datetime) -> None:
+        """Change the counters of targets' rows in memory to their values at a time.
+
+        This takes four commands for any number of rows.
 
         Args:
-            tx: the context in which the row was read, which must be a snapshot.
+            tx: the context in which the rows were read, which must be a snapshot.
         """
-        later = self._sum_until(tx, row["_id"], None)
-        add_amounts(later, self._sum_until(tx, row["_id"], at), -1)
-        increase(row, {path: -amount for path, amount in later.items()})
+        if not rows:
+            return
+        ids = [row["_id"] for row in rows]
+        later, until = self._sum_until(tx, ids, None), self._sum_until(tx, ids, at)
+        for row in rows:
+            gone = later[row["_id"]]
+            add_amounts(gone, until[row["_id"]], -1)
+            increase(row, {path: -amount for path, amount in gone.items()})
 
-    def _sum_until(self, tx: Tx, id_: Any, at: datetime | None) -> Amounts:
-        """Return the sum of a target's rows until a time, inclusive; None for all rows."""
-        earlier: dict[str, Any] = {} if at is None else {"at": {"$lte": at}}
-        known = tx.database[self.sums].find_one(
-            {"of": id_, **earlier}, sort=[("at", -1)], session=tx.session
+    def _sum_until(self, tx: Tx, ids: Sequence[Any], at: datetime | None) -> dict[Any, Amounts]:
+        """Return the sum of each target's rows until a time, inclusive; None for all rows."""
+        earlier: dict[str, Any] = {} if at is None else {"$lte": at}
+        totals: dict[Any, Amounts] = {id_: {} for id_ in ids}
+        since: defaultdict[datetime | None, list[Any]] = defaultdict(list)
+        known = self._find_last_sums(tx, ids, earlier)
+        for id_ in totals:
+            if id_ in known:
+                totals[id_] = dict(from_text(known[id_]["total"]))
+            since[known[id_]["at"] if id_ in known else None].append(id_)
+        parts = [
+            {"of": {"$in": some}, **({"at": span} if span else {})}
+            for start, some in since.items()
+            for span in [earlier if start is None else {**earlier, "$gte": start}]
+        ]
+        for row in self._find(tx, {"$or": parts}) if parts else ():
+            add_amounts(totals[row["of"]], from_text(row["amounts"]))
+        return totals
+
+    def _find_last_sums(
+        self, tx: Tx, ids: Sequence[Any], earlier: Mapping[str, Any]
+    ) -> dict[Any, StoredDocument]:
+        """Return the last stored sum of each target.
+
+        MongoDB reads one key for each target if the sort has the order of the index, backwards.
+        """
+        found = tx.database[self.sums].aggregate(
+            [
+                {"$match": {"of": {"$in": list(ids)}, **({"at": earlier} if earlier else {})}},
+                {"$sort": {"of": -1, "at": -1}},
+                {"$group": {"_id": "$of", "at": {"$first": "$at"}, "total": {"$first": "$total"}}},
+            ],
+            session=tx.session,
         )
-        total = dict(from_text(known["total"])) if known else {}
-        since = {"at": {**earlier.get("at", {}), "$gte": known["at"]}} if known else earlier
-        for row in self._find(tx, {"of": id_, **since}):
-            add_amounts(total, from_text(row["amounts"]))
-        return total
+        return {row["_id"]: row for row in found}
 
     def _find(self, tx: Tx, query: Mapping[str, Any]) -> Iterable[StoredDocument]:
         fields = {"_id": 0, "of": 1, "amounts": 1}
@@ -99,11 +130,11 @@ class Journal:
         added: defaultdict[Any, Amounts] = defaultdict(dict)
         for row in self._find(tx, {"_id": span}):
             add_amounts(added[row["of"]], from_text(row["amounts"]))
-        rows = []
-        for id_ in added:
-            total = self._sum_until(tx, id_, end - timedelta(milliseconds=1))
-            sum_id = f"{id_}:{end:%Y-%m-%dT%H}"
-            rows.append({"_id": sum_id, "of": id_, "at": end, "total": to_text(total)})
+        totals = self._sum_until(tx, list(added), end - timedelta(milliseconds=1))
+        rows = [
+            {"_id": f"{id_}:{end:%Y-%m-%dT%H}", "of": id_, "at": end, "total": to_text(total)}
+            for id_, total in totals.items()
+        ]
         if rows:
             tx.database[self.sums].bulk_write(
                 [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False

@@ -68,7 +68,7 @@ def _restore(
 ) -> dict[str, Any]:
     """Return the counters of a target at a time, without zeros."""
     then = deepcopy(row)
-    journal.restore(tx, then, at)
+    journal.restore(tx, [then], at)
     return flatten_counters(LEDGER, name, then)
 
 

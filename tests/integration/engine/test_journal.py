@@ -69,7 +69,7 @@ def read_shop(shop: Shop, at: datetime | None = None) -> dict[str, Any]:
     with get_db().client.start_session(snapshot=True) as session:
         row: Any = get_db().shops.find_one({"_id": shop.id}, session=session)
         if at is not None:
-            JOURNAL.restore(Tx(get_db(), session), row, at)
+            JOURNAL.restore(Tx(get_db(), session), [row], at)
     taken = {name: amount for name, amount in row.get("taken", {}).items() if amount}
     return {"sales": row["sales"], "taken": taken}
 

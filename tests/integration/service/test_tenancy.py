@@ -49,10 +49,11 @@ from tools.testbed.stripe_events import make_charge_event, post_stripe_event, se
 # Collections that belong to no organization, or are queried before the organization is known.
 BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
+    "journal_progress",  # one row for the whole database
     *("staff", "staff_sessions", "sign_in_links"),
 }
-# The ID of a gift day names its fundraiser or mailing.
-GIFT_DAY_PATTERN = re.compile(r"(?:fundraiser|mailing):([0-9a-f]{24}):.+")
+# The ID of a gift day names its fundraiser or mailing, and so does the target of some sums.
+NAMED_ID_PATTERN = re.compile(r"(?:fundraiser|mailing|changes):([0-9a-f]{24})(?::.+)?")
 FILTERS = ("filter", "query", "q")
 
 
@@ -507,7 +508,7 @@ def test_uniqueness_applies_within_an_organization(world: World) -> None:
 def ids_in(value: Any) -> set[ObjectId]:
     if isinstance(value, ObjectId):
         return {value}
-    if isinstance(value, str) and (of := GIFT_DAY_PATTERN.fullmatch(value)):
+    if isinstance(value, str) and (of := NAMED_ID_PATTERN.fullmatch(value)):
         return {ObjectId(of[1])}
     if isinstance(value, dict):
         return {id_ for inner in value.values() for id_ in ids_in(inner)}

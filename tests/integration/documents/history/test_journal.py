@@ -24,7 +24,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 def read_raised(at: datetime) -> dict[str, int]:
     row: Any = get_db().fundraisers.find_one()
-    JOURNAL.restore(Tx(get_db()), row, at)
+    JOURNAL.restore(Tx(get_db()), [row], at)
     return {name: amount for name, amount in row["raised"].items() if amount}
 
 
