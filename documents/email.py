@@ -42,6 +42,15 @@ def build_action_condition(field: str) -> dict[str, Any]:
     return {field: True if field == "donated" else {"$type": "date"}}
 
 
+def _held_out_index(owner: str) -> dict[str, Any]:
+    """Return the index that lists the held-out emails of an owner. Other emails have no key."""
+    return {
+        "fields": [owner, "id"],
+        "name": f"held_out_{owner}",
+        "partialFilterExpression": {"held_out": True},
+    }
+
+
 class Email(CountedRecord, Record):
     """A message that was sent or will be sent. Events and donations report its effects."""
 
@@ -97,6 +106,8 @@ class Email(CountedRecord, Record):
             ["user_id", "fundraiser_id", "sent_at"],
             ["fundraiser_id", "id"],
             ["mailing_id", "id"],
+            _held_out_index("organization_id"),
+            _held_out_index("mailing_id"),
             due_index("fundraiser_id"),
             failed_index(),
         ],

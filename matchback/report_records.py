@@ -111,6 +111,25 @@ class SegmentTable(TypedDict):
     values: list[SegmentLine]
 
 
+class RuleSum(TypedDict):
+    """The sum that a rule would credit to a mailing. `present` marks the policy's own rule."""
+
+    window_days: int
+    touch: Literal["first", "last"]
+    raised: Totals
+    present: bool
+
+
+class Sensitivity(TypedDict):
+    """How much of the credited sum depends on the window and the touch."""
+
+    computed_at: str
+    credited: Totals
+    lowest: Totals
+    highest: Totals
+    rules: list[RuleSum]
+
+
 class Report(Figures):
     """A report. `unsettled` and `unmatched_events` are None in a report of an earlier time."""
 
@@ -123,6 +142,7 @@ class Report(Figures):
     unmatched_events: dict[str, int] | None
     mailings: list[MailingLine]
     segments: SegmentTable | None
+    sensitivity: Sensitivity | None
     period: Period | None
 
 

@@ -245,6 +245,7 @@ class _Settlement:
             return
         if any(isinstance(share[-1], dict) for share in before):  # the form of an earlier version
             self._account(name, row, update)
+            update.set({"counted": now})
             return
         update.set({"counted": now})
         if before and [share[1:] for share in now] != [share[1:] for share in before]:

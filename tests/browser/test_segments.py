@@ -65,7 +65,7 @@ def test_a_mailing_shows_results_by_attribute_at_every_width(
     card = page.locator("#segments")
     expect(card).to_contain_text("gmail.com")
     page.get_by_label("Attribute", exact=True).select_option("school")
-    page.get_by_role("button", name="Show").press("Enter")
+    page.get_by_role("button", name="Show", exact=True).press("Enter")
     page.wait_for_url(re.compile("by=school"))
     expect(card).to_contain_text("Law")
     expect(card).to_contain_text("Not recorded")

@@ -62,6 +62,8 @@ SAME = {
     report_records.HourLine: "HourLine",
     report_records.Delays: "Delays",
     report_records.DelayClass: "DelayClass",
+    report_records.RuleSum: "RuleSum",
+    report_records.Sensitivity: "Sensitivity",
     report_records.PeriodSum: "PeriodSum",
     report_records.Period: "PeriodFigures",
     report_records.SegmentTable: "SegmentTable",

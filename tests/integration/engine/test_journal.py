@@ -61,7 +61,9 @@ def clock(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock
     for name in ("shop_changes", "shop_sums"):
         get_db()[name].create_index([("of", 1), ("at", 1)])
     yield clock
-    for name in ("shops", "sales", "shop_changes", "shop_sums"):
+    for document in (Shop, Sale):
+        document.drop_collection()  # so that the next test gets a collection of its own client
+    for name in ("shop_changes", "shop_sums"):
         get_db().drop_collection(name)
 
 

@@ -13,7 +13,7 @@ from tests.integration.documents.sensitivity.random_history import RandomHistory
 from tools.testbed.cast import Api, University, create_university
 
 DAY_SECONDS = 24 * 60 * 60
-STEPS = 60
+STEPS = 90
 PRESENT = {"window_seconds": 10 * DAY_SECONDS, "touch": "last"}
 POLICIES: list[dict[str, Any]] = [
     {},
