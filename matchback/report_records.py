@@ -121,7 +121,7 @@ class RuleSum(TypedDict):
 
 
 class Sensitivity(TypedDict):
-    """How much of the credited sum depends on the window and the touch."""
+    """The credited sum, and its range under other windows and touches."""
 
     computed_at: str
     credited: Totals
