@@ -51,16 +51,16 @@ class EvidenceChanges:
 
     def write(self, send: Callable[..., None]) -> None:
         at = self._tx.at
+        noted = {id_: of for id_, of in self._changed.items() if not _noted.get(id_)}
         rows = [
             {"_id": ObjectId(), "organization_id": of, "fundraiser_id": id_, "at": at}
-            for id_, of in self._changed.items()
-            if not _noted.get(id_)
+            for id_, of in noted.items()
         ]
         if rows:
             insert = self._tx.database.evidence_changes.insert_many
             send(insert, rows, ordered=False, session=self._tx.session)
             # An attempt that fails leaves no note, so only the commit may suppress the next ones.
-            self._tx.on_commit(partial(_remember, set(self._changed)))
+            self._tx.on_commit(partial(_remember, noted.keys()))
 
 
 def _remember(fundraiser_ids: Iterable[ObjectId]) -> None:

@@ -149,6 +149,7 @@ class Verdict(TypedDict):
     open_recipients: int | None
     smallest_difference: float
     largest_difference: float | None
+    opposite_currencies: list[str]
     sentence: str
 
 

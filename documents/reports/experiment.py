@@ -89,7 +89,6 @@ def build_experiment_report(mailing: Mailing, by: str | None = None) -> Experime
     as_of, unsettled = now(), read_unsettled(mailing, mailing.fundraiser_id)
     counted, rows = _count_arms(mailing, experiment, as_of)
     arms = [_describe_arm(arm, row, counted) for arm, row in zip(counted, rows, strict=True)]
-    verdicts = [arm["comparison"]["verdict"] for arm in arms if arm["comparison"]]
     return {
         "mailing_id": mailing.id,
         "window_days": experiment["window_days"],
@@ -101,10 +100,20 @@ def build_experiment_report(mailing: Mailing, by: str | None = None) -> Experime
         "unsettled": unsettled,
         "baseline": find_baseline(counted).name,
         "open_recipients": sum(arm["open_recipients"] for arm in arms),
-        "verdict": choose_leading_verdict(verdicts),
+        "verdict": choose_leading_verdict(_list_verdicts(arms)),
         "arms": arms,
         "segments": build_experiment_values(mailing, experiment, by, as_of) if by else None,
     }
+
+
+def _list_verdicts(arms: Sequence[ArmReport]) -> list[VerdictFigures]:
+    """Return the verdicts of arms that were sent, because staff ask for the effect of emails.
+
+    If all arms are held out, return those of all.
+    """
+    verdicts = [(arm["held_out"], one["verdict"]) for arm in arms if (one := arm["comparison"])]
+    sent = [verdict for held_out, verdict in verdicts if not held_out]
+    return sent or [verdict for _, verdict in verdicts]
 
 
 def _count_arms(

@@ -88,7 +88,8 @@ def _judge_arm(
     if not found:  # no gifts
         nothing = compare_raised(arm.in_currency(""), baseline.in_currency(""), 1)
         found = [(None, judge(Comparison(response, nothing), _stand(arm, arms, "", comparisons)))]
-    currency, verdict = next((one for one in found if one[1].figure == "raised"), found[0])
+    by_money = [one for one in found if one[1].figure == "raised"]
+    currency, verdict = next(iter(by_money), found[0])
     low, high = (
         describe_interval(verdict.interval, AMOUNT_DECIMALS) if verdict.interval else (None,) * 2
     )
@@ -106,6 +107,9 @@ def _judge_arm(
         "open_recipients": verdict.open_recipients,
         "smallest_difference": verdict.smallest_difference,
         "largest_difference": verdict.largest_difference,
+        "opposite_currencies": [
+            code for code, one in by_money if code is not None and one.kind != verdict.kind
+        ],
     }
 
 

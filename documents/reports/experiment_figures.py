@@ -39,6 +39,7 @@ class VerdictFigures(TypedDict):
     """A `Verdict` about an arm. The ends are what the arm caused, in givers or minor units.
 
     Attributes:
+        opposite_currencies: those in which the arm had the opposite effect on money.
         sentence: the verdict in words, which the service adds.
     """
 
@@ -55,6 +56,7 @@ class VerdictFigures(TypedDict):
     open_recipients: int | None
     smallest_difference: float
     largest_difference: float | None
+    opposite_currencies: list[str]
     sentence: NotRequired[str]
 
 

@@ -20,6 +20,7 @@ from .transaction import Tx
 
 JOURNAL_HOUR = timedelta(hours=1)
 JOURNAL_ROWS_PER_ANSWER = 5_000
+SUMMED_TARGETS_PER_COMMAND = 1_000
 OBJECT_ID_TIME_BYTES = 4
 
 
@@ -127,19 +128,20 @@ class Journal:
         end = hour + JOURNAL_HOUR
         # `_id` has its time, too, so no index on `at` alone is necessary.
         span = {"$gte": ObjectId.from_datetime(hour), "$lt": ObjectId.from_datetime(end)}
-        added: defaultdict[Any, Amounts] = defaultdict(dict)
-        for row in self._find(tx, {"_id": span}):
-            add_amounts(added[row["of"]], from_text(row["amounts"]))
-        totals = self._sum_until(tx, list(added), end - timedelta(milliseconds=1))
+        ids = list(dict.fromkeys(row["of"] for row in self._find(tx, {"_id": span})))
+        for start in range(0, len(ids), SUMMED_TARGETS_PER_COMMAND):
+            self._store_sums(tx, ids[start : start + SUMMED_TARGETS_PER_COMMAND], end)
+        return len(ids)
+
+    def _store_sums(self, tx: Tx, ids: Sequence[Any], end: datetime) -> None:
+        totals = self._sum_until(tx, ids, end - timedelta(milliseconds=1))
         rows = [
             {"_id": f"{id_}:{end:%Y-%m-%dT%H}", "of": id_, "at": end, "total": to_text(total)}
             for id_, total in totals.items()
         ]
-        if rows:
-            tx.database[self.sums].bulk_write(
-                [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False
-            )
-        return len(rows)
+        tx.database[self.sums].bulk_write(
+            [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False
+        )
 
 
 def make_journal_id(at: datetime) -> ObjectId:

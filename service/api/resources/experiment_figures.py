@@ -61,7 +61,11 @@ class VerdictOut(ResponseModel):
     largest_difference: Annotated[
         float | None, Field(description="Largest difference that is still possible.")
     ]
-    sentence: Annotated[str, Field(description="The result as one plain English sentence.")]
+    opposite_currencies: Annotated[
+        list[str],
+        Field(description="Currencies in which the arm had the opposite effect on money."),
+    ]
+    sentence: Annotated[str, Field(description="The result in plain English.")]
 
 
 class ComparisonOut(ResponseModel):

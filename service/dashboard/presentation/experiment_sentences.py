@@ -49,6 +49,7 @@ AGAINST = {
         "from the same recipients."
     ),
 }
+OPPOSITE = marked("It had the opposite effect on gifts in %(currencies)s.")
 NO_DIFFERENCE = marked(
     "The response rates of %(arm)s and %(baseline)s differ by at most %(points)s percentage points."
 )
@@ -94,7 +95,11 @@ def _write_effect(verdict: VerdictFigures, formats: Formats) -> str:
         "high": _show(high, verdict, formats, math.ceil),
         "credited": _show(verdict["credited"] or 0, verdict, formats, round),
     }
-    return formats.language.gettext(_choose_sentence(verdict, high)) % values
+    sentence = formats.language.gettext(_choose_sentence(verdict, high)) % values
+    if verdict["opposite_currencies"]:
+        codes = ", ".join(verdict["opposite_currencies"])
+        sentence += " " + formats.language.gettext(OPPOSITE) % {"currencies": codes}
+    return sentence
 
 
 def _choose_sentence(verdict: VerdictFigures, high: float) -> str:

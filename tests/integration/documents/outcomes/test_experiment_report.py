@@ -11,6 +11,7 @@ from documents.participant import SQUARE_BASE_BITS
 from documents.segments.arm_segment import make_arm_segment_id
 from documents.segments.segment import make_segment_id
 from tests.integration.documents.outcomes.test_experiments import (
+    ARMS,
     EVE,
     GIVEN,
     experiment,
@@ -134,6 +135,39 @@ def test_a_mailing_can_work_against_itself(alice: University) -> None:
     assert verdict["kind"] == "against"
     assert verdict["low"] < verdict["high"] < 0
     assert "although $9,000 is credited to it" in verdict["sentence"]
+
+
+def test_the_verdict_names_a_currency_with_the_opposite_effect(alice: University) -> None:
+    _, mailing = experiment(alice)
+    store_arm(mailing, "sent", 10_000, [], **in_two_currencies(usd=600, eur=200))
+    store_arm(mailing, "holdout", 10_000, [], **in_two_currencies(usd=200, eur=600))
+    found, _ = report(alice, mailing)
+    other = {"USD": "EUR", "EUR": "USD"}[found["verdict"]["currency"]]
+    assert found["verdict"]["opposite_currencies"] == [other]
+    ending = f" It had the opposite effect on gifts in {other}."
+    assert found["verdict"]["sentence"].endswith(ending)
+
+
+def in_two_currencies(usd: int, eur: int) -> dict[str, Any]:
+    """Return the counters of an arm whose givers gave 50.00 each."""
+    givers = {"USD": usd, "EUR": eur}
+    return {
+        "givers": usd + eur,
+        "givers_by_currency": givers,
+        "raised": {code: 5_000 * number for code, number in givers.items()},
+        "squares": {code: {"high": 0, "low": 5_000**2 * n} for code, n in givers.items()},
+    }
+
+
+def test_a_second_holdout_does_not_lead_the_report(alice: University) -> None:
+    second = {"name": "second holdout", "weight": 1, "held_out": True}
+    _, mailing = experiment(alice, arms=[*ARMS, second])
+    store_arm(mailing, "sent", 10_000, [5_000] * 300)
+    store_arm(mailing, "holdout", 10_000, [5_000] * 200)
+    store_arm(mailing, "second holdout", 10_000, [5_000] * 900)
+    found, arms = report(alice, mailing)
+    assert arms["second holdout"]["comparison"]["verdict"]["kind"] == "caused"
+    assert found["verdict"]["arm"] == "sent"
 
 
 def test_without_a_holdout_the_first_arm_is_the_baseline(alice: University) -> None:

@@ -30,6 +30,7 @@ def make_verdict(kind: VerdictKind, **more: Any) -> VerdictFigures:
         "open_recipients": None,
         "smallest_difference": 0.01,
         "largest_difference": None,
+        "opposite_currencies": [],
     }
     return {**verdict, **more}  # type: ignore[typeddict-item]  # mypy expects literal keys
 
@@ -53,6 +54,13 @@ PEOPLE = {"figure": "response", "low": 12.7, "high": 40.2}
         (
             make_verdict(VerdictKind.CAUSED, **MONEY, credited=630_000),
             "“Reminder” caused between $1,200 and $4,900 of the $6,300 credited to it.",
+        ),
+        (
+            make_verdict(
+                VerdictKind.CAUSED, **MONEY, credited=630_000, opposite_currencies=["EUR", "GBP"]
+            ),
+            "“Reminder” caused between $1,200 and $4,900 of the $6,300 credited to it. It had the "
+            "opposite effect on gifts in EUR, GBP.",
         ),
         (
             make_verdict(VerdictKind.CAUSED, **MONEY, credited=300_000),
