@@ -29,6 +29,7 @@ from jobs.sender.sender import Sender
 from service.local import servers
 from tools.docs.blocks import read_blocks
 from tools.testbed.cast import Api, University, create_university, make_event
+from tools.testbed.coroutines import run_coroutine
 from tools.testbed.settled import settle_all
 from tools.testbed.stack import wait_until
 
@@ -98,7 +99,7 @@ def is_all_delivered() -> bool:
 def send_until(condition: Callable[[], bool]) -> None:
     """Settle everything, and send until the condition is true."""
     settle_all()
-    asyncio.run(_send(condition))
+    run_coroutine(_send(condition))
 
 
 async def _send(condition: Callable[[], bool]) -> None:

@@ -17,6 +17,7 @@ from documents.outgoing.event_delivery import build_delivery_rows
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
 from service.local.command import build_sender_command
 from service.local.supervisor import Part, Supervisor
+from tools.testbed.coroutines import run_coroutine
 from tools.testbed.receiver import OK_RESPONSE, ReceivedRequest, Receiver, run_receiver
 from tools.testbed.stack import Servers, wait_until
 
@@ -40,7 +41,7 @@ def run_receiver_thread() -> Iterator[Receiver]:
             ready.set()
             await ended.wait()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread = threading.Thread(target=lambda: run_coroutine(serve()))
     thread.start()
     assert ready.wait(10)
     try:

@@ -10,6 +10,7 @@ from uvicorn.server import ServerState
 
 from service.server import connection
 from service.server.connection import ClientConnection
+from tools.testbed.coroutines import run_coroutine
 
 
 async def app(scope: object, receive: object, send: object) -> None:
@@ -41,7 +42,7 @@ def test_a_client_that_does_not_read_in_time_is_dropped(monkeypatch: pytest.Monk
         await asyncio.sleep(0.2)
         assert (is_dropped(slow), is_dropped(quick)) == (True, False)
 
-    asyncio.run(wait())
+    run_coroutine(wait())
 
 
 def test_beyond_the_limit_the_slowest_client_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +57,7 @@ def test_beyond_the_limit_the_slowest_client_is_dropped(monkeypatch: pytest.Monk
             each.connection_lost(None)
         assert not ClientConnection._unread
 
-    asyncio.run(wait())
+    run_coroutine(wait())
 
 
 def test_a_download_is_read_slowly_but_not_forever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,4 +79,4 @@ def test_a_download_is_read_slowly_but_not_forever(monkeypatch: pytest.MonkeyPat
         stalled.connection_lost(None)
         assert not ClientConnection._unread
 
-    asyncio.run(wait())
+    run_coroutine(wait())

@@ -12,6 +12,7 @@ from service.server import import_body
 from service.server.body import Bodies, Body, ClientGone
 from service.server.head import find_body_limit
 from service.server.import_body import open_import
+from tools.testbed.coroutines import run_coroutine
 
 
 def source(*pieces: bytes, then: str = "end") -> Any:
@@ -35,7 +36,7 @@ def read(receive: Any, length: int | None = None) -> bytes | falcon.HTTPError:
     async def whole() -> bytes | falcon.HTTPError:
         return await found_by(Bodies(), Body(receive, length))
 
-    return asyncio.run(whole())
+    return run_coroutine(whole())
 
 
 async def found_by(held: Bodies, body: Body) -> bytes | falcon.HTTPError:
@@ -94,7 +95,7 @@ def test_when_memory_is_short_the_oldest_body_is_dropped(monkeypatch: pytest.Mon
         held.release(len(whole) if isinstance(whole, bytes) else 0)
         return [whole, found, held._held]
 
-    whole, found, left = asyncio.run(both())
+    whole, found, left = run_coroutine(both())
     assert whole == b"y" * 200
     assert isinstance(found, falcon.HTTPServiceUnavailable)
     assert left == 0
@@ -106,8 +107,8 @@ def test_a_thread_reads_lines_from_pieces_of_any_size() -> None:
         return await asyncio.to_thread(lambda: list(iter(lambda: reader.readline(limit), b"")))
 
     for pieces in ([b"one\ntwo\n", b"three"], [b"o", b"ne", b"\ntwo", b"\n", b"th", b"ree"]):
-        assert asyncio.run(lines(*pieces)) == [b"one\n", b"two\n", b"three"]
-    long = asyncio.run(lines(b"0123456789abc\n", b"d"))
+        assert run_coroutine(lines(*pieces)) == [b"one\n", b"two\n", b"three"]
+    long = run_coroutine(lines(b"0123456789abc\n", b"d"))
     assert long == [b"0123456789", b"abc\n", b"d"]
 
 
@@ -120,5 +121,5 @@ def test_an_import_that_pauses_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.to_thread(reader.readline, 100)
 
     with pytest.raises(falcon.HTTPError) as error:
-        asyncio.run(wait())
+        run_coroutine(wait())
     assert error.value.status_code == 408

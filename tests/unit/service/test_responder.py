@@ -9,6 +9,7 @@ import pytest
 
 from service.server.asgi import Message
 from service.server.responder import Responder, WsgiApplication
+from tools.testbed.coroutines import run_coroutine
 
 SCOPE = {
     "type": "http",
@@ -25,7 +26,7 @@ def respond(application: WsgiApplication) -> tuple[Message, bytes]:
         with ThreadPoolExecutor(1) as threads:
             return await Responder(application, threads).run(SCOPE)
 
-    return asyncio.run(run())
+    return run_coroutine(run())
 
 
 class Pieces:
@@ -93,7 +94,7 @@ def test_a_request_whose_client_is_gone_ends_without_an_error() -> None:
                 await task
             await asyncio.sleep(0.05)
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 async def _await(future: asyncio.Future[None]) -> None:

@@ -16,6 +16,7 @@ from documents.outgoing.attempts import Attempt
 from jobs.sender import client as client_module
 from jobs.sender.client import Client
 from jobs.sender.responses import BLOCKED_ERROR, TIMEOUT_ERROR
+from tools.testbed.coroutines import run_coroutine
 from tools.testbed.receiver import (
     OK_RESPONSE,
     ReceivedRequest,
@@ -77,7 +78,7 @@ def test_no_form_of_a_private_host_is_connected_to(host: str) -> None:
             assert attempt.error in (BLOCKED_ERROR, "The URL is not valid.")
             assert receiver.connections == 0
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "10.0.0.5", "100.100.100.200"])
@@ -91,7 +92,7 @@ def test_a_name_with_a_private_address_is_not_connected_to(
             attempt = await post(client, "https://crm.example.edu/hook")
             assert attempt.error == BLOCKED_ERROR
 
-    asyncio.run(run())
+    run_coroutine(run())
     assert asked == ["crm.example.edu"]
 
 
@@ -115,7 +116,7 @@ def test_a_name_that_changes_its_address_is_checked_again(monkeypatch: pytest.Mo
             assert len(asked) == 3
             assert receiver.local_addresses == ["127.0.0.2", "127.0.0.2"]
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_http_reaches_the_private_networks_only() -> None:
@@ -125,7 +126,7 @@ def test_http_reaches_the_private_networks_only() -> None:
             for scheme in ("http", "HTTP"):
                 assert (await post(client, f"{scheme}://8.8.8.8/")).error == BLOCKED_ERROR
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -139,7 +140,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
                 assert "Redirects are not followed" in attempt.error
                 assert target.connections == 0
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +152,7 @@ def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
                 assert (await post(client, receiver.url)).status == 204
             assert proxy.connections == 0
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 async def answer_endlessly(_: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
@@ -180,7 +181,7 @@ def test_the_status_counts_although_the_body_does_not_end(
             assert attempt.seconds < 2 * QUICK_SECONDS + 1
             await wait_until_closed(receiver)
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 async def wait_until_closed(receiver: Receiver) -> None:
@@ -213,7 +214,7 @@ def test_a_head_that_does_not_end_is_a_time_out(
             assert (attempt.status, attempt.error) == (None, TIMEOUT_ERROR)
             assert attempt.is_timeout
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ def test_a_response_that_is_not_http_is_a_failure(response: bytes) -> None:
             attempt = await post(client, receiver.url)
             assert (attempt.status, attempt.error) == (None, "The response is not valid HTTP.")
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_compressed_body_is_not_expanded() -> None:
@@ -239,7 +240,7 @@ def test_a_compressed_body_is_not_expanded() -> None:
         async with run_receiver(answer) as receiver, open_client() as client:
             assert (await post(client, receiver.url)).error == ""
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_connection_that_never_opens_is_a_time_out() -> None:
@@ -255,7 +256,7 @@ def test_a_connection_that_never_opens_is_a_time_out() -> None:
                 attempt = await post(client, f"http://127.0.0.1:{full.getsockname()[1]}/")
             assert attempt.error == TIMEOUT_ERROR
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 @contextmanager
@@ -279,7 +280,7 @@ def test_a_refused_connection_is_a_failure() -> None:
             async with open_client() as client:
                 assert (await post(client, url)).error == "The host rejected the connection."
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_an_idle_connection_that_the_receiver_closed_is_no_failure() -> None:
@@ -301,7 +302,7 @@ def test_an_idle_connection_that_the_receiver_closed_is_no_failure() -> None:
             assert receiver.connections == 2
             assert len(receiver.requests) == 3
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_receiver_with_a_certificate_is_verified(
@@ -324,7 +325,7 @@ def test_a_receiver_with_a_certificate_is_verified(
                 assert (await post(client, foreign)).error == "The certificate is not valid."
             assert len(receiver.requests) == 1
 
-    asyncio.run(run())
+    run_coroutine(run())
     assert asked == ["crm.example.edu"]
 
 
@@ -334,7 +335,7 @@ def test_tls_that_never_answers_is_a_time_out() -> None:
             attempt = await post(client, receiver.url.replace("http://", "https://"))
             assert attempt.error == TIMEOUT_ERROR
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 @pytest.mark.parametrize(
@@ -347,4 +348,4 @@ def test_a_url_that_is_not_valid_is_a_failure(url: str) -> None:
             assert attempt.status is None
             assert attempt.error
 
-    asyncio.run(run())
+    run_coroutine(run())

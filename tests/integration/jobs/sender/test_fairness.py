@@ -15,6 +15,7 @@ from tests.integration.jobs.sender.conftest import (
     sending,
     wait_for,
 )
+from tools.testbed.coroutines import run_coroutine
 from tools.testbed.receiver import answer_with, build_response, hang, run_receiver
 
 
@@ -35,7 +36,7 @@ def test_a_hanging_receiver_delays_no_other() -> None:
                 assert len(hanging.requests) == 1
                 hanging.hang_up()
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_many_hanging_receivers_fill_only_their_own_lane() -> None:
@@ -56,7 +57,7 @@ def test_many_hanging_receivers_fill_only_their_own_lane() -> None:
                     assert asyncio.get_running_loop().time() - begun < 5
                     assert hanging.open_connections <= 8
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_dead_receiver_gets_few_requests_whatever_waits() -> None:
@@ -69,7 +70,7 @@ def test_a_dead_receiver_gets_few_requests_whatever_waits() -> None:
             assert 3 <= len(dead.requests) <= 6
             assert count_states(endpoint) == {"pending": 1_000}
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_memory_holds_a_bounded_part_of_a_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +90,5 @@ def test_memory_holds_a_bounded_part_of_a_backlog(monkeypatch: pytest.MonkeyPatc
                     await asyncio.sleep(0.05)
             assert len(first.requests) == len(second.requests) == 1_000
 
-    asyncio.run(run())
+    run_coroutine(run())
     assert most <= 600 + FAST_BATCH

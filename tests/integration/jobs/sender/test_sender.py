@@ -25,6 +25,7 @@ from tests.integration.jobs.sender.conftest import (
     sending,
     wait_for,
 )
+from tools.testbed.coroutines import run_coroutine
 from tools.testbed.receiver import (
     OK_RESPONSE,
     ReceivedRequest,
@@ -53,7 +54,7 @@ def test_events_arrive_signed_and_once() -> None:
             assert reload(endpoint).succeeded_at is not None
             assert reload(endpoint).failing_since is None
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_both_secrets_verify_during_a_rotation() -> None:
@@ -69,7 +70,7 @@ def test_both_secrets_verify_during_a_rotation() -> None:
                 request = receiver.requests[0]
                 Webhook(secret).verify(request.body.decode(), request.headers)
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_failed_attempt_is_noted_and_retried() -> None:
@@ -95,7 +96,7 @@ def test_a_failed_attempt_is_noted_and_retried() -> None:
             ids = {one.headers["webhook-id"] for one in receiver.requests}
             assert len(ids) == 1
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_retry_after_is_honoured() -> None:
@@ -111,7 +112,7 @@ def test_retry_after_is_honoured() -> None:
             pause = delivery.next_attempt_at - delivery.attempts[0]["at"]
             assert pause == timedelta(seconds=600)
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_gone_disables_the_endpoint_at_once() -> None:
@@ -126,7 +127,7 @@ def test_gone_disables_the_endpoint_at_once() -> None:
             assert reload(endpoint).disabled_at is not None
             assert len(receiver.requests) == 1
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_three_days_without_a_success_disable_the_endpoint() -> None:
@@ -143,7 +144,7 @@ def test_three_days_without_a_success_disable_the_endpoint() -> None:
             assert reload(endpoint).disabled_reason == "failing"
             assert len(receiver.requests) == 1
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_one_bad_event_fails_after_three_days_and_the_endpoint_stays() -> None:
@@ -164,7 +165,7 @@ def test_one_bad_event_fails_after_three_days_and_the_endpoint_stays() -> None:
                 )
             assert reload(endpoint).enabled
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_events_of_disabled_and_deleted_endpoints_are_not_sent() -> None:
@@ -180,7 +181,7 @@ def test_events_of_disabled_and_deleted_endpoints_are_not_sent() -> None:
                 await wait_for(lambda: count_states(deleted) == {}, "dropped events")
             assert receiver.requests == []
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_events_wait_while_the_master_key_is_missing(
@@ -199,7 +200,7 @@ def test_events_wait_while_the_master_key_is_missing(
             assert [count_states(one) for one in endpoints] == [{"pending": 1}] * 3
             assert all(one.attempts == [] for one in list_deliveries(endpoints[0]))
 
-    asyncio.run(run())
+    run_coroutine(run())
     assert caplog.text.count("secrets cannot be read") == 1
 
 
@@ -223,7 +224,7 @@ def test_staff_may_send_an_event_again_during_its_attempt() -> None:
                 await wait_for(lambda: count_states(endpoints[0]) == {"delivered": 1}, "the end")
             assert len(receiver.requests) == 2
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_two_senders_at_once_lose_nothing() -> None:
@@ -236,7 +237,7 @@ def test_two_senders_at_once_lose_nothing() -> None:
             assert {one["data"]["number"] for one in receiver.events} == set(range(100))
             assert all(one.tries in (0, None) for one in list_deliveries(endpoint))
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_sender_that_lost_its_lease_stops() -> None:
@@ -248,7 +249,7 @@ def test_a_sender_that_lost_its_lease_stops() -> None:
                 await asyncio.sleep(0.5)
             assert receiver.requests == []
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_results_wait_while_mongodb_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +272,7 @@ def test_results_wait_while_mongodb_is_unavailable(monkeypatch: pytest.MonkeyPat
                 await wait_for(lambda: count_states(endpoint) == {"delivered": 10}, "all results")
             assert len(receiver.requests) == 10
 
-    asyncio.run(run())
+    run_coroutine(run())
 
 
 def test_a_search_that_fails_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,4 +294,4 @@ def test_a_search_that_fails_is_repeated(monkeypatch: pytest.MonkeyPatch) -> Non
                 await wait_for(lambda: count_states(endpoint) == {"delivered": 10}, "all events")
             assert len(receiver.requests) == 10
 
-    asyncio.run(run())
+    run_coroutine(run())
