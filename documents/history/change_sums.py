@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from bson import ObjectId
-from pymongo import ReplaceOne
 
 from documents.history.gift_rules import GiftChangeKind
-from documents.history.journal import SUMS_COLLECTION
-from matchback.engine import JOURNAL_HOUR, Amounts, Tx, add_amounts, from_text, to_text
+from documents.history.journal import JOURNAL, SUMS_COLLECTION
+from matchback.engine import JOURNAL_HOUR, Amounts, Tx, add_amounts, from_text
 
 GIFT_CHANGES_COLLECTION = "gift_changes"
 ONE_MILLISECOND = timedelta(milliseconds=1)
@@ -87,14 +86,6 @@ def sum_changes_of_hour(tx: Tx, hour: datetime) -> None:
     end = hour + JOURNAL_HOUR
     span = {"$gte": ObjectId.from_datetime(hour), "$lt": ObjectId.from_datetime(end)}
     changed = tx.database[GIFT_CHANGES_COLLECTION].distinct("fundraiser_id", {"_id": span})
-    rows = [_build_sum(tx, fundraiser_id, end) for fundraiser_id in changed]
-    if rows:
-        tx.database[SUMS_COLLECTION].bulk_write(
-            [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows], ordered=False
-        )
-
-
-def _build_sum(tx: Tx, fundraiser_id: ObjectId, end: datetime) -> dict[str, Any]:
-    of = make_sum_target(fundraiser_id)
-    total = sum_changes(tx, fundraiser_id, end - ONE_MILLISECOND)
-    return {"_id": f"{of}:{end:%Y-%m-%dT%H}", "of": of, "at": end, "total": to_text(total)}
+    totals = {make_sum_target(id_): sum_changes(tx, id_, end - ONE_MILLISECOND) for id_ in changed}
+    if totals:
+        JOURNAL.store_sums(tx, totals, end)

@@ -63,7 +63,7 @@ def build_digest_figures(
     """Return the figures of a period, the same as the dashboard shows for its days."""
     uncounted = _count_uncounted(fundraiser.id, *period.get_bounds(zone))
     total, previous = (
-        next(_sum_gifts("fundraiser", [fundraiser.id], one, zone), (None, GiftTotal()))[1].told()
+        next(_sum_gifts("fundraiser", [fundraiser.id], one, zone), (None, GiftTotal()))[1].to_sum()
         for one in (period, period.previous)
     )
     return {
@@ -134,7 +134,7 @@ def _list_top_mailings(
             rank = of.raised[main], max(of.raised.values(), default=0), of.count
             best.append((rank, id_, of))
         best = sorted(best, key=lambda one: one[:2], reverse=True)[:MAX_TOP_MAILINGS]
-    return [{"id": id_, **of.told()} for _, id_, of in best]
+    return [{"id": id_, **of.to_sum()} for _, id_, of in best]
 
 
 def _sum_without_email(fundraiser_id: ObjectId, begin: datetime, end: datetime) -> GiftSum:
@@ -153,7 +153,7 @@ def _sum_without_email(fundraiser_id: ObjectId, begin: datetime, end: datetime) 
     for row in get_db()[source].aggregate(stages):
         total.count += row["count"]
         total.raised[row["_id"]] += row["raised"]
-    return total.told()
+    return total.to_sum()
 
 
 def _count_uncounted(fundraiser_id: ObjectId, begin: datetime, end: datetime) -> int:

@@ -20,6 +20,7 @@ from documents.reports.experiment_comparison import (
 from documents.reports.experiment_figures import (
     AMOUNT_DECIMALS,
     RATE_DECIMALS,
+    ArmTotals,
     ComparisonFigures,
     Estimated,
     VerdictFigures,
@@ -33,7 +34,7 @@ from documents.rows.experiment import ArmRow, OutcomeScope, StoredExperiment
 from documents.values.time import now
 
 
-class ArmReport(TypedDict):
+class ArmReport(ArmTotals):
     """An arm's definition, its counters and its comparison. Money is in minor units, by currency.
 
     Attributes:
@@ -42,17 +43,7 @@ class ArmReport(TypedDict):
         comparison: None for the baseline.
     """
 
-    name: str
     weight: int
-    held_out: bool
-    recipients: int
-    open_recipients: int
-    delivered: int
-    opened: int
-    clicked: int
-    givers: int
-    raised: dict[str, int]
-    credited: dict[str, int]
     response_rate: Estimated
     raised_per_recipient: dict[str, Estimated]
     comparison: ComparisonFigures | None

@@ -69,6 +69,21 @@ class ComparisonFigures(TypedDict):
     verdict: VerdictFigures
 
 
+class ArmTotals(TypedDict):
+    """The counters of an arm by intention to treat. Money is in minor units, by currency."""
+
+    name: str
+    held_out: bool
+    recipients: int
+    open_recipients: int
+    delivered: int
+    opened: int
+    clicked: int
+    givers: int
+    raised: dict[str, int]
+    credited: dict[str, int]
+
+
 def describe_effect(effect: Effect, decimals: int) -> EffectFigures:
     lift = effect.lift
     return {

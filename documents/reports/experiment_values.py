@@ -24,6 +24,7 @@ from documents.reports.experiment_comparison import (
 from documents.reports.experiment_figures import (
     AMOUNT_DECIMALS,
     RATE_DECIMALS,
+    ArmTotals,
     ComparisonFigures,
 )
 from documents.reports.past_report import open_snapshot
@@ -40,23 +41,13 @@ ROWS_PER_ANSWER = 5_000
 Counters = dict[str, Any]  # of one arm
 
 
-class ValueArm(TypedDict):
+class ValueArm(ArmTotals):
     """An arm's recipients with one value. Money is in minor units, by currency.
 
     Attributes:
         comparison: None for the baseline, and if too few recipients have the value.
     """
 
-    name: str
-    held_out: bool
-    recipients: int
-    open_recipients: int
-    delivered: int
-    opened: int
-    clicked: int
-    givers: int
-    raised: dict[str, int]
-    credited: dict[str, int]
     response_rate: float | None
     raised_per_recipient: dict[str, float]
     comparison: ComparisonFigures | None

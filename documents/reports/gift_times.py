@@ -52,7 +52,7 @@ class GiftTotal:
         else:
             self.count += amount
 
-    def told(self) -> GiftSum:
+    def to_sum(self) -> GiftSum:
         """Return the total in the form that reports use."""
         return {"count": self.count, "raised": drop_zero_totals(self.raised)}
 
@@ -86,9 +86,9 @@ def sum_by_local_time(
         for part in _parts(row, zone):
             part.add_hours_to(by_hour, latest)
     hours: list[HourLine] = [
-        {"hour": at, **total.told()} for at, total in sorted(by_hour.items()) if total.count
+        {"hour": at, **total.to_sum()} for at, total in sorted(by_hour.items()) if total.count
     ]
-    return [{"day": day, **by_day[day].told()} for day in shown], hours
+    return [{"day": day, **by_day[day].to_sum()} for day in shown], hours
 
 
 @dataclass(frozen=True)

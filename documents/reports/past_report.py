@@ -4,7 +4,7 @@ They show the figures without every settlement that began later. Names and times
 those of today, and so is the time zone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,7 +19,7 @@ from documents.history.journal import JOURNAL, find_journal_start
 from documents.history.progress import read_progress
 from documents.mailing import Mailing
 from documents.organization import Organization
-from documents.reports.figures import ByTime, PastReport
+from documents.reports.figures import ByTime, MailingLine, PastReport
 from documents.reports.report import MAX_LISTED_MAILINGS
 from documents.reports.report_figures import (
     MAX_READ_UTC_DAYS,
@@ -71,20 +71,11 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
     with open_snapshot() as tx:
         check_past_time(tx, fundraiser, at, "/as_of")
         fundraiser = read_at(tx, fundraiser, at)
-        return {
-            "as_of": at,
-            "unsettled": None,
-            **build_figures(fundraiser, fundraiser.cost),
-            **_by_time(tx, fundraiser, "fundraiser", at),
-            "hours_to_gift": build_delays(fundraiser.delays),
-            "unmatched_events": None,
-            "mailings": [
-                build_mailing_line(mailing, mailing.read_cost_at(tx, at))
-                for mailing in _list_mailings(tx, fundraiser, at)
-            ],
-            "segments": None,
-            "sensitivity": None,
-        }
+        lines = [
+            build_mailing_line(mailing, mailing.read_cost_at(tx, at))
+            for mailing in _list_mailings(tx, fundraiser, at)
+        ]
+        return _build_report(tx, fundraiser, fundraiser.cost, at, lines)
 
 
 def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
@@ -96,17 +87,28 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
     with open_snapshot() as tx:
         check_past_time(tx, mailing, at, "/as_of")
         mailing = read_at(tx, mailing, at)
-        return {
-            "as_of": at,
-            "unsettled": None,
-            **build_figures(mailing, mailing.read_cost_at(tx, at)),
-            **_by_time(tx, mailing, "mailing", at),
-            "hours_to_gift": build_delays(mailing.delays),
-            "unmatched_events": None,
-            "mailings": [],
-            "segments": None,
-            "sensitivity": None,
-        }
+        return _build_report(tx, mailing, mailing.read_cost_at(tx, at), at, [])
+
+
+def _build_report(
+    tx: Tx,
+    of: Fundraiser | Mailing,
+    cost: Mapping[str, int],
+    at: datetime,
+    mailings: list[MailingLine],
+) -> PastReport:
+    """Return the report of a record that has the counters of the time."""
+    return {
+        "as_of": at,
+        "unsettled": None,
+        **build_figures(of, cost),
+        **_by_time(tx, of, "fundraiser" if isinstance(of, Fundraiser) else "mailing", at),
+        "hours_to_gift": build_delays(of.delays),
+        "unmatched_events": None,
+        "mailings": mailings,
+        "segments": None,
+        "sensitivity": None,
+    }
 
 
 @contextmanager

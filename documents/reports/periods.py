@@ -113,7 +113,7 @@ def build_period_figures(of: Fundraiser | Mailing, period: Period, zone: ZoneInf
     )
     return {
         **_sum_days(period, by_day),
-        "by_day": [{"day": day, **of_day.told()} for day, of_day in sorted(by_day.items())],
+        "by_day": [{"day": day, **of_day.to_sum()} for day, of_day in sorted(by_day.items())],
         "previous": previous,
         "year_before": year_before,
     }
@@ -156,4 +156,4 @@ def _sum_days(period: Period, by_day: Mapping[date, GiftTotal]) -> PeriodSum:
     for of_day in by_day.values():
         total.count += of_day.count
         total.raised.update(of_day.raised)
-    return {"first": period.first, "last": period.last, **total.told()}
+    return {"first": period.first, "last": period.last, **total.to_sum()}

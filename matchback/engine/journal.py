@@ -21,6 +21,7 @@ from .transaction import Tx
 JOURNAL_HOUR = timedelta(hours=1)
 JOURNAL_ROWS_PER_ANSWER = 5_000
 SUMMED_TARGETS_PER_COMMAND = 1_000
+ONE_MILLISECOND = timedelta(milliseconds=1)
 OBJECT_ID_TIME_BYTES = 4
 
 
@@ -130,11 +131,12 @@ class Journal:
         span = {"$gte": ObjectId.from_datetime(hour), "$lt": ObjectId.from_datetime(end)}
         ids = list(dict.fromkeys(row["of"] for row in self._find(tx, {"_id": span})))
         for start in range(0, len(ids), SUMMED_TARGETS_PER_COMMAND):
-            self._store_sums(tx, ids[start : start + SUMMED_TARGETS_PER_COMMAND], end)
+            some = ids[start : start + SUMMED_TARGETS_PER_COMMAND]
+            self.store_sums(tx, self._sum_until(tx, some, end - ONE_MILLISECOND), end)
         return len(ids)
 
-    def _store_sums(self, tx: Tx, ids: Sequence[Any], end: datetime) -> None:
-        totals = self._sum_until(tx, ids, end - timedelta(milliseconds=1))
+    def store_sums(self, tx: Tx, totals: Mapping[Any, Amounts], end: datetime) -> None:
+        """Store the sums of targets before a full hour. A repeated call replaces them."""
         rows = [
             {"_id": f"{id_}:{end:%Y-%m-%dT%H}", "of": id_, "at": end, "total": to_text(total)}
             for id_, total in totals.items()

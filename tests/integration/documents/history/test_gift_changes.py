@@ -41,15 +41,15 @@ def assert_explained(alice: University, spring: str, since: datetime, until: dat
     (before, raised_before), (after, raised_after) = (
         read_figures(alice, spring, at) for at in (since, until)
     )
-    told = read_changes(alice, spring, since, until)
-    assert told["explanation"]["before"] == {"count": before, "raised": raised_before}
-    assert told["explanation"]["after"] == {"count": after, "raised": raised_after}
-    totals = [*told["explanation"]["by_kind"].values(), told["explanation"]["corrections"]]
+    found = read_changes(alice, spring, since, until)
+    assert found["explanation"]["before"] == {"count": before, "raised": raised_before}
+    assert found["explanation"]["after"] == {"count": after, "raised": raised_after}
+    totals = [*found["explanation"]["by_kind"].values(), found["explanation"]["corrections"]]
     by_kind, by_gift = Counter(raised_before), Counter(raised_before)
     for one in totals:
         by_kind.update(one["raised"])
-    by_gift.update(told["explanation"]["corrections"]["raised"])
-    for change in told["data"]:
+    by_gift.update(found["explanation"]["corrections"]["raised"])
+    for change in found["data"]:
         amounts = [(change[name] or {"amount": 0})["amount"] for name in ("before", "after")]
         assert amounts[1] - amounts[0] == change["difference"]
         by_gift[change["currency"]] += change["difference"]
@@ -110,8 +110,8 @@ def test_each_change_of_a_gift_has_its_kind(alice: University) -> None:
     settle_all()
     alice.call("DELETE", path)
     changes = day.list_changes()
-    told = [(one["kinds"], one["difference"], one["refunded"]) for one in changes]
-    assert told == [
+    found = [(one["kinds"], one["difference"], one["refunded"]) for one in changes]
+    assert found == [
         (["new"], 2500, 0),
         (["matched_again"], 0, 0),
         (["refunded"], -500, 500),
