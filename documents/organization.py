@@ -6,7 +6,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from bson import ObjectId
-from mongoengine import DateTimeField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, ListField, StringField
 
 from documents.errors import NotFound, Unacceptable
 from documents.storage.base import Document
@@ -28,6 +28,10 @@ class Organization(Exported, Document):
     locale = StringField(default=DEFAULT_LOCALE)
     # canonical domains of its own addresses, with their subdomains; see values/mailbox_provider.py
     email_domains = ListField(StringField())
+    # Members who are only viewers see no names and addresses of donors.
+    hides_personal_data = BooleanField(default=False)
+    # Passwords do not open the organization; see access/grants.py.
+    requires_single_sign_on = BooleanField(default=False)
     created_at = DateTimeField(default=now)
 
     @classmethod

@@ -4,6 +4,7 @@ from typing import Any
 
 from mongoengine import get_db
 
+from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.digests.choice import end_digests_about, end_digests_of_staff
 from documents.donation import Donation
@@ -60,6 +61,10 @@ def remove_record(record: Record) -> None:
 
 
 def remove_staff(staff: Staff) -> None:
-    """Remove a staff member with their sessions and digests."""
-    staff.remove()
+    """Remove a staff member with their sessions and digests.
+
+    Raises:
+        Conflict: the member is the organization's last admin.
+    """
+    remove_member(staff)
     end_digests_of_staff([staff.id])

@@ -1,39 +1,32 @@
-"""Staff: people of one organization who use the dashboard."""
+"""Staff: the memberships of people in organizations. Their IDs name the actors of the audit."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import IntField, StringField
+from mongoengine import NotUniqueError, StringField
 
-from documents.access.password import hash_password, matches_password
+from documents.access.account import Account
+from documents.access.grants import list_membership_rows
+from documents.access.member import SECRET_KINDS, Member
+from documents.access.password import matches_password
+from documents.access.roles import STAFF_ROLES, StaffRole, includes_role
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict, NotFound, Unacceptable
-from documents.organization import Organization
-from documents.people.spellings import PeopleByAddress, list_address_keys
-from documents.storage.marks import build_text_condition
-from documents.storage.record import Record
-from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address, to_canonical
+from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address
 
-StaffRole = Literal["viewer", "admin"]
-STAFF_ROLES: tuple[StaffRole, ...] = ("viewer", "admin")
 MAX_STAFF_NAME_LENGTH = 200
+ALREADY_MEMBER = "A staff member with this email address already exists. Use another address."
+ALREADY_PROTECTED = "This person has a password already. Add them without a password."
 
 
-class Staff(Record):
-    """A person who signs in to the dashboard with an email address.
+class Staff(Member):
+    """A person's membership in one organization, with a role.
 
-    An address belongs to one person in the whole service, so the sign-in form does not ask for an
-    organization.
+    The person is an account, which signs in to all organizations.
     """
 
-    name = StringField(required=True)
-    email = StringField(required=True)
-    address = StringField()  # canonical; deletion unsets it
-    password = StringField()  # its hash; None if the person signs in only by link
     role = StringField(required=True, choices=STAFF_ROLES)
-    # A password change or a sign-out everywhere increases it, which voids earlier sessions and
-    # links. This includes a session that a request with the old password creates at that moment.
-    epoch = IntField(default=0)
+    subject = StringField()  # the person's ID at the organization's sign-on provider
 
     meta = {
         "collection": "staff",
@@ -43,6 +36,12 @@ class Staff(Record):
                 "unique": True,
                 "partialFilterExpression": {"address": {"$type": "string"}},
             },
+            {
+                "fields": ["organization_id", "account_id"],
+                "unique": True,
+                "partialFilterExpression": {"account_id": {"$type": "objectId"}},
+            },
+            "account_id",
             ["organization_id", "id"],
         ],
     }
@@ -56,113 +55,124 @@ class Staff(Record):
         role: str,
         password: str | None = None,
     ) -> Self:
-        """Add a staff member.
+        """Add a member: a new person, or one who belongs to another organization already.
 
         Raises:
             Unacceptable: the name, address or password is not valid.
-            Conflict: a staff member of some organization has this address.
+            Conflict: the person is a member already, or has a password and another one is given.
         """
         staff = cls(
             organization_id=organization_id,
             name=_checked(name, MAX_STAFF_NAME_LENGTH, "/name"),
             email=_checked(strip_address(email), MAX_ADDRESS_LENGTH, "/email"),
-            address=to_canonical(email),
             role=role,
         )
         if not is_address(staff.email):
             raise Unacceptable("/email", "email", "Must be a valid email address.")
-        if password is not None:
-            staff.password = hash_password(password, staff._known())
-        added, is_new = staff.insert_unless(lambda: cls.known(email))
-        if not is_new:
-            raise Conflict(
-                "A staff member with this email address already exists. Use another address."
+        hashed = None if password is None else staff.hash_new_password(password)
+        members = cls.list_with_account(email)
+        if any(one.organization_id == organization_id for one in members):
+            raise Conflict(ALREADY_MEMBER)
+        if hashed and members and members[0].person.password:
+            raise Conflict(ALREADY_PROTECTED)
+        staff._join(hashed, is_newcomer=not members)
+        return staff
+
+    def _join(self, hashed: str | None, *, is_newcomer: bool) -> None:
+        account, is_new = Account.ensure(self.name, self.email, hashed)
+        self.account_id = account.id
+        self._insert_member()
+        if not is_new and is_newcomer:  # nothing stays of an earlier member with this address
+            account = account.renew(
+                set__password=hashed, set__name=self.name, set__email=self.email
             )
-        return added
+        elif not is_new and hashed:
+            account = account.renew(set__password=hashed)
+        self.remember_account(account)
+
+    def _insert_member(self) -> None:
+        try:
+            self.save(force_insert=True)
+        except NotUniqueError:
+            raise Conflict(ALREADY_MEMBER) from None
 
     @classmethod
-    def known(cls, email: str) -> Self | None:
-        """Return the staff member with this address, in any spelling; None if no one has it."""
-        query = {"address": build_text_condition(in_=list_address_keys(email))}
-        found = cls.objects(deleted_at=None, __raw__=query)
-        return PeopleByAddress((one.address, one.email, one) for one in found).get(email)
+    def known(cls, email: str, organization_id: ObjectId | None = None) -> Self | None:
+        """Return the member with this address, in any spelling; None if no one has it.
+
+        Of several memberships, return that of the organization, or the one that signed in last.
+        """
+        members = cls.list_known(email)
+        own = [one for one in members if one.organization_id == organization_id]
+        return next(iter(own or members), None)
 
     @classmethod
-    def named(cls, email: str) -> Self:
-        """Return the staff member with this address, in any spelling.
+    def named(cls, email: str, organization_id: ObjectId | None = None) -> Self:
+        """Return the member with this address, in any spelling.
 
         Raises:
-            NotFound: no staff member has this address.
+            NotFound: no member has this address.
+            Conflict: the person belongs to several organizations, and none is given.
         """
-        found = cls.known(email)
-        if found is None:
+        members = cls.list_known(email)
+        own = [one for one in members if organization_id in (None, one.organization_id)]
+        if not own:
             raise NotFound
-        return found
+        if len(own) > 1:
+            raise Conflict("This person belongs to several organizations. Name one of them.")
+        return own[0]
 
     @classmethod
-    def authenticate(cls, email: str, password: str) -> Self | None:
-        """Return the staff member with this address and password; None if they do not match.
+    def authenticate(
+        cls, email: str, password: str, organization_id: ObjectId | None = None
+    ) -> Self | None:
+        """Return the member with this address and password; None if they do not match.
 
         The check takes equally long for an unknown address.
         """
-        found = cls.known(email)
-        matches = matches_password(found.password if found else None, password)
+        found = cls.known(email, organization_id)
+        # The same read found the epoch. So a change of the password voids the session.
+        matches = matches_password(found.person.password if found else None, password)
         return found if matches else None
 
-    def has_password(self, password: str) -> bool:
-        """Return whether the password is correct."""
-        return matches_password(self.password, password)
-
     @classmethod
-    def signed_in(cls, session: StaffSession | SignInLink | None) -> Self | None:
-        """Return the owner of a session or link; None if it is void."""
-        if session is None:
+    def signed_in(cls, secret: StaffSession | SignInLink | None) -> Self | None:
+        """Return the member of a session or link; None if it is void."""
+        if secret is None:
             return None
-        staff: Self | None = cls.objects(
-            id=session.staff_id, epoch=session.epoch, deleted_at=None
-        ).first()
+        current = {"epoch": secret.epoch, "deleted_at": None}
+        staff: Self | None = cls.objects(id=secret.staff_id, **current).first()
+        if staff is None or staff.account_id is None:
+            return staff
+        account = Account.objects(id=staff.account_id, epoch=secret.person_epoch).first()
+        if account is None:
+            return None
+        staff.remember_account(account)
         return staff
 
     @property
     def is_admin(self) -> bool:
-        return bool(self.role == "admin")
+        return self.can("admin")
 
-    def set_password(self, password: str) -> Self:
-        """Change the password, and end all sessions.
-
-        Raises:
-            Unacceptable: the password is too short, too long, or easy to guess.
-        """
-        hashed = hash_password(password, self._known())
-
-        def edit(staff: Self) -> None:
-            staff.password, staff.epoch = hashed, staff.epoch + 1
-
-        return self.change(edit)._without_sessions()
-
-    def _known(self) -> list[str]:
-        """Return what an attacker knows, which a password must not consist of."""
-        organization = Organization.objects(id=self.organization_id).first()
-        return [self.email, self.name, *([organization.name] if organization else [])]
-
-    def sign_out_everywhere(self) -> None:
-        """End all sessions, and void all links."""
-
-        def edit(staff: Self) -> None:
-            staff.epoch += 1
-
-        self.change(edit)._without_sessions()
-
-    def _without_sessions(self) -> Self:
-        for kind in (StaffSession, SignInLink):
-            kind.objects(staff_id=self.id, epoch__lt=self.epoch).delete()
-        return self
+    def can(self, role: StaffRole) -> bool:
+        """Return whether the member may do what a role allows."""
+        return includes_role(self.role, role)
 
     def remove(self) -> None:
-        """Remove the staff member, end their sessions, and free the address."""
-        self.mark_deleted(address=None, password=None)
-        for kind in (StaffSession, SignInLink):
-            kind.objects(staff_id=self.id).delete()
+        """Remove the member, end the sessions of the organization, and free the address.
+
+        A person without any membership has no password.
+        """
+        account = self.person if self.account_id else None
+        self.mark_deleted(address=None, password=None, account_id=None)
+        self.forget(account)
+
+    def forget(self, account: Any) -> None:
+        """End the sessions of a removed member. Delete the password with the last membership."""
+        for kind in SECRET_KINDS:
+            kind.end_of_member(self.id)
+        if account is not None and not list_membership_rows(account.id):
+            account.renew(unset__password=True)
 
 
 def _checked(text: Any, longest: int, pointer: str) -> str:

@@ -1,76 +1,38 @@
-"""Staff sessions, one for each browser, and the links that sign a person in.
+"""Staff sessions, one for each browser, and the links that sign a person in."""
 
-MongoDB stores only a digest of each secret, so an attacker with a copy of the database cannot sign
-in.
-"""
-
-import hashlib
-import secrets
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentListField
 
-from documents.storage.base import Document
-from documents.storage.tenancy import OWNED_META
+from documents.access.grants import Grant, GrantWay, find_way, list_grants
+from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.values.time import now
 
-SESSION_SECRET_BYTES = 32
 SESSION_IDLE_LIFETIME = timedelta(hours=12)
 MAX_SESSION_LIFETIME = timedelta(days=7)
 SESSION_USE_INTERVAL = timedelta(minutes=1)
 SIGN_IN_LINK_LIFETIME = timedelta(minutes=15)
 
 
-class _Secret(Document):
-    """A record that a random secret unlocks. The service shows the secret once."""
+class StaffSession(Secret):
+    """A signed-in browser. A session ends after a week, or after twelve hours without use.
 
-    id = StringField(primary_key=True)  # the secret's digest
-    organization_id = ObjectIdField(required=True)
-    staff_id = ObjectIdField(required=True)
-    epoch = IntField(required=True)  # the epoch of the staff member at that time; see staff.py
-    created_at = DateTimeField(default=now)
-    expires_at = DateTimeField(required=True)
-
-    meta: ClassVar[dict[str, Any]] = {"abstract": True, "auto_create_index": False, **OWNED_META}
-
-    @classmethod
-    def _made(cls, staff: Any, lasts: timedelta, **more: Any) -> str:
-        secret = secrets.token_urlsafe(SESSION_SECRET_BYTES)
-        made = cls(
-            id=_digest(secret),
-            organization_id=staff.organization_id,
-            staff_id=staff.id,
-            epoch=staff.epoch,
-            expires_at=now() + lasts,
-            **more,
-        )
-        made.save(force_insert=True)
-        return secret
-
-    @classmethod
-    def _with(cls, secret: str) -> Self | None:
-        # An attacker cannot choose digests, so the time of this lookup reveals nothing.
-        session: Self | None = cls.objects(id=_digest(secret), expires_at__gt=now()).first()
-        return session
-
-
-SECRET_INDEXES: list[Any] = [{"fields": ["expires_at"], "expireAfterSeconds": 0}, "staff_id"]
-
-
-class StaffSession(_Secret):
-    """A signed-in browser. A session ends after a week, or after twelve hours without use."""
+    It shows one organization: that of its member. Its grants name the others that it may show.
+    """
 
     last_used_at = DateTimeField(default=now)  # to the minute
     by_link = BooleanField(default=False)
+    grants = EmbeddedDocumentListField(Grant)
 
     meta = {"collection": "staff_sessions", "indexes": SECRET_INDEXES}
 
     @classmethod
-    def begin(cls, staff: Any, *, by_link: bool = False) -> str:
+    def begin(cls, staff: Any, *, by_link: bool = False, way: GrantWay | None = None) -> str:
         """Begin a session, and return its secret for the cookie."""
-        return cls._made(staff, SESSION_IDLE_LIFETIME, by_link=by_link)
+        grants = list_grants(staff, way or ("link" if by_link else "password"))
+        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, by_link=by_link, grants=grants)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
@@ -80,7 +42,7 @@ class StaffSession(_Secret):
             is_used: whether a person caused the request. A request by a script does not extend
                 the session.
         """
-        session = cls._with(secret)
+        session = cls.find_by_secret(secret)
         if session is not None and is_used:
             session._note_use()
         return session
@@ -90,31 +52,54 @@ class StaffSession(_Secret):
         """True if a recent link began the session, so the current password is not required."""
         return bool(self.by_link and now() - self.created_at < SIGN_IN_LINK_LIFETIME)
 
-    @classmethod
-    def list_current(cls, ids: set[str]) -> set[str]:
-        """Return the IDs of the sessions that have not ended."""
-        return {one.id for one in cls.objects(id__in=list(ids), expires_at__gt=now()).only("id")}
+    def find_way(self, staff_id: ObjectId, epoch: int) -> str | None:
+        """Return how this browser proved who the member is; None if it did not, or no longer."""
+        if not self.grants:  # begun by an earlier version
+            is_own = (staff_id, epoch) == (self.staff_id, self.epoch)
+            return ("link" if self.by_link else "password") if is_own else None
+        return find_way(self.grants, staff_id, epoch)
+
+    def grant(self, staff: Any, way: GrantWay) -> None:
+        """Note that the browser has proved who this member is."""
+        kept = [one for one in self.grants if one.staff_id != staff.id]
+        self.grants = [*kept, Grant(staff_id=staff.id, epoch=staff.epoch, way=way)]
+        type(self).objects(id=self.id).update_one(set__grants=self.grants)
+
+    def show(self, staff: Any) -> None:
+        """Show the organization of another member of the same account from now on."""
+        type(self).objects(id=self.id, account_id=staff.account_id).update_one(
+            set__organization_id=staff.organization_id,
+            set__staff_id=staff.id,
+            set__epoch=staff.epoch,
+        )
 
     @classmethod
-    def of(cls, staff_id: ObjectId) -> list[Self]:
-        """Return the current sessions of a staff member, most recently used first."""
-        return list(cls.objects(staff_id=staff_id, expires_at__gt=now()).order_by("-last_used_at"))
+    def list_current(cls, shown: set[tuple[str, ObjectId]]) -> set[tuple[str, ObjectId]]:
+        """Return the pairs of session and organization that still belong together."""
+        ids = list({id_ for id_, _ in shown})
+        current = cls.objects(id__in=ids, expires_at__gt=now()).only("id", "organization_id")
+        return shown & {(one.id, one.organization_id) for one in current}
+
+    @classmethod
+    def of(cls, staff: Any) -> list[Self]:
+        """Return the current sessions of a person, most recently used first."""
+        whose = {"account_id": staff.account_id} if staff.account_id else {"staff_id": staff.id}
+        return list(cls.objects(**whose, expires_at__gt=now()).order_by("-last_used_at"))
 
     @classmethod
     def end_with(cls, secret: str) -> None:
         """End the session with this secret."""
-        cls.objects(id=_digest(secret)).delete()
+        cls.objects(id=digest_secret(secret)).delete()
 
     def _note_use(self) -> None:
         used = now()
         if used - self.last_used_at < SESSION_USE_INTERVAL:
             return
         ends = min(used + SESSION_IDLE_LIFETIME, self.created_at + MAX_SESSION_LIFETIME)
-        own = type(self).objects(id=self.id, organization_id=self.organization_id)
-        own.update_one(set__last_used_at=used, set__expires_at=ends)
+        type(self).objects(id=self.id).update_one(set__last_used_at=used, set__expires_at=ends)
 
 
-class SignInLink(_Secret):
+class SignInLink(Secret):
     """A link that signs a staff member in: once, or repeatedly until it expires."""
 
     reusable = BooleanField(default=False)
@@ -126,12 +111,12 @@ class SignInLink(_Secret):
         cls, staff: Any, lasts: timedelta = SIGN_IN_LINK_LIFETIME, *, reusable: bool = False
     ) -> str:
         """Create a link, and return its secret."""
-        return cls._made(staff, lasts, reusable=reusable)
+        return cls.make_secret(staff, lasts, reusable=reusable)
 
     @classmethod
     def known(cls, secret: str) -> Self | None:
         """Return the link with this secret; None if it was used or has expired."""
-        return cls._with(secret)
+        return cls.find_by_secret(secret)
 
     @classmethod
     def use(cls, secret: str) -> Self | None:
@@ -139,11 +124,7 @@ class SignInLink(_Secret):
 
         If two requests use a link at once, only one succeeds.
         """
-        link = cls._with(secret)
+        link = cls.find_by_secret(secret)
         if link is None or link.reusable:
             return link
         return link if cls.objects(id=link.id).delete() else None
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

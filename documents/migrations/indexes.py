@@ -7,6 +7,7 @@ from mongoengine import get_db
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
+from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, OpenAct
 from documents.access.staff import Staff
@@ -73,6 +74,7 @@ DOCUMENT_CLASSES = (
     Organization,
     ApiKey,
     Duplicate,
+    Account,
     Staff,
     StaffSession,
     SignInLink,

@@ -10,12 +10,14 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from documents.access.former_staff import FORMER_STAFF_FILTER
 from documents.event import ALL_GROUPS, UNMATCHED_FILTER
 from documents.evidence_change import note_fundraisers
 from documents.gift_day import make_gift_day_id
 from documents.history.journal import FUNDRAISERS_JOURNAL_MIGRATION, MAILINGS_JOURNAL_MIGRATION
 from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
+from documents.migrations.accounts import ACCOUNTS_MIGRATION, add_accounts
 from documents.migrations.addresses import (
     respell_events,
     respell_gifts,
@@ -258,17 +260,10 @@ MIGRATIONS = (
         MATCHED_FILTER,
     ),
     Migration(
-        SEGMENTS_MIGRATION,
-        "Add mailbox providers of emails",
-        "emails",
-        add_provider_segments,
-        WITHOUT_SEGMENTS_FILTER,
-    ),
-    Migration(
-        SENSITIVITY_MIGRATION,
-        "Note fundraisers for the sensitivity of their mailings",
-        "fundraisers",
-        note_fundraisers,
-        {"donations_count": {"$gt": 0}},
+        ACCOUNTS_MIGRATION,
+        "Give staff members accounts",
+        "staff",
+        add_accounts,
+        FORMER_STAFF_FILTER,
     ),
 )

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import falcon
 from pydantic import BaseModel
 
-from documents.access.staff import Staff, StaffRole
+from documents.access.roles import StaffRole
+from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.organization import Organization
 from documents.storage.tenancy import act_for

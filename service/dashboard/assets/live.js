@@ -119,6 +119,9 @@
 
   /** @param {Document} fresh */
   function show(fresh) {
+    // Another tab has switched to another organization.
+    const shown = document.body.dataset.organization;
+    if (fresh.body.dataset.organization !== shown) return location.reload();
     for (const region of document.querySelectorAll("[data-region][id]")) {
       const wanted = fresh.getElementById(region.id);
       if (wanted) morph(region, wanted);

@@ -31,7 +31,9 @@ class Live:
         watched = read_watch(query.watch, req.context.organization_id)
         stream = _open()
         try:
-            viewer = Viewer(req.context.session_id, watched, stream.send, stream.end)
+            # The stream ends when the browser shows another organization.
+            shown = (req.context.session_id, req.context.organization_id)
+            viewer = Viewer(shown, watched, stream.send, stream.end)
             self._hub.subscribe(viewer)
         except TooManyPages:
             stream.close()

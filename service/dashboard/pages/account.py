@@ -25,7 +25,7 @@ class Account:
 
     @page(query=AccountQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
-        sessions = StaffSession.of(req.context.staff.id)
+        sessions = StaffSession.of(req.context.staff)
         render_page(
             req,
             resp,
@@ -34,6 +34,7 @@ class Account:
             current=req.context.session_id,
             needs_current=_needs_current(req),
             done=query.done,
+            has_password=bool(req.context.staff.person.password),
             digests=DigestChoice.list_of(req.context.staff.id),
             sends_mail=has_mail_server(),
         )
@@ -50,4 +51,4 @@ class Account:
 
 def _needs_current(req: falcon.Request) -> bool:
     """Return whether the current password is required. A sign-in link replaces it."""
-    return bool(req.context.staff.password) and not req.context.session.can_skip_password
+    return bool(req.context.staff.person.password) and not req.context.session.can_skip_password

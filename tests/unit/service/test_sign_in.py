@@ -80,7 +80,7 @@ def test_a_wrong_password_and_an_unknown_address_look_the_same(
 
 def test_passwords_are_hashed_with_argon2id(alice: University) -> None:
     Staff.add(ObjectId(alice.id), "Alice", ALICE, "admin", STAFF_PASSWORD)
-    stored = get_db().staff.find_one({"address": ALICE})
+    stored = get_db().accounts.find_one({"address": ALICE})
     assert stored["password"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 

@@ -1,0 +1,65 @@
+"""Grants of a session: the memberships for which its browser has proved who the person is.
+
+A password and a link prove it to all organizations of the account. Single sign-on proves it only
+to the organization whose provider signed the person in, because another organization's provider
+could assert any address.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from bson import ObjectId
+from mongoengine import EmbeddedDocument, IntField, ObjectIdField, StringField, get_db
+
+GrantWay = Literal["password", "link", "link elsewhere", "single sign-on"]
+GENERAL_WAYS: tuple[GrantWay, ...] = ("password", "link", "link elsewhere")
+# The operator's link opens an organization whose provider is unavailable.
+WAYS_BESIDE_PASSWORDS: tuple[GrantWay, ...] = ("link", "single sign-on")
+
+
+class Grant(EmbeddedDocument):  # type: ignore[misc]
+    """One membership, its epoch at that time, and the way of the proof."""
+
+    staff_id = ObjectIdField(required=True)
+    epoch = IntField(required=True)
+    way = StringField(required=True)
+
+
+def list_grants(staff: Any, way: GrantWay) -> list[Grant]:
+    """Return the grants of a new session of this member."""
+    own = Grant(staff_id=staff.id, epoch=staff.epoch, way=way)
+    if way not in GENERAL_WAYS or staff.account_id is None:
+        return [own]
+    elsewhere = "link elsewhere" if way == "link" else way
+    return [
+        own,
+        *(
+            Grant(staff_id=row["_id"], epoch=row.get("epoch", 0), way=elsewhere)
+            for row in list_membership_rows(staff.account_id)
+            if row["_id"] != staff.id
+        ),
+    ]
+
+
+def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> str | None:
+    """Return how the browser proved who this member is; None if it did not, or no longer."""
+    for grant in grants:
+        if grant.staff_id == staff_id:
+            return str(grant.way) if grant.epoch == epoch else None
+    # The membership began during the session, and nothing has ended its sessions since.
+    is_general = any(grant.way in GENERAL_WAYS for grant in grants)
+    return "link elsewhere" if is_general and epoch == 0 else None
+
+
+def is_accepted(way: str | None, *, requires_single_sign_on: bool) -> bool:
+    """Return whether an organization accepts this way."""
+    return way is not None and (not requires_single_sign_on or way in WAYS_BESIDE_PASSWORDS)
+
+
+def list_membership_rows(account_id: ObjectId) -> list[dict[str, Any]]:
+    """Return the rows of an account's memberships in all organizations, oldest first.
+
+    This reads past the tenancy on purpose, because an account belongs to no organization.
+    """
+    rows = get_db().staff.find({"account_id": account_id, "deleted_at": None})
+    return sorted(rows, key=lambda row: row["_id"])

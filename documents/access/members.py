@@ -1,0 +1,83 @@
+"""What an admin, or the command line, does with the members of one organization.
+
+An organization keeps at least one admin. Otherwise, nobody in it could add another.
+"""
+
+from typing import Any
+
+from bson import ObjectId
+
+from documents.access.member import SECRET_KINDS
+from documents.access.roles import STAFF_ROLES, StaffRole
+from documents.access.staff import Staff
+from documents.errors import Conflict, NotFound, Unacceptable
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
+from matchback.engine import Tx
+
+LAST_ADMIN = "This is the organization's last admin. Make another member an admin first."
+
+
+def change_role(staff: Staff, role: str) -> Staff:
+    """Change a member's role. The member's next request has the new one.
+
+    Raises:
+        Unacceptable: the role does not exist.
+        Conflict: the member is the last admin.
+        NotFound: another process removed the member meanwhile.
+    """
+    if role not in STAFF_ROLES:
+        raise Unacceptable("/role", "not_found", "Choose a role that exists.")
+    in_transaction(_change, staff.organization_id, staff.id, {"$set": {"role": role}}, role)
+    return Staff.fetch(staff.organization_id, staff.id)
+
+
+def remove_member(staff: Staff) -> None:
+    """Remove a member, and end the sessions that show the organization.
+
+    Raises:
+        Conflict: the member is the last admin.
+        NotFound: another process removed the member meanwhile.
+    """
+    account = staff.person if staff.account_id else None
+    gone = {
+        "$set": {"deleted_at": now()},
+        "$unset": {"address": "", "password": "", "account_id": ""},
+    }
+    in_transaction(_change, staff.organization_id, staff.id, gone, None)
+    staff.forget(account)
+
+
+def end_member_sessions(staff: Staff) -> None:
+    """End the member's sessions in this organization, and void the links to it.
+
+    Sessions of the same person in other organizations stay.
+    """
+    Staff.objects(id=staff.id, organization_id=staff.organization_id).update_one(inc__epoch=1)
+    for kind in SECRET_KINDS:
+        kind.end_of_member(staff.id)
+
+
+def _change(
+    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, change: dict[str, Any], role: str | None
+) -> None:
+    """Change a member, unless the organization would lose its last admin."""
+    own = {"organization_id": organization_id, "deleted_at": None}
+    held = tx.database.staff.find_one({**own, "_id": staff_id}, {"role": 1}, session=tx.session)
+    if held is None:
+        raise NotFound
+    admin: StaffRole = "admin"
+    if held["role"] == admin != role:
+        # Each loss of an admin writes this record. So of two at once, one starts again and sees
+        # the other.
+        tx.database.organizations.update_one(
+            {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
+        )
+        others = {**own, "role": admin, "_id": {"$ne": staff_id}}
+        if tx.database.staff.find_one(others, {"_id": 1}, session=tx.session) is None:
+            raise Conflict(LAST_ADMIN)
+    tx.database.staff.update_one(
+        {"_id": staff_id},
+        {**change, "$inc": {"version": 1}},
+        session=tx.session,
+    )

@@ -1,0 +1,153 @@
+"""Alice's colleagues: one person in several organizations, roles, and the last admin."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from mongoengine import get_db
+
+from documents.access.members import change_role, end_member_sessions, remove_member
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from documents.errors import Conflict, Unacceptable
+from documents.organization import Organization
+from tools.testbed.pages import STAFF_PASSWORD, add_staff
+
+ANNA, BEN = "anna@example.edu", "ben@example.edu"
+COLLEAGUES = 50
+
+
+@pytest.fixture
+def alma(real_database: str) -> Organization:
+    return Organization.create("Alma University")
+
+
+@pytest.fixture
+def bolt(real_database: str) -> Organization:
+    return Organization.create("Bolt University")
+
+
+def join_both(alma: Organization, bolt: Organization) -> tuple[Staff, Staff]:
+    first = add_staff(str(alma.id), ANNA)
+    return first, Staff.add(bolt.id, "Anna B", "Anna@Example.edu", "viewer")
+
+
+def test_one_person_belongs_to_two_organizations(alma: Organization, bolt: Organization) -> None:
+    first, second = join_both(alma, bolt)
+    assert first.account_id == second.account_id
+    assert get_db().accounts.count_documents({}) == 1
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD) == first
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD, bolt.id) == second
+    assert (first.name, second.name) == ("Anna", "Anna B")
+    with pytest.raises(Conflict, match="several organizations"):
+        Staff.named(ANNA)
+    assert Staff.named(ANNA, bolt.id) == second
+
+
+def test_a_person_joins_an_organization_once(alma: Organization, bolt: Organization) -> None:
+    def join(number: int) -> bool:
+        try:
+            Staff.add((alma.id, bolt.id)[number % 2], "Anna", ANNA, "viewer")
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(join, range(20))) == 2
+    assert get_db().accounts.count_documents({}) == 1
+    assert get_db().staff.count_documents({"deleted_at": None}) == 2
+
+
+def test_nobody_replaces_the_password_of_a_person_elsewhere(
+    alma: Organization, bolt: Organization
+) -> None:
+    add_staff(str(alma.id), ANNA)
+    with pytest.raises(Conflict, match="has a password already"):
+        Staff.add(bolt.id, "Anna", ANNA, "viewer", "another horse battery")
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+    assert get_db().staff.count_documents({"organization_id": bolt.id}) == 0
+
+
+def test_a_password_change_in_one_organization_ends_the_sessions_in_all(
+    alma: Organization, bolt: Organization
+) -> None:
+    first, second = join_both(alma, bolt)
+    sessions = [StaffSession.begin(one) for one in (first, second)]
+    first.set_password("another horse battery")
+    assert [StaffSession.current(secret) for secret in sessions] == [None, None]
+    late = StaffSession.current(StaffSession.begin(second))  # read before the change
+    assert Staff.signed_in(late) is None
+
+
+def test_a_removed_person_stays_in_the_other_organization(
+    alma: Organization, bolt: Organization
+) -> None:
+    first, second = join_both(alma, bolt)
+    add_staff(str(alma.id), BEN)
+    here, there = StaffSession.begin(first), StaffSession.begin(second)
+    remove_member(first)
+    assert StaffSession.current(here) is None
+    assert Staff.signed_in(StaffSession.current(there)) == second
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD) == second
+    remove_member(second)
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
+    again = Staff.add(alma.id, "Anna", ANNA, "viewer")
+    assert not again.has_password(STAFF_PASSWORD)
+    assert again.account_id == first.account_id
+
+
+def test_an_admin_ends_a_members_sessions_in_one_organization(
+    alma: Organization, bolt: Organization
+) -> None:
+    first, second = join_both(alma, bolt)
+    here, there = StaffSession.begin(first), StaffSession.begin(second)
+    end_member_sessions(first)
+    assert StaffSession.current(here) is None
+    session = StaffSession.current(there)
+    assert session
+    assert Staff.signed_in(session) == second
+    ended = Staff.fetch(alma.id, first.id)
+    assert session.find_way(ended.id, ended.epoch) is None  # the switch needs a new sign-in
+
+
+def test_a_role_change_applies_at_once(alma: Organization) -> None:
+    add_staff(str(alma.id), BEN)
+    anna = add_staff(str(alma.id), ANNA, "viewer")
+    session = StaffSession.current(StaffSession.begin(anna))
+    for role in ("editor", "admin", "viewer"):
+        change_role(anna, role)
+        current = Staff.signed_in(session)
+        assert current
+        assert current.role == role
+    with pytest.raises(Unacceptable):
+        change_role(anna, "owner")
+
+
+def test_the_last_admin_stays(alma: Organization, bolt: Organization) -> None:
+    anna = add_staff(str(alma.id), ANNA)
+    add_staff(str(alma.id), BEN, "editor")
+    add_staff(str(bolt.id), "charlie@example.edu")
+    for act in (lambda: change_role(anna, "viewer"), lambda: remove_member(anna)):
+        with pytest.raises(Conflict, match="last admin"):
+            act()
+    assert Staff.fetch(alma.id, anna.id).is_admin
+    change_role(Staff.named(BEN), "admin")
+    remove_member(anna)
+
+
+@pytest.mark.parametrize("act", ["demote", "remove"])
+def test_fifty_admins_leave_at_once_and_one_stays(alma: Organization, act: str) -> None:
+    admins = [
+        Staff.add(alma.id, "Admin", f"admin{number}@example.edu", "admin")
+        for number in range(COLLEAGUES)
+    ]
+
+    def leave(one: Staff) -> bool:
+        try:
+            change_role(one, "viewer") if act == "demote" else remove_member(one)
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(COLLEAGUES) as pool:
+        assert sum(pool.map(leave, admins)) == COLLEAGUES - 1
+    assert Staff.objects(organization_id=alma.id, role="admin", deleted_at=None).count() == 1
