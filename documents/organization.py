@@ -51,7 +51,7 @@ class Organization(Exported, Document):
         return organization
 
     def amend(self, changes: dict[str, Any]) -> Self:
-        """Change the name, the time zone, the locale or the email domains.
+        """Change the name, the time zone, the locale, the privacy setting or the email domains.
 
         Raises:
             Unacceptable: the name is blank or longer than 200 characters, the time zone or the
@@ -63,6 +63,8 @@ class Organization(Exported, Document):
             self.time_zone = find_time_zone(changes["time_zone"]).key
         if "locale" in changes:
             self.locale = locale_named(changes["locale"])
+        if "hides_personal_data" in changes:
+            self.hides_personal_data = changes["hides_personal_data"]
         if "email_domains" in changes:
             self.email_domains = _checked_domains(changes["email_domains"])
         self.save()

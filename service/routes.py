@@ -29,6 +29,7 @@ from service.dashboard.pages.administration import (
     EmailDomainsForm,
     LocaleForm,
     PolicyForms,
+    PrivacyForm,
     SettingsPage,
 )
 from service.dashboard.pages.changes import ChangePages
@@ -42,6 +43,7 @@ from service.dashboard.pages.gifts import Gifts
 from service.dashboard.pages.health import HealthPages
 from service.dashboard.pages.imports import Imports
 from service.dashboard.pages.mailings import MailingPages
+from service.dashboard.pages.organizations import OrganizationSwitch
 from service.dashboard.pages.overview import OverviewPages, Root
 from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
@@ -183,7 +185,9 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),
     ("/dashboard/match-policy", PolicyForms(), None),
     ("/dashboard/locale", LocaleForm(), None),
+    ("/dashboard/privacy", PrivacyForm(), None),
     ("/dashboard/account", Account(), None),
+    ("/dashboard/organization", OrganizationSwitch(), None),
     ("/dashboard/digests/unsubscribe/{token}", Unsubscribe(), None),
     ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Self
 
+from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
 
 from documents.access.account import Account
@@ -50,10 +51,15 @@ class Member(Record):
             give_account(Tx(get_db()), former.to_mongo().to_dict())
         if account is None:
             return []
-        members = [cls._from_son(row) for row in list_membership_rows(account.id)]
+        members = cls.list_of_account(account.id)
         for one in members:
             one.remember_account(account)
         return sorted(members, key=_rank_by_sign_in, reverse=True)
+
+    @classmethod
+    def list_of_account(cls, account_id: ObjectId) -> list[Self]:
+        """Return the memberships of a person in all organizations, past the tenancy."""
+        return [cls._from_son(row) for row in list_membership_rows(account_id)]
 
     @classmethod
     def _find_former(cls, email: str) -> Self | None:

@@ -35,6 +35,11 @@ DETAILS = {
     429: marked("Too many requests arrived in a short time. Wait a minute, then try again."),
     503: marked("The database is temporarily unavailable. Wait a few seconds, then try again."),
 }
+OTHER_SHOWN = marked("Another organization is shown")
+OTHER_SHOWN_DETAIL = marked(
+    "The form belongs to another of your organizations. Switch to that organization, load the page "
+    "again, then send the form."
+)
 INTERNAL = marked("Internal error")
 INTERNAL_DETAIL = marked(
     "The server could not process the request. Try again. If the error continues, report the "
@@ -104,14 +109,16 @@ def show_problem(
     """Answer with a page for the error."""
     req.context.staff = None  # an error must not need the database
     own = detail if isinstance(detail, Marked) else None
+    other = getattr(req.context, "form_organization", None)
     corrections = dict.fromkeys(_correction(error) for error in more.get("errors", []))
     render_page(
         req,
         resp,
         "failure.html",
         status,
-        title=PROBLEM_TITLES.get(status, INTERNAL),
-        detail=own or DETAILS.get(status, INTERNAL_DETAIL),
+        title=OTHER_SHOWN if other else PROBLEM_TITLES.get(status, INTERNAL),
+        detail=OTHER_SHOWN_DETAIL if other else own or DETAILS.get(status, INTERNAL_DETAIL),
+        form_organization=other,
         errors=list(corrections),
         was_sent=req.method == "POST",
         request_id=req.context.request_id,

@@ -18,8 +18,8 @@ KNOWN_FIELD_NAMES = frozenset(
         *"held_out scope window_days".split(),
         *"currency current date_order days decimal delimiter description email".split(),
         *"encoding events everywhere frequency fundraiser fundraiser_id key locale".split(),
-        *"mailing_id name other_fundraiser password prefer provider remove scopes".split(),
-        *"sheet touch url".split(),
+        *"mailing_id name organization other_fundraiser password prefer provider".split(),
+        *"hides_personal_data remove scopes sheet touch url".split(),
     ]
 )
 FORM_TOKEN_FIELD = "form_token"  # noqa: S105

@@ -9,11 +9,15 @@ from zoneinfo import ZoneInfo
 import falcon
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from documents.access.grants import list_membership_rows
+from documents.access.staff import Staff
+from documents.organization import Organization
 from documents.providers.registry import PROVIDERS
 from service.dashboard.presentation import filters, wording
 from service.dashboard.presentation.attempt_labels import error_label
 from service.dashboard.presentation.formats import NONE, Formats, formats_of
 from service.dashboard.presentation.language import Language, accepted_language
+from service.dashboard.route_roles import build_can
 
 ASSETS_FOLDER = resources.files("service.dashboard") / "assets"
 ASSET_DIGEST_LENGTH = 10
@@ -54,14 +58,26 @@ def language_for(req: falcon.Request) -> Language:
 
 def _shared(req: falcon.Request) -> dict[str, Any]:
     formats = formats_for(req)
+    staff = getattr(req.context, "staff", None)
     return {
-        "staff": getattr(req.context, "staff", None),
+        "staff": staff,
+        "can": build_can(staff.role if staff else ""),
+        "organizations": _list_organizations(staff),
         "organization": getattr(req.context, "organization", None),
         "formats": formats,
         "language": formats.language,
         "form_token": getattr(req.context, "form_token", ""),
         "path": req.path,
     }
+
+
+def _list_organizations(staff: Staff | None) -> list[Organization]:
+    """Return the organizations to switch between; none if there is only one."""
+    rows = list_membership_rows(staff.account_id) if staff and staff.account_id else []
+    if len(rows) < 2:
+        return []
+    ids = [row["organization_id"] for row in rows]
+    return list(Organization.objects(id__in=ids).order_by("name"))
 
 
 @cache

@@ -9,9 +9,8 @@ from falcon.media.multipart import MultipartForm, MultipartFormHandler, Multipar
 from documents.errors import Unusable
 from documents.imports.files import MAX_FILE_BYTES
 from service.api.parsing import bad_request
-from service.dashboard import cookies
+from service.dashboard.form_tokens import require_token
 from service.dashboard.forms import UNREADABLE, Form
-from service.dashboard.page import require_token
 from service.dashboard.presentation.language import marked
 
 FILE_FIELD = "file"
@@ -59,7 +58,7 @@ def _read_parts(req: falcon.Request, store: Callable[[Form, str, BinaryIO], None
             pairs.append((part.name or "", part.get_text() or ""))
             continue
         sent = Form(pairs)
-        require_token(req, sent, cookies.SESSION_COOKIE)
+        require_token(req, sent)
         if part.filename:  # a browser sends an empty name without a file
             store(sent, part.filename, cast("BinaryIO", part.stream))
             is_stored = True

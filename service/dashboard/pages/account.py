@@ -39,7 +39,7 @@ class Account:
             sends_mail=has_mail_server(),
         )
 
-    @form(role="viewer")
+    @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         staff: Staff = req.context.staff
         count_sign_in(str(staff.id), find_client_address(req))

@@ -38,7 +38,7 @@ SETTINGS_MESSAGES = {
     "policy": marked("Rules saved. They apply to gifts from now on."),
     "default": marked("Rules removed. The more general rules apply from now on."),
     "locale": marked("Language and formats saved."),
-    "domains": marked("Email domains saved. They apply to emails recorded from now on."),
+    "privacy": marked("Privacy setting saved. It applies from the next page on."),
     "endpoint-deleted": marked("Webhook endpoint deleted."),
 }
 MAX_API_KEYS_SHOWN = 100
@@ -52,7 +52,7 @@ class SettingsQuery(PageQuery):
 class SettingsPage:
     """/dashboard/settings"""
 
-    @page(role="admin", query=SettingsQuery)
+    @page(query=SettingsQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: SettingsQuery) -> None:
         organization_id = req.context.organization_id
         keys = ApiKey.live(organization_id).order_by("-id").limit(MAX_API_KEYS_SHOWN)
@@ -127,14 +127,14 @@ class LocaleForm:
         redirect_to(resp, f"{SETTINGS_PATH}?done=locale")
 
 
-class EmailDomainsForm:
-    """/dashboard/email-domains"""
+class PrivacyForm:
+    """/dashboard/privacy"""
 
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        body = _valid(OrganizationPatch, email_domains=form.text("domains").split())
-        req.context.organization.amend({"email_domains": body.email_domains})
-        redirect_to(resp, f"{SETTINGS_PATH}?done=domains")
+        hides = bool(form.text("hides_personal_data"))
+        req.context.organization.amend({"hides_personal_data": hides})
+        redirect_to(resp, f"{SETTINGS_PATH}?done=privacy")
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:

@@ -28,7 +28,7 @@ ACCOUNT_PLACE = "account"
 class DigestForms:
     """/dashboard/fundraisers/{id}/digest"""
 
-    @form(role="viewer")
+    @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form, id: str) -> None:
         fundraiser = Fundraiser.fetch(req.context.organization_id, id)
         chosen = read_choice(form, "frequency", DIGEST_LABELS)

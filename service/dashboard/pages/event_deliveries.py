@@ -28,7 +28,7 @@ class DeliveryQuery(PageQuery):
 class EventDeliveryPages:
     """/dashboard/settings/webhook-endpoints/{id}/deliveries/{delivery_id}, and resending"""
 
-    @page(role="admin", query=DeliveryQuery)
+    @page(query=DeliveryQuery)
     def on_get(
         self,
         req: falcon.Request,

@@ -1,7 +1,6 @@
 """The dashboard's style sheets and scripts."""
 
 from functools import cache
-from typing import ClassVar
 
 import falcon
 
@@ -17,8 +16,6 @@ ASSET_MAX_AGE_SECONDS = 365 * 24 * 3600
 
 class Assets:
     """/dashboard/assets/{version}/{name}"""
-
-    page_role: ClassVar[None] = None
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, version: str, name: str) -> None:
         if name not in ASSET_MEDIA_TYPES or version != compute_asset_digest(name):

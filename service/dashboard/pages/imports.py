@@ -44,7 +44,7 @@ class Imports:
     def __init__(self, shares: ImportShares) -> None:
         self._shares = shares
 
-    @page(role="admin", query=ImportListQuery)
+    @page(query=ImportListQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: ImportListQuery) -> None:
         organization_id = req.context.organization_id
         try:
@@ -86,7 +86,7 @@ class Imports:
         new.begin_check()
         redirect_to(resp, f"{IMPORTS_PATH}/{new.id}")
 
-    @page(role="admin", query=ImportPageQuery)
+    @page(query=ImportPageQuery)
     def on_get_one(
         self, req: falcon.Request, resp: falcon.Response, id: str, query: ImportPageQuery
     ) -> None:
@@ -132,7 +132,7 @@ class Imports:
         one.cancel()
         redirect_to(resp, f"{IMPORTS_PATH}/{one.id}")
 
-    @page(role="admin")
+    @page()
     def on_get_rejected(self, req: falcon.Request, resp: falcon.Response, id: str) -> None:
         one, gettext = FileImport.fetch(req.context.organization_id, id), language_for(req).gettext
         rows = (

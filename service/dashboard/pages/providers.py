@@ -43,7 +43,7 @@ class ProviderQuery(PageQuery):
 class ProviderPages:
     """/dashboard/settings/providers/{name}, and its /test"""
 
-    @page(role="admin", query=ProviderQuery)
+    @page(query=ProviderQuery)
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, query: ProviderQuery, name: str
     ) -> None:

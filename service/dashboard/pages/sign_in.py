@@ -4,6 +4,7 @@ import re
 from typing import Annotated
 
 import falcon
+from bson import ObjectId
 from pydantic import Field
 
 from documents.access.audit import OpenAct
@@ -24,12 +25,14 @@ from service.middleware.rate_limit import count_sign_in
 DASHBOARD_PATH_PATTERN = re.compile(
     r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
 )
+ORGANIZATION_ID_PATTERN = r"^([0-9a-f]{24})?$"
 WRONG_SIGN_IN_MESSAGE = marked("Incorrect email or password. Check both, then try again.")
 EXPIRED_LINK_MESSAGE = marked("This link has expired or was already used. Ask for a new one.")
 
 
 class SignInQuery(RequestModel):
     back: Annotated[str, Field(max_length=2000)] = HOME_PATH
+    organization: Annotated[str, Field(pattern=ORGANIZATION_ID_PATTERN)] = ""
 
 
 class SignInLinkQuery(RequestModel):
@@ -41,15 +44,19 @@ class SignIn:
 
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        _show(req, resp, read_query(req, SignInQuery).back)
+        query = read_query(req, SignInQuery)
+        _show(req, resp, query.back, organization=query.organization)
 
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         email, back = form.text("email"), form.text("back")
         count_sign_in(pseudonymize_address(email), find_client_address(req))
-        staff = Staff.authenticate(email, form.raw("password"))
+        wanted = form.text("organization")
+        organization_id = ObjectId(wanted) if ObjectId.is_valid(wanted) else None
+        staff = Staff.authenticate(email, form.raw("password"), organization_id)
         if staff is None:
-            _show(req, resp, back, email=email, problem=WRONG_SIGN_IN_MESSAGE, status=422)
+            problem = WRONG_SIGN_IN_MESSAGE
+            _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
             return
         begin_session(req, resp, staff)
         redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
@@ -95,7 +102,7 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
 class SignOut:
     """/dashboard/sign-out, for this browser or for all"""
 
-    @form(role="viewer")
+    @form(for_account=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         staff: Staff = req.context.staff
         if form.text("everywhere"):
@@ -119,6 +126,7 @@ def begin_session(
         resp, cookies.SESSION_COOKIE, StaffSession.begin(staff, by_link=by_link)
     )
     cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
+    staff.note_sign_in()
     action = f"{req.method} {req.uri_template}"
     OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
 
@@ -129,8 +137,10 @@ def _show(
     back: str,
     *,
     email: str = "",
+    organization: str = "",
     problem: str = "",
     status: int = 200,
 ) -> None:
     req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
-    render_page(req, resp, "sign_in.html", status, back=back, email=email, problem=problem)
+    asked = {"back": back, "email": email, "organization_id": organization}
+    render_page(req, resp, "sign_in.html", status, **asked, problem=problem)

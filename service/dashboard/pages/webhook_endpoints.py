@@ -59,7 +59,7 @@ class EndpointQuery(PageQuery):
 class WebhookEndpointPages:
     """/dashboard/settings/webhook-endpoints, and the forms below /{id}"""
 
-    @page(role="admin")
+    @page()
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         settings = get_settings()
         render_page(
@@ -83,7 +83,7 @@ class WebhookEndpointPages:
             endpoint, secret = WebhookEndpoint.add(organization_id, **_read(form), id_=id_)
         render_page(req, resp, "endpoint_secret.html", 201, endpoint=endpoint, secret=secret)
 
-    @page(role="admin", query=EndpointQuery)
+    @page(query=EndpointQuery)
     def on_get_one(
         self, req: falcon.Request, resp: falcon.Response, query: EndpointQuery, id: str
     ) -> None:

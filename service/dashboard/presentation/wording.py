@@ -122,7 +122,11 @@ JOB_LABELS = {
     "count_mailing": marked("Count a mailing"),
     "tally_delivery": marked("Process a provider report"),
 }
-ROLE_LABELS = {"admin": marked("Admin"), "viewer": marked("Viewer")}
+ROLE_LABELS = {
+    "admin": marked("Admin"),
+    "editor": marked("Editor"),
+    "viewer": marked("Viewer"),
+}
 SCOPE_LABELS = {
     "read": marked("Read only"),
     "write": marked("Read and write"),

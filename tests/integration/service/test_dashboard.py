@@ -417,7 +417,7 @@ def test_every_page_except_sign_in_and_assets_needs_a_session() -> None:
         for path, resource, suffix in DASHBOARD_ROUTES
         for verb in ("get", "post")
         if (responder := getattr(resource, f"on_{verb}{'_' + suffix if suffix else ''}", None))
-        and getattr(responder, "page_role", None) is None
+        and not getattr(responder, "needs_session", False)
     }
     assert free == {
         "/",

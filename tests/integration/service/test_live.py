@@ -304,9 +304,9 @@ def test_a_page_is_greeted_and_removed_when_its_stream_closes(alice: University)
     """Through the resource, with the tests' client, which reads the beginning of a stream."""
     hub = Hub()
     app = falcon.App(middleware=[HeadRequests()])
-    app.add_route("/live", Live(hub=hub))
+    app.add_route("/dashboard/live", Live(hub=hub))
     client = testing.TestClient(app, headers=open_session(ObjectId(alice.id)))
-    answer = client.simulate_get(f"/live?watch=users:{ID}")
+    answer = client.simulate_get(f"/dashboard/live?watch=users:{ID}")
     pause, _, greeting = answer.text.partition("\n")
     assert 1000 <= int(pause.removeprefix("retry: ")) <= 4000
     # A busy machine can send a beat before the client stops reading.
@@ -314,11 +314,13 @@ def test_a_page_is_greeted_and_removed_when_its_stream_closes(alice: University)
     assert sent == 'event: hello\ndata: {"behind_seconds":0}\n\n'
     assert answer.headers["content-type"] == "text/event-stream"
     assert hub.is_empty
-    head = client.simulate_head(f"/live?watch=users:{ID}")
+    head = client.simulate_head(f"/dashboard/live?watch=users:{ID}")
     assert (head.status_code, head.text) == (200, "")
     assert hub.is_empty
-    assert client.simulate_get("/live?watch=staff:1").status_code == 400
-    assert testing.TestClient(app).simulate_get(f"/live?watch=users:{ID}").status_code == 303
+    assert client.simulate_get("/dashboard/live?watch=staff:1").status_code == 400
+    assert (
+        testing.TestClient(app).simulate_get(f"/dashboard/live?watch=users:{ID}").status_code == 303
+    )
 
 
 def test_one_organization_cannot_take_others_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from pymongo.database import Database
 
 from config import database
 from config.database import DatabaseClient
+from documents.access.staff import Staff
 from documents.email import Email
 from documents.providers.registry import EMAIL_PROVIDERS
 from documents.providers.sendgrid import SIGNATURE_HEADER
@@ -49,8 +50,7 @@ from tools.testbed.stripe_events import make_charge_event, post_stripe_event, se
 # Collections that belong to no organization, or are queried before the organization is known.
 BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
-    "journal_progress",  # one row for the whole database
-    *("staff", "staff_sessions", "sign_in_links"),
+    *("accounts", "staff", "staff_sessions", "sign_in_links"),
 }
 # The ID of a gift day names its fundraiser or mailing, and so does the target of some sums.
 NAMED_ID_PATTERN = re.compile(r"(?:fundraiser|mailing|changes):([0-9a-f]{24})(?::.+)?")
@@ -412,13 +412,21 @@ def post_shared(world: World, account: ec.EllipticCurvePrivateKey, events: list[
     assert world.charlie.api.call("POST", path, body=body, headers=headers).status == 202
 
 
-def test_every_page_queries_only_own_records(world: World) -> None:
-    """test_dashboard.py covers what the pages show and accept of other organizations."""
+@pytest.mark.parametrize("belongs_to", ["his", "both"])
+def test_every_page_queries_only_own_records(world: World, belongs_to: str) -> None:
+    """A person who belongs to both organizations sees only the one that the browser shows.
+
+    test_dashboard.py covers what the pages show and accept of other organizations.
+    """
     from service.app import create_app
 
     add_staff(world.charlie.id, "charlie@example.edu")
+    if belongs_to == "both":
+        Staff.add(ObjectId(world.alice.id), "Charlie", "charlie@example.edu", "admin")
+    world.commands.sent.clear()
     browser = Browser(testing.TestClient(create_app()))
     browser.sign_in("charlie@example.edu")
+    assert ("/dashboard/organization" in browser.get("/dashboard").text) == (belongs_to == "both")
     walked = 0
     for path, resource, suffix in DASHBOARD_ROUTES:
         if not hasattr(resource, f"on_get_{suffix}" if suffix else "on_get"):
@@ -492,7 +500,7 @@ def test_names_chosen_by_clients_belong_to_their_organization(world: World) -> N
 
 
 def test_uniqueness_applies_within_an_organization(world: World) -> None:
-    """Except digests of API keys and addresses of staff, which identify the organization."""
+    """Except digests of API keys and addresses of accounts, which belong to no organization."""
     unique = [
         (name, [field for field, _ in index["key"]])
         for name in world.look.list_collection_names()
@@ -502,7 +510,8 @@ def test_uniqueness_applies_within_an_organization(world: World) -> None:
     assert len(unique) > 5
     beside = [one for one in unique if one[1][0] != "organization_id"]
     # Signing in names no organization either.
-    assert sorted(beside) == [("api_keys", ["digest"]), ("staff", ["address"])]
+    accounts = [("accounts", ["address"]), ("api_keys", ["digest"]), ("staff", ["address"])]
+    assert sorted(beside) == accounts
 
 
 def ids_in(value: Any) -> set[ObjectId]:

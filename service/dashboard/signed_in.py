@@ -1,0 +1,72 @@
+"""The staff member who sends a request, and the organization that the browser shows."""
+
+from contextlib import AbstractContextManager
+from urllib.parse import quote
+
+import falcon
+
+from documents.access.grants import is_accepted
+from documents.access.roles import StaffRole
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from documents.organization import Organization
+from documents.storage.tenancy import act_for
+from service.dashboard import cookies
+from service.dashboard.form_tokens import make_organization_token
+from service.dashboard.presentation.formats import formats_of
+from service.dashboard.presentation.language import language_of, marked
+from service.dashboard.route_roles import find_required_role
+from service.middleware.client_address import find_client_address
+from service.middleware.rate_limit import count_anonymous_request, count_staff_request
+
+SIGN_IN_PATH = "/dashboard/sign-in"
+MAX_BACK_LENGTH = 1500
+FORBIDDEN_MESSAGES: dict[StaffRole, str] = {
+    "editor": marked(
+        "Only editors and admins of your organization can open this page. Ask an admin."
+    ),
+    "admin": marked("Only admins of your organization can open this page. Ask an admin."),
+}
+
+
+def enter_session(req: falcon.Request) -> AbstractContextManager[None]:
+    """Put the staff member and the organization into the request's context.
+
+    Raises:
+        falcon.HTTPSeeOther: no staff member is signed in. The sign-in page leads back here.
+        falcon.HTTPForbidden: the route requires another role.
+    """
+    secret = cookies.read_secret(req, cookies.SESSION_COOKIE)
+    is_used = req.get_header("X-Refresh") is None  # live.js sends it
+    session = StaffSession.current(secret, is_used=is_used) if secret else None
+    staff = Staff.signed_in(session)
+    organization = Organization.objects(id=staff.organization_id).first() if staff else None
+    if not (secret and session and staff and _is_granted(session, staff, organization)):
+        raise _lead_to_sign_in(req)
+    count_staff_request(session.id)
+    req.context.staff, req.context.session = staff, session
+    req.context.session_id = session.id
+    req.context.organization_id = staff.organization_id
+    req.context.organization = organization
+    if organization:
+        req.context.formats = formats_of(language_of(organization.locale), organization.zone)
+    req.context.actor = f"staff:{staff.id}"
+    req.context.form_token = make_organization_token(secret, staff.organization_id)
+    required = find_required_role(req.method, req.uri_template or "")
+    if not staff.can(required):
+        raise falcon.HTTPForbidden(description=FORBIDDEN_MESSAGES.get(required))
+    return act_for(staff.organization_id)
+
+
+def _is_granted(session: StaffSession, staff: Staff, organization: Organization | None) -> bool:
+    """Return whether this browser has proved who the person is, as the organization requires."""
+    requires = bool(organization and organization.requires_single_sign_on)
+    way = session.find_way(staff.id, staff.epoch)
+    return is_accepted(way, requires_single_sign_on=requires)
+
+
+def _lead_to_sign_in(req: falcon.Request) -> falcon.HTTPSeeOther:
+    count_anonymous_request(find_client_address(req))
+    back = quote(req.relative_uri, safe="") if req.method == "GET" else ""
+    back = back if len(back) <= MAX_BACK_LENGTH else ""
+    return falcon.HTTPSeeOther(f"{SIGN_IN_PATH}?back={back}" if back else SIGN_IN_PATH)
