@@ -35,7 +35,7 @@ SETTING_PREFIX = "MATCHBACK_"
 REDELIVERY_DAYS = 3
 LIST_SETTINGS = (
     *("machine_click_agents", "master_keys", "trusted_proxies", "cors_origins"),
-    "webhook_private_networks",
+    *("webhook_private_networks", "sign_on_private_networks"),
 )
 CORS_ORIGIN_PATTERN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?", re.ASCII)
 
@@ -190,7 +190,7 @@ class Settings(BaseModel):
         tuple[str, ...],
         Field(
             repr=False,
-            description="Keys that encrypt webhook secrets, from `matchback master-key new`, "
+            description="Keys that encrypt webhook and sign-on secrets, from `matchback master-key new`, "
             "separated by commas. The first key encrypts; all keys decrypt.",
         ),
     ] = ()
@@ -217,6 +217,13 @@ class Settings(BaseModel):
         Field(
             description="Private networks whose addresses may receive outgoing webhooks, also by "
             "http://, separated by commas."
+        ),
+    ] = ()
+    sign_on_private_networks: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(
+            description="Private networks whose addresses may serve single sign-on, separated by "
+            "commas. Loopback addresses may then serve it by http://."
         ),
     ] = ()
     smtp_url: Annotated[

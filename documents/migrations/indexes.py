@@ -60,6 +60,9 @@ from documents.segments.arm_segment import ArmSegment
 from documents.segments.segment import Segment
 from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
+from documents.sign_on.sign_in_attempt import SignInAttempt
+from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.sign_on.used_logout_token import UsedLogoutToken
 from documents.storage.export_outbox import Unexported
 from documents.storage.export_state import WarehouseState
 from documents.storage.idempotency import IdempotencyKey
@@ -78,6 +81,9 @@ DOCUMENT_CLASSES = (
     Staff,
     StaffSession,
     SignInLink,
+    SignOnProvider,
+    SignInAttempt,
+    UsedLogoutToken,
     WebhookKey,
     WebhookRejections,
     WebhookEndpoint,

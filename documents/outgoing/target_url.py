@@ -1,11 +1,12 @@
 """URLs that may receive events. `address_rules.py` decides about the address behind the name."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
-from documents.outgoing.address_rules import is_allowed_address, read_host_address
+from documents.outgoing.address_rules import IPNetwork, is_allowed_address, read_host_address
 
 MAX_URL_LENGTH = 2000
 # `urlsplit` removes some of these, so the URL that is called would differ from the stored one.
@@ -39,18 +40,26 @@ def find_url_problem(url: str) -> str:
         return "Must be a URL that starts with https://."
     if parts.username is not None or parts.password is not None or parts.fragment:
         return "Must not contain a user name, a password or a fragment."
-    return _find_host_problem(host)
+    return find_host_problem(host, get_settings().webhook_private_networks)
 
 
-def _find_host_problem(host: str) -> str:
-    """Return why a host is obviously not public. The check of each connection decides."""
+def find_host_problem(host: str, networks: Iterable[IPNetwork]) -> str:
+    """Return why a host is obviously not public. The check of each connection decides.
+
+    Args:
+        networks: private networks whose addresses are allowed, too.
+    """
     try:
         # Clients read other forms of dots and digits, such as U+3002, as the ASCII ones.
         name = host.encode("idna").decode().rstrip(".").lower()
     except UnicodeError:
         return "Must be a valid URL."
-    is_local = name == LOCAL_NAME or name.endswith(f".{LOCAL_NAME}")
-    address = read_host_address(LOCAL_ADDRESS if is_local else name)
-    if address is None or is_allowed_address(address, get_settings().webhook_private_networks):
+    address = read_host_address(LOCAL_ADDRESS if is_local_name(name) else name)
+    if address is None or is_allowed_address(address, networks):
         return ""
     return "Must not name a private or reserved address. Use a public host."
+
+
+def is_local_name(name: str) -> bool:
+    """Return whether a host name in lower case is `localhost` or below it (RFC 6761)."""
+    return name == LOCAL_NAME or name.endswith(f".{LOCAL_NAME}")

@@ -87,7 +87,7 @@ def create_key(organization_id: str, name: str, scopes: tuple[str, ...], as_json
 
 @click.group("master-key")
 def master_key() -> None:
-    """Manage the keys that encrypt webhook secrets.
+    """Manage the keys that encrypt secrets of webhooks and of single sign-on.
 
     The setting MATCHBACK_MASTER_KEYS holds them.
     """
@@ -105,9 +105,10 @@ def new_master_key() -> None:
 @connected
 @audited
 def reseal() -> None:
-    """Encrypt all webhook secrets with the first master key. You can then remove older keys."""
+    """Encrypt all secrets with the first master key. You can then remove older keys."""
     from documents.outgoing.resealing import reseal_endpoints
+    from documents.sign_on.sign_on_provider import SignOnProvider
     from documents.webhook_key import WebhookKey
 
-    resealed = WebhookKey.reseal() + reseal_endpoints()
-    click.echo(f"Webhook secrets encrypted again: {resealed}")
+    resealed = WebhookKey.reseal() + reseal_endpoints() + SignOnProvider.reseal()
+    click.echo(f"Secrets encrypted again: {resealed}")

@@ -139,13 +139,14 @@ def test_no_url_from_a_client_is_fetched() -> None:
 
     Only the supervisor and the demo import a library that fetches URLs, to call this service.
     Amazon SNS is an exception. tests/unit/documents/providers/test_sns.py checks its hosts. The
-    sender is another one. tests/integration/jobs/sender/test_client.py checks its addresses.
+    sender is another one. tests/integration/jobs/sender/test_client.py checks its addresses. Single
+    sign-on is the third. tests/unit/service/sign_on/test_hostile_answers.py checks its addresses.
     """
     fetches = re.compile(
-        r"^\s*(import|from) (httpx|requests|urllib\.request|http\.client|aiohttp)\b"
+        r"^\s*(import|from) (httpx|httpcore|requests|urllib\.request|http\.client|aiohttp)\b"
     )
     allowed, checked = (
-        {"local", "demo", "sender"},
+        {"local", "demo", "sender", "sign_on"},
         {"sns_fetch.py", "sns_certificates.py", "sns_trust.py"},
     )
     found = [

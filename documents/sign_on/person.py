@@ -1,0 +1,111 @@
+"""The person whom a provider's claims describe. Pure.
+
+A provider's users can often edit their own name and address. So an address counts only in a form
+that has one reading, and only if the provider has verified it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from documents.sign_on.policy import AdmissionPolicy
+from documents.sign_on.rejections import SignOnRejected
+from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address, to_canonical
+from documents.values.address_domain import to_readable_domain
+
+MAX_NAME_LENGTH = 200
+MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person whom the provider has signed in.
+
+    Attributes:
+        subject: the provider's permanent ID of the person.
+        email: the address as the provider spells it.
+        address: the canonical address, by which accounts are found.
+    """
+
+    issuer: str
+    subject: str
+    email: str
+    address: str
+    name: str
+
+    @property
+    def domain(self) -> str:
+        """The canonical domain of the address."""
+        return self.address.rpartition("@")[2]
+
+
+def read_person(claims: Mapping[str, Any], policy: AdmissionPolicy) -> Person:
+    """Return the person of validated claims.
+
+    Raises:
+        SignOnRejected: the subject or the address is missing, ambiguous or not verified.
+    """
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
+        raise SignOnRejected("token_subject")
+    email = claims.get("email")
+    if email is None or email == "":
+        raise SignOnRejected("address_missing")
+    address = read_plain_address(email)
+    person = Person(str(claims["iss"]), subject, email, address, _read_name(claims, email))
+    _check_verified(claims.get("email_verified"), person, policy)
+    return person
+
+
+def read_plain_address(email: Any) -> str:
+    """Return the canonical form of an address that has only one reading.
+
+    Other letters than the canonical ones are rejected, except capitals and the Unicode form of a
+    domain. Otherwise, a person could verify a look-alike, such as a full-width letter, and sign in
+    as its canonical owner.
+
+    Raises:
+        SignOnRejected: the address has several readings, or is not an address.
+    """
+    if not isinstance(email, str) or len(email) > MAX_ADDRESS_LENGTH or not email.isprintable():
+        raise SignOnRejected("address_unusual")
+    known = to_canonical(email)
+    local, _, domain = known.rpartition("@")
+    spelled_local, _, spelled_domain = email.lower().rpartition("@")
+    is_plain = (
+        is_address(email)
+        and strip_address(email) == email
+        and known.count("@") == 1
+        and local == spelled_local
+        and spelled_domain in (domain, to_readable_domain(domain))
+    )
+    if not is_plain:
+        raise SignOnRejected("address_unusual")
+    return known
+
+
+def _check_verified(verified: Any, person: Person, policy: AdmissionPolicy) -> None:
+    """Check that the provider vouches for the address.
+
+    Some providers, such as Microsoft Entra ID, omit the claim. The admin may accept their addresses
+    in the organization's own domains.
+
+    Raises:
+        SignOnRejected: it does not.
+    """
+    if verified is True:
+        return
+    if verified is not None:
+        raise SignOnRejected("address_unverified")
+    if not policy.accepts_missing_verification or person.domain not in policy.domains:
+        raise SignOnRejected("verification_missing")
+
+
+def _read_name(claims: Mapping[str, Any], email: str) -> str:
+    parts = [claims.get(name) for name in ("given_name", "family_name")]
+    joined = " ".join(part for part in parts if isinstance(part, str))
+    for name in (claims.get("name"), joined, email.partition("@")[0]):
+        shown = "".join(filter(str.isprintable, name)).strip() if isinstance(name, str) else ""
+        if shown:
+            return shown[:MAX_NAME_LENGTH].strip()
+    return email

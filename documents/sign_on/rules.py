@@ -1,0 +1,73 @@
+"""Admission: whom a provider may sign in, and with which role. Pure.
+
+Only the organization's own domains admit new people, because the organization's admin configures
+the provider, and the provider can assert any address.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from documents.sign_on.person import Person
+from documents.sign_on.policy import SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
+from documents.sign_on.rejections import SignOnRejected
+
+
+def choose_role(
+    person: Person,
+    claims: Mapping[str, Any],
+    policy: AdmissionPolicy,
+    current_role: SignOnRole | None,
+) -> SignOnRole:
+    """Return the role with which a person is admitted.
+
+    Args:
+        current_role: role of an invited or present member; None for a new person.
+
+    Raises:
+        SignOnRejected: the person is not admitted.
+    """
+    if policy.mode == "invited":
+        if current_role is None:
+            raise SignOnRejected("not_invited")
+        return current_role
+    if current_role is None and person.domain not in policy.domains:
+        raise SignOnRejected("domain_not_admitted")
+    if policy.mode == "group":
+        return _choose_role_by_group(claims, policy)
+    return current_role or policy.default_role
+
+
+def has_groups(claims: Mapping[str, Any], policy: AdmissionPolicy) -> bool:
+    """Return whether the claims list the groups, or report that there are too many."""
+    return policy.group_claim in claims or _is_overage(claims, policy.group_claim)
+
+
+def _choose_role_by_group(claims: Mapping[str, Any], policy: AdmissionPolicy) -> SignOnRole:
+    groups = _read_groups(claims, policy.group_claim)
+    roles = {role for group, role in policy.group_roles.items() if group in groups}
+    if not roles:
+        raise SignOnRejected("no_group")
+    return max(roles, key=SIGN_ON_ROLES.index)
+
+
+def _read_groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
+    """Return the groups, which compare exactly. A string is one group, also with commas in it."""
+    if _is_overage(claims, name):
+        raise SignOnRejected("groups_overage")
+    given = claims.get(name)
+    if given is None:
+        raise SignOnRejected("groups_missing")
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
+        raise SignOnRejected("groups_unreadable")
+    return frozenset(listed)
+
+
+def _is_overage(claims: Mapping[str, Any], name: str) -> bool:
+    """Return whether Microsoft Entra ID left out the groups, because there are more than 200.
+
+    Source: Microsoft, "Configure group claims for applications", groups overage claim.
+    """
+    elsewhere = claims.get("_claim_names")
+    is_elsewhere = isinstance(elsewhere, dict) and name in elsewhere
+    return is_elsewhere or claims.get("hasgroups") in (True, "true")

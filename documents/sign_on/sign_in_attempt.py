@@ -1,0 +1,117 @@
+"""Sign-ins that began and have not come back from the provider.
+
+MongoDB stores no secret of an attempt. The browser's cookie and the state together give the nonce
+and the PKCE verifier. So neither a copy of the database nor a URL in a log can finish a sign-in.
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from bson import ObjectId
+from mongoengine import DateTimeField, ObjectIdField, StringField
+
+from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.base import Document
+from documents.storage.tenancy import OWNED_META
+from documents.values.time import now
+
+SIGN_IN_ATTEMPT_LIFETIME = timedelta(minutes=10)
+STATE_BYTES = 32
+MAX_STATE_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSecrets:
+    """What one attempt sends to the provider.
+
+    Attributes:
+        verifier: PKCE code verifier (RFC 7636); the provider first gets only its digest.
+    """
+
+    state: str
+    nonce: str
+    verifier: str
+
+
+class SignInAttempt(Document):
+    """One attempt. Its ID is the digest of its state, and finishing it deletes it.
+
+    Attributes:
+        browser: digest of the secret in the browser's cookie.
+        issuer, client_id: the provider at the beginning. An answer counts only for the same one.
+        back: page of the dashboard that the person wanted.
+    """
+
+    id = StringField(primary_key=True)
+    organization_id = ObjectIdField(required=True)
+    browser = StringField(required=True)
+    issuer = StringField(required=True)
+    client_id = StringField(required=True)
+    back = StringField(default="")
+    expires_at = DateTimeField(required=True)
+
+    meta = {
+        "collection": "sign_in_attempts",
+        "auto_create_index": False,
+        "indexes": [{"fields": ["expires_at"], "expireAfterSeconds": 0}],
+        **OWNED_META,
+    }
+
+    @classmethod
+    def begin(cls, provider: SignOnProvider, browser: str, back: str = "") -> AttemptSecrets:
+        """Store a new attempt of a browser, and return its secrets."""
+        state = secrets.token_urlsafe(STATE_BYTES)
+        cls(
+            id=_digest(state),
+            organization_id=provider.organization_id,
+            browser=_digest(browser),
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            back=back,
+            expires_at=now() + SIGN_IN_ATTEMPT_LIFETIME,
+        ).save(force_insert=True)
+        return derive_secrets(browser, state)
+
+    @classmethod
+    def use(cls, organization_id: ObjectId, browser: str, state: str) -> Self | None:
+        """Use up and return the attempt with this state; None if it is not valid.
+
+        It is valid once, for ten minutes, for one organization and one browser. Another browser
+        that knows the state does not use it up. If two requests use it at once, one succeeds.
+        """
+        if len(state) > MAX_STATE_LENGTH:
+            return None
+        own = cls.objects(
+            id=_digest(state),
+            organization_id=organization_id,
+            browser=_digest(browser),
+            expires_at__gt=now(),
+        )
+        used: Self | None = own.modify(remove=True)
+        return used
+
+    def is_for(self, provider: SignOnProvider) -> bool:
+        """Return whether the attempt began with this issuer and client ID."""
+        return bool(self.issuer == provider.issuer and self.client_id == provider.client_id)
+
+
+def derive_secrets(browser: str, state: str) -> AttemptSecrets:
+    """Return the secrets of an attempt, from the browser's secret and the state."""
+    return AttemptSecrets(
+        state, _derive(browser, "nonce", state), _derive(browser, "verifier", state)
+    )
+
+
+def _derive(browser: str, purpose: str, state: str) -> str:
+    message = f"matchback sign-on {purpose} {state}".encode("utf-8", "surrogatepass")
+    digest = hmac.new(browser.encode("utf-8", "surrogatepass"), message, hashlib.sha256).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,42 @@
+"""The beginning of a sign-in: the URL at the provider (authorization code flow with PKCE)."""
+
+from documents.sign_on.discovery import discover_provider
+from documents.sign_on.sign_in_attempt import SignInAttempt
+from documents.sign_on.sign_on_provider import SignOnProvider
+from service.sign_on.urls import build_callback_url
+
+SCOPES = ("openid", "email", "profile")
+
+
+def begin_sign_in(
+    provider: SignOnProvider, browser: str, back: str = "", login_hint: str = ""
+) -> str:
+    """Return the URL at the provider to which the browser goes.
+
+    Args:
+        browser: random secret in a cookie of this browser. The answer needs the same one.
+        back: page of the dashboard that the person wanted.
+        login_hint: address that the person typed, or nothing.
+
+    Raises:
+        SignOnRejected: the provider does not answer, or its metadata is not acceptable.
+    """
+    from authlib.oauth2.client import OAuth2Client
+
+    metadata = discover_provider(provider.issuer)
+    attempt = SignInAttempt.begin(provider, browser, back)
+    client = OAuth2Client(
+        None,
+        provider.client_id,
+        scope=" ".join(dict.fromkeys((*SCOPES, *provider.scopes))),
+        redirect_uri=build_callback_url(provider.organization_id),
+        code_challenge_method="S256",
+    )
+    url, _ = client.create_authorization_url(
+        metadata.authorization_endpoint,
+        state=attempt.state,
+        nonce=attempt.nonce,
+        code_verifier=attempt.verifier,
+        login_hint=login_hint or None,
+    )
+    return str(url)

@@ -1,0 +1,113 @@
+"""The end of a sign-in: the answer of the provider, and the person whom it proves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+
+from documents.sign_on.discovery import ProviderMetadata, discover_provider
+from documents.sign_on.person import Person, read_person
+from documents.sign_on.policy import SignOnRole
+from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.rules import choose_role
+from documents.sign_on.sign_in_attempt import SignInAttempt, derive_secrets
+from documents.sign_on.sign_on_provider import SignOnProvider
+from service.sign_on.claims import complete_claims
+from service.sign_on.code_exchange import exchange_code
+from service.sign_on.id_token import read_id_token
+
+MAX_CODE_LENGTH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class SignInAnswer:
+    """The query with which the provider sends the browser back."""
+
+    state: str
+    code: str | None = None
+    issuer: str | None = None  # `iss` of RFC 9207
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOn:
+    """A person whom the organization's provider has signed in.
+
+    Attributes:
+        back: page of the dashboard that the person wanted.
+        session_id: the provider's `sid`, which a logout token may name.
+        id_token: the token, as a hint for sign-out at the provider. It holds personal data.
+    """
+
+    organization_id: ObjectId
+    person: Person
+    back: str
+    session_id: str | None
+    id_token: str = field(repr=False)
+    claims: Mapping[str, Any] = field(repr=False)
+    provider: SignOnProvider = field(repr=False)
+
+    def choose_role(self, current_role: SignOnRole | None) -> SignOnRole:
+        """Return the role with which the organization admits the person.
+
+        Args:
+            current_role: role of an invited or present member; None for a new person.
+
+        Raises:
+            SignOnRejected: the person is not admitted.
+        """
+        return choose_role(self.person, self.claims, self.provider.policy, current_role)
+
+
+def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer) -> SignedOn:
+    """Return the person whom the provider has signed in.
+
+    Args:
+        organization_id: organization in the URL to which the provider sent the browser.
+        browser: secret in the cookie of this browser.
+
+    Raises:
+        SignOnRejected: the answer must have no effect.
+        UnsealableSecret: the client secret is sealed with a missing master key.
+    """
+    attempt = SignInAttempt.use(organization_id, browser, answer.state)
+    if attempt is None:
+        raise SignOnRejected("state_unknown")
+    provider = SignOnProvider.of(organization_id)
+    if provider is None or not attempt.is_for(provider):
+        raise SignOnRejected("provider_changed")
+    metadata = discover_provider(provider.issuer)
+    code = _read_code(answer, metadata)
+    secrets = derive_secrets(browser, answer.state)
+    tokens = exchange_code(provider, metadata, code, secrets.verifier)
+    claims = read_id_token(
+        tokens.id_token,
+        metadata,
+        client_id=provider.client_id,
+        nonce=secrets.nonce,
+        access_token=tokens.access_token,
+    )
+    known = complete_claims(claims, metadata, tokens.access_token, provider.policy)
+    session_id = known.get("sid")
+    return SignedOn(
+        organization_id=organization_id,
+        person=read_person(known, provider.policy),
+        back=attempt.back,
+        session_id=session_id if isinstance(session_id, str) else None,
+        id_token=tokens.id_token,
+        claims=known,
+        provider=provider,
+    )
+
+
+def _read_code(answer: SignInAnswer, metadata: ProviderMetadata) -> str:
+    """Return the code of an answer that comes from the organization's own provider."""
+    is_named = answer.issuer is not None or metadata.announces_issuer
+    if is_named and answer.issuer != metadata.issuer:
+        raise SignOnRejected("issuer_mixed_up")
+    if answer.error is not None:
+        raise SignOnRejected("denied")
+    if not answer.code or len(answer.code) > MAX_CODE_LENGTH:
+        raise SignOnRejected("code_missing")
+    return answer.code
