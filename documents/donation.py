@@ -31,6 +31,7 @@ from documents.storage.marks import (
     unique_index,
 )
 from documents.storage.pagination import PageRead
+from documents.storage.personal_data import AddressField, NameField
 from documents.storage.record import CountedRecord, Record
 from documents.values.donation_state import amend_state
 from documents.values.gift import NewGift, build_gift_values, hide_import_id
@@ -48,8 +49,8 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     fundraiser_id = ObjectIdField(required=True)
     amount = IntField(required=True)
     currency = StringField(required=True)
-    donor_name = StringField(required=True)
-    donor_email = StringField(required=True)  # "" if unknown
+    donor_name = NameField(of="user_id", required=True)
+    donor_email = AddressField(required=True)  # "" if unknown
     donor_address = StringField()
     donor_mailbox = StringField()  # the address without its `+tag`
     email_ref = StringField()  # as the client sent it: a token, an ID, nothing, or an invalid text

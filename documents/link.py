@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ListField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ListField, ObjectIdField
 
 from documents.rows.email import EmailRow
 from documents.storage.base import Document
+from documents.storage.personal_data import PersonalUrlField
 from documents.storage.tenancy import OWNED_META
 from matchback.engine import Target
 
@@ -34,7 +35,7 @@ class Link(Document):
     organization_id = ObjectIdField()
     fundraiser_id = ObjectIdField()
     mailing_id = ObjectIdField()
-    url = StringField()
+    url = PersonalUrlField()
     clicks = IntField(default=0)
     emails = IntField(default=0)
     machine_clicks = IntField(default=0)

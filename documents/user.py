@@ -26,6 +26,7 @@ from documents.people.spellings import PeopleByAddress, list_address_keys, list_
 from documents.storage.export_outbox import EXPORT_INDEX, Exported, build_export_mark
 from documents.storage.marks import build_text_condition, text_index, unique_index
 from documents.storage.pagination import RecordPage
+from documents.storage.personal_data import AddressField, NameField, check_search
 from documents.storage.record import Record
 from documents.values.address import to_canonical, to_mailbox
 from documents.values.attributes import (
@@ -48,8 +49,8 @@ USER_WORDS_INDEX: dict[str, Any] = {
 class User(Exported, Record):
     """A person of one organization. All spellings of the address identify the same user."""
 
-    name = StringField(required=True)
-    email = StringField(required=True)
+    name = NameField(required=True)
+    email = AddressField(required=True)
     attributes = MapField(StringField())  # see values/attributes.py
     # the address, until erasure has removed all data; see privacy/erasure.py
     erasing = StringField()
@@ -196,7 +197,11 @@ class User(Exported, Record):
         """Return users whose name or address has words that begin with all the search terms.
 
         It checks a limited number of users, so it can miss some.
+
+        Raises:
+            Unacceptable: names and addresses are hidden.
         """
+        check_search(search)
         asked = parse_terms(search)
         if not asked:
             return []

@@ -15,6 +15,7 @@ from documents.payments.reasons import (
     find_assignment_status,
 )
 from documents.payments.rules import GiftState, decide_gift_state
+from documents.storage.personal_data import show_address, show_name
 from documents.values.donation_state import ANONYMOUS_DONOR_NAME
 
 
@@ -64,7 +65,7 @@ def describe_payment(payment: Payment) -> PaymentLine:
         amount=amount,
         currency=currency,
         refunded_amount=state.refunded_amount if state else 0,
-        donor=_donor(state),
+        donor=_donor(state, row["public_id"]),
         paid_at=paid_at,
         fundraiser_id=(row.get("assigned") or {}).get("fundraiser_id"),
         donation_id=row.get("donation_id"),
@@ -80,8 +81,7 @@ def _money(facts: PaymentFacts, state: GiftState | None) -> tuple[int | None, st
     return fact.get("amount"), fact.get("currency")
 
 
-def _donor(state: GiftState | None) -> dict[str, str]:
-    return {
-        "name": state.donor_name if state else ANONYMOUS_DONOR_NAME,
-        "email": state.donor_email if state else "",
-    }
+def _donor(state: GiftState | None, id_: ObjectId) -> dict[str, str]:
+    if state is None:
+        return {"name": ANONYMOUS_DONOR_NAME, "email": ""}
+    return {"name": show_name(state.donor_name, id_), "email": show_address(state.donor_email)}

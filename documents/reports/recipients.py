@@ -37,6 +37,7 @@ from documents.rows.email import EmailRow
 from documents.rows.user import UserRow
 from documents.storage.marks import build_text_condition
 from documents.storage.pagination import decode_cursor, encode_cursor
+from documents.storage.personal_data import check_search, show_address, show_name
 from documents.user import User
 
 RecipientAction = Literal["opened", "clicked", "gave", "bounced", "left"]
@@ -133,7 +134,9 @@ def list_recipients(
 
     Raises:
         InvalidCursor: the cursor is malformed, or belongs to another mailing, filter or search.
+        Unacceptable: there is a search, and names and addresses are hidden.
     """
+    check_search(search)
     asked = parse_terms(search)
     if len(asked) > MAX_SEARCH_WORDS:
         return RecipientPage([], None)  # No recipient has so many words.
@@ -294,8 +297,13 @@ class _Reading:
         return User.objects(__raw__=of | query).hint(index).only(*ADDRESSEE_FIELDS).as_pymongo()
 
 
+def _addressee(user: UserRow) -> Addressee:
+    id_ = user["_id"]
+    return Addressee(id_, show_name(user["name"], id_), show_address(user["email"]))
+
+
 def _recipient(email: EmailRow, user: UserRow) -> Recipient:
-    addressee = Addressee(user["_id"], user["name"], user["email"]) if user else None
+    addressee = _addressee(user) if user else None
     known: Mapping[str, Any] = email
     told = {name: known[name] for name in RECIPIENT_EMAIL_FIELDS if name in known}
     return Recipient(addressee, email["_id"], **told)

@@ -25,6 +25,7 @@ from documents.rows.email import EmailRow
 from documents.rows.event import EventRow
 from documents.storage.former_match import read_match
 from documents.storage.pagination import InvalidCursor, decode_cursor, encode_cursor
+from documents.storage.personal_data import show_url
 from documents.user import User
 
 # The latest emails of a user. Each page reads all of them to find their events.
@@ -237,7 +238,7 @@ def _event_entry(
         email_id=event["email_id"],
         mailing_id=mailing_id,
         mailing=mailing,
-        url=event.get("url"),
+        url=show_url(event["url"]) if event.get("url") else None,
         machine=bool(event.get("machine")),
         machine_reason=event.get("machine_reason"),
         bounce_type=event.get("bounce_type"),

@@ -72,17 +72,7 @@ CORRECTIONS = {
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),
-    "/from": marked(
-        "Choose a beginning that is not after the end, and not before the history begins. A period "
-        "of days has at most ten years."
-    ),
-    "/to": marked("Choose an end that is not in the future, and not before the beginning."),
-    "/as_of": marked("Choose a time that is not in the future, and not before the history begins."),
-    "/attributes": marked(
-        "Enter at most 20 attributes with different names of 1 to 40 letters from a to z, digits "
-        "and underscores. A value has 1 to 100 characters. Matchback sets mailbox_provider itself."
-    ),
-    "/email_domains": marked("Enter at most 50 domains, such as example.edu."),
+    "/q": marked("Names and addresses are hidden from viewers. Remove the search."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {

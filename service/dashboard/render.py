@@ -13,6 +13,7 @@ from documents.access.grants import list_membership_rows
 from documents.access.staff import Staff
 from documents.organization import Organization
 from documents.providers.registry import PROVIDERS
+from documents.storage.personal_data import is_personal_data_hidden
 from service.dashboard.presentation import filters, wording
 from service.dashboard.presentation.attempt_labels import error_label
 from service.dashboard.presentation.formats import NONE, Formats, formats_of
@@ -61,6 +62,7 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
     staff = getattr(req.context, "staff", None)
     return {
         "staff": staff,
+        "is_hidden": is_personal_data_hidden(),
         "can": build_can(staff.role if staff else ""),
         "organizations": _list_organizations(staff),
         "organization": getattr(req.context, "organization", None),

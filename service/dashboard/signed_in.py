@@ -1,6 +1,7 @@
 """The staff member who sends a request, and the organization that the browser shows."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from urllib.parse import quote
 
 import falcon
@@ -10,6 +11,7 @@ from documents.access.roles import StaffRole
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.organization import Organization
+from documents.storage.personal_data import hide_personal_data
 from documents.storage.tenancy import act_for
 from service.dashboard import cookies
 from service.dashboard.form_tokens import make_organization_token
@@ -55,7 +57,15 @@ def enter_session(req: falcon.Request) -> AbstractContextManager[None]:
     required = find_required_role(req.method, req.uri_template or "")
     if not staff.can(required):
         raise falcon.HTTPForbidden(description=FORBIDDEN_MESSAGES.get(required))
-    return act_for(staff.organization_id)
+    return _limit(staff, organization)
+
+
+@contextmanager
+def _limit(staff: Staff, organization: Organization | None) -> Iterator[None]:
+    """Limit the request to the organization, and to what the role may see of people."""
+    hides = bool(organization and organization.hides_personal_data) and not staff.can("editor")
+    with act_for(staff.organization_id), hide_personal_data(hides):
+        yield
 
 
 def _is_granted(session: StaffSession, staff: Staff, organization: Organization | None) -> bool:
