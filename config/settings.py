@@ -190,8 +190,9 @@ class Settings(BaseModel):
         tuple[str, ...],
         Field(
             repr=False,
-            description="Keys that encrypt webhook and sign-on secrets, from `matchback master-key new`, "
-            "separated by commas. The first key encrypts; all keys decrypt.",
+            description="Keys that encrypt secrets of webhooks and of single sign-on, from "
+            "`matchback master-key new`, separated by commas. The first key encrypts; all keys "
+            "decrypt.",
         ),
     ] = ()
     key_requests_a_minute: Annotated[

@@ -187,7 +187,8 @@ def test_left_out_groups_have_a_reason_of_their_own(overage: Mapping[str, Any]) 
 def test_another_claim_can_list_the_groups() -> None:
     claim = "https://example.edu/roles"
     policy = AdmissionPolicy("group", DOMAINS, group_claim=claim, group_roles={"a.b": "admin"})
-    assert admit(policy, **{claim: ["a.b"]}) == "admin"
+    claims: dict[str, Any] = {claim: ["a.b"]}
+    assert admit(policy, **claims) == "admin"
     assert admit(policy, groups=["a.b"]) == "groups_missing"
 
 

@@ -60,7 +60,8 @@ def test_a_kept_secret_is_not_sent_to_another_issuer() -> None:
     """Otherwise, an admin could read the secret with an issuer of their own."""
     put()
     assert put(client_secret=None).open_secret() == SECRET
-    for change in ({"issuer": "https://evil.example.com"}, {"client_id": "another"}):
+    changes: list[dict[str, Any]] = [{"issuer": "https://a.example.com"}, {"client_id": "another"}]
+    for change in changes:
         with pytest.raises(Unacceptable):
             put(client_secret=None, **change)
     with pytest.raises(Unacceptable):
@@ -85,8 +86,9 @@ def test_an_issuer_is_a_public_url(issuer: str) -> None:
 @pytest.mark.parametrize("text", ["", "two words", "é", "x" * 501, "line\nbreak"])
 @pytest.mark.parametrize("field", ["client_id", "client_secret"])
 def test_client_values_fit_into_a_header(field: str, text: str) -> None:
+    given: dict[str, Any] = {field: text}
     with pytest.raises(Unacceptable):
-        put(**{field: text})
+        put(**given)
 
 
 @pytest.mark.parametrize(
