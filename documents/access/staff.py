@@ -15,6 +15,7 @@ from documents.errors import Conflict, NotFound, Unacceptable
 from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address
 
 MAX_STAFF_NAME_LENGTH = 200
+SEVERAL_ORGANIZATIONS = "This person belongs to several organizations. Choose one of them."
 ALREADY_MEMBER = "A staff member with this email address already exists. Use another address."
 ALREADY_PROTECTED = "This person has a password already. Add them without a password."
 
@@ -119,7 +120,7 @@ class Staff(Member):
         if not own:
             raise NotFound
         if len(own) > 1:
-            raise Conflict("This person belongs to several organizations. Name one of them.")
+            raise Conflict(SEVERAL_ORGANIZATIONS)
         return own[0]
 
     @classmethod

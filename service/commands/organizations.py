@@ -54,6 +54,20 @@ def set_locale(organization_id: str, locale: str) -> None:
     click.echo(f"Organization {organization.id} uses {organization.locale}.")
 
 
+@org.command("set-privacy")
+@click.argument("organization_id")
+@click.argument("donors", type=click.Choice(["show", "hide"]))
+@connected
+@audited
+def set_privacy(organization_id: str, donors: str) -> None:
+    """Show names and addresses of donors to viewers, or hide them."""
+    from documents.organization import Organization
+
+    Organization.named(organization_id).amend({"hides_personal_data": donors == "hide"})
+    verb = "see" if donors == "show" else "do not see"
+    click.echo(f"Viewers {verb} names and addresses of donors.")
+
+
 @click.group()
 def key() -> None:
     """Manage API keys."""

@@ -15,6 +15,14 @@ organization_option = click.option(
     "--organization", "organization_id", required=True, metavar="ID", help="ID of the organization."
 )
 
+membership_option = click.option(
+    "--organization",
+    "organization_id",
+    metavar="ID",
+    help="ID of the organization; required if the person belongs to several.",
+)
+ROLES = click.Choice(["viewer", "editor", "admin"])
+
 
 @click.group()
 def staff() -> None:
@@ -27,9 +35,9 @@ def staff() -> None:
 @click.option("--name", help="Name to show in the dashboard.  [default: the email address]")
 @click.option(
     "--role",
-    type=click.Choice(["viewer", "admin"]),
+    type=ROLES,
     default="viewer",
-    help="Admins can also pin matches, retry jobs, and manage keys and policies.",
+    help="Editors can also change gifts and import records. Admins can also manage settings.",
 )
 @click.option(
     "--password", is_flag=True, help="Ask for a password instead of printing a sign-in link."
@@ -37,7 +45,7 @@ def staff() -> None:
 @connected
 @audited
 def add(email: str, organization_id: str, name: str | None, role: str, password: bool) -> None:
-    """Add a staff member.
+    """Add a staff member, who may belong to other organizations already.
 
     Without --password, the command prints a sign-in link for choosing a password.
     """
@@ -63,24 +71,31 @@ def list_staff(organization_id: str, as_json: bool) -> None:
 
     people = Staff.live(Organization.named(organization_id).id).order_by("id")
     rows = [
-        {"id": str(one.id), "email": one.email, "name": one.name, "role": one.role}
+        {
+            "id": str(one.id),
+            "email": one.email,
+            "name": one.name,
+            "role": one.role,
+            "last_sign_in": one.last_sign_in_at.isoformat(timespec="seconds")
+            if one.last_sign_in_at
+            else None,
+        }
         for one in people
     ]
-    print_table(["email", "role", "name"], rows, as_json)
+    print_table(["email", "role", "name", "last_sign_in"], rows, as_json)
 
 
 @staff.command("link")
 @click.argument("email")
+@membership_option
 @connected
 @audited
-def link(email: str) -> None:
+def link(email: str, organization_id: str | None) -> None:
     """Print a sign-in link for a staff member.
 
     The link works once, within 15 minutes. Use it if the password is forgotten.
     """
-    from documents.access.staff import Staff
-
-    _print_link(Staff.named(email))
+    _print_link(_find(email, organization_id))
 
 
 @staff.command("password")
@@ -88,24 +103,65 @@ def link(email: str) -> None:
 @connected
 @audited
 def password(email: str) -> None:
-    """Set a staff member's password and end their sessions."""
+    """Set a staff member's password and end their sessions in all organizations."""
     from documents.access.staff import Staff
+    from documents.errors import NotFound
 
-    Staff.named(email).set_password(_ask())
+    found = Staff.known(email)
+    if found is None:
+        raise NotFound
+    found.set_password(_ask())
     click.echo(f"Password set for {email}.")
+
+
+@staff.command("role")
+@click.argument("email")
+@click.argument("role", type=ROLES)
+@membership_option
+@connected
+@audited
+def role(email: str, role: str, organization_id: str | None) -> None:
+    """Change a staff member's role. The last admin of an organization stays an admin."""
+    from documents.access.members import change_role
+
+    change_role(_find(email, organization_id), role)
+    click.echo(f"{email} is {role} now.")
+
+
+@staff.command("end-sessions")
+@click.argument("email")
+@membership_option
+@connected
+@audited
+def end_sessions(email: str, organization_id: str | None) -> None:
+    """End a staff member's sessions in one organization."""
+    from documents.access.members import end_member_sessions
+
+    end_member_sessions(_find(email, organization_id))
+    click.echo(f"Sessions of {email} ended.")
 
 
 @staff.command("remove")
 @click.argument("email")
+@membership_option
 @connected
 @audited
-def remove(email: str) -> None:
-    """Remove a staff member and end their sessions."""
-    from documents.access.staff import Staff
+def remove(email: str, organization_id: str | None) -> None:
+    """Remove a staff member from an organization and end their sessions there.
+
+    The last admin of an organization stays.
+    """
     from documents.removal import remove_staff
 
-    remove_staff(Staff.named(email))
+    remove_staff(_find(email, organization_id))
     click.echo(f"{email} removed.")
+
+
+def _find(email: str, organization_id: str | None) -> "Staff":
+    from documents.access.staff import Staff
+    from documents.organization import Organization
+
+    return Staff.named(email, Organization.named(organization_id).id if organization_id else None)
 
 
 def _ask() -> str:

@@ -8,9 +8,10 @@ from falcon import testing
 
 from config import database
 from documents.access.staff import Staff
+from documents.organization import Organization
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
 from tools.testbed.command_line import run_matchback
-from tools.testbed.pages import STAFF_PASSWORD, Browser
+from tools.testbed.pages import STAFF_PASSWORD, Browser, sign_in_staff
 
 BOB = "bob@example.edu"
 
@@ -70,6 +71,57 @@ def test_staff_are_listed_and_removed(alice: University, real_client: testing.Te
     assert (listed["email"], listed["name"], listed["role"]) == (BOB, "Bob", "viewer")
     assert run_matchback("staff", "remove", BOB).exit_code == 0
     assert run_matchback("staff", "list", "--organization", alice.id).stdout == ""
+
+
+def test_roles_change_and_the_last_admin_stays(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    run_matchback("staff", "add", BOB, "--organization", alice.id, "--role", "editor")
+    assert Staff.named(BOB).can("editor")
+    assert not Staff.named(BOB).is_admin
+    assert run_matchback("staff", "role", BOB, "admin").exit_code == 0
+    for arguments in (("role", BOB, "viewer"), ("remove", BOB)):
+        result = run_matchback("staff", *arguments)
+        assert result.exit_code == 1
+        assert "last admin" in result.stderr
+    run_matchback("staff", "add", "eve@example.edu", "--organization", alice.id, "--role", "admin")
+    assert run_matchback("staff", "role", BOB, "viewer").exit_code == 0
+
+
+def test_a_person_of_several_organizations_is_named_with_one(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    other = create_university("Other University", alice.api)
+    for place in (alice, other):
+        run_matchback("staff", "add", BOB, "--organization", place.id)
+    result = run_matchback("staff", "remove", BOB)
+    assert result.exit_code == 1
+    assert "belongs to several organizations" in result.stderr
+    _, led_to = follow(
+        real_client, run_matchback("staff", "link", BOB, "--organization", other.id).stdout
+    )
+    assert led_to == "/dashboard/account"
+    [listed] = json.loads(
+        run_matchback("staff", "list", "--organization", other.id, "--json").stdout
+    )
+    assert listed["last_sign_in"]
+    assert run_matchback("staff", "remove", BOB, "--organization", alice.id).exit_code == 0
+    assert str(Staff.named(BOB).organization_id) == other.id
+
+
+def test_sessions_of_a_member_end_in_one_organization(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    browser = sign_in_staff(real_client, alice.id, BOB)
+    assert browser.get("/dashboard").status_code == 200
+    assert run_matchback("staff", "end-sessions", BOB).exit_code == 0
+    assert browser.get("/dashboard").status_code == 303
+
+
+def test_an_organization_hides_people_from_viewers(alice: University) -> None:
+    for word, hides in (("hide", True), ("show", False)):
+        assert run_matchback("org", "set-privacy", alice.id, word).exit_code == 0
+        assert Organization.named(alice.id).hides_personal_data is hides
 
 
 @pytest.mark.parametrize(
