@@ -60,7 +60,7 @@ from documents.segments.arm_segment import ArmSegment
 from documents.segments.segment import Segment
 from documents.sensitivity.stored import Sensitivity, SensitivityRun
 from documents.shared_accounts.shared_post import SharedPost
-from documents.sign_on.sign_in_attempt import SignInAttempt
+from documents.sign_on.pending_sign_in import PendingSignIn
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.used_logout_token import UsedLogoutToken
 from documents.storage.export_outbox import Unexported
@@ -82,7 +82,7 @@ DOCUMENT_CLASSES = (
     StaffSession,
     SignInLink,
     SignOnProvider,
-    SignInAttempt,
+    PendingSignIn,
     UsedLogoutToken,
     WebhookKey,
     WebhookRejections,

@@ -72,8 +72,8 @@ def send_request(
     """Send a request, and return the answer, which can report an error of the client (4xx).
 
     Raises:
-        SignOnRejected: the URL is not allowed, or the provider does not answer in time, answers
-            with a redirect or an error of its own, or sends too much.
+        SignOnRejected: the URL is not allowed. Or the provider does not answer in time, sends too
+            much, redirects, or reports an error of its own.
     """
     if find_provider_url_problem(url):
         raise SignOnRejected("provider_address")

@@ -1,4 +1,4 @@
-"""What an organization's admin decides about single sign-on. Pure."""
+"""Rules that an organization's admin sets for single sign-on. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -120,6 +120,6 @@ class SignOnRejected(Exception):
 
     @property
     def message(self) -> str:
-        """What is wrong, and what to do."""
+        """Explanation for people: the problem, and how to solve it."""
         is_about_provider = self.reason.startswith("provider_")
         return MESSAGES.get(self.reason, PROVIDER_MESSAGE if is_about_provider else INVALID_MESSAGE)

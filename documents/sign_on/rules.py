@@ -64,7 +64,7 @@ def _read_groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:
 
 
 def _is_overage(claims: Mapping[str, Any], name: str) -> bool:
-    """Return whether Microsoft Entra ID left out the groups, because there are more than 200.
+    """Return whether Microsoft Entra ID omitted the groups, because there are more than 200.
 
     Source: Microsoft, "Configure group claims for applications", groups overage claim.
     """

@@ -38,14 +38,14 @@ def unseal_secret(stored: str) -> str:
             _ring(get_settings().master_keys).decrypt(stored.removeprefix(SEALED_PREFIX)).decode()
         )
     except InvalidToken:
-        raise UnsealableSecret("No key in MATCHBACK_MASTER_KEYS opens a webhook secret.") from None
+        raise UnsealableSecret("No key in MATCHBACK_MASTER_KEYS opens a stored secret.") from None
 
 
 @cache
 def _ring(keys: tuple[str, ...]) -> MultiFernet:
     if not keys:
         raise UnsealableSecret(
-            "MATCHBACK_MASTER_KEYS is not set, but webhook secrets are sealed with it. Create a "
+            "MATCHBACK_MASTER_KEYS is not set, but secrets are sealed with it. Create a "
             "key with `matchback master-key new`."
         )
     return MultiFernet([Fernet(key) for key in keys])

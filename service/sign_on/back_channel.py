@@ -42,7 +42,7 @@ class LogoutNotice:
 def accept_logout_token(
     organization_id: ObjectId, token: str, end_sessions: Callable[[LogoutNotice], None]
 ) -> LogoutNotice:
-    """End the sessions that a logout token names, and return what it says.
+    """End the sessions that a logout token names, and return the notice in it.
 
     The token is noted after the sessions have ended. So a provider that repeats it after a crash
     ends them.

@@ -1,7 +1,7 @@
 """The beginning of a sign-in: the URL at the provider (authorization code flow with PKCE)."""
 
 from documents.sign_on.discovery import discover_provider
-from documents.sign_on.sign_in_attempt import SignInAttempt
+from documents.sign_on.pending_sign_in import PendingSignIn
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.urls import build_callback_url
 
@@ -24,7 +24,7 @@ def begin_sign_in(
     from authlib.oauth2.client import OAuth2Client
 
     metadata = discover_provider(provider.issuer)
-    attempt = SignInAttempt.begin(provider, browser, back)
+    pending = PendingSignIn.begin(provider, browser, back)
     client = OAuth2Client(
         None,
         provider.client_id,
@@ -34,9 +34,9 @@ def begin_sign_in(
     )
     url, _ = client.create_authorization_url(
         metadata.authorization_endpoint,
-        state=attempt.state,
-        nonce=attempt.nonce,
-        code_verifier=attempt.verifier,
+        state=pending.state,
+        nonce=pending.nonce,
+        code_verifier=pending.verifier,
         login_hint=login_hint or None,
     )
     return str(url)

@@ -7,11 +7,11 @@ from typing import Any
 from bson import ObjectId
 
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
+from documents.sign_on.pending_sign_in import PendingSignIn, derive_secrets
 from documents.sign_on.person import Person, read_person
 from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import choose_role
-from documents.sign_on.sign_in_attempt import SignInAttempt, derive_secrets
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.claims import complete_claims
 from service.sign_on.code_exchange import exchange_code
@@ -71,11 +71,11 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
         SignOnRejected: the answer must have no effect.
         UnsealableSecret: the client secret is sealed with a missing master key.
     """
-    attempt = SignInAttempt.use(organization_id, browser, answer.state)
-    if attempt is None:
+    pending = PendingSignIn.use(organization_id, browser, answer.state)
+    if pending is None:
         raise SignOnRejected("state_unknown")
     provider = SignOnProvider.of(organization_id)
-    if provider is None or not attempt.is_for(provider):
+    if provider is None or not pending.is_for(provider):
         raise SignOnRejected("provider_changed")
     metadata = discover_provider(provider.issuer)
     code = _read_code(answer, metadata)
@@ -93,7 +93,7 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     return SignedOn(
         organization_id=organization_id,
         person=read_person(known, provider.policy),
-        back=attempt.back,
+        back=pending.back,
         session_id=session_id if isinstance(session_id, str) else None,
         id_token=tokens.id_token,
         claims=known,

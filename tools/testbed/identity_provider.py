@@ -37,7 +37,7 @@ def make_first_key() -> "SigningKey":
 
 @dataclass(frozen=True)
 class Reply:
-    """What the provider answers. Each part of the body follows after `pause_seconds`."""
+    """An answer of the provider. Each part of the body follows after `pause_seconds`."""
 
     status: int = 200
     body: bytes = b""
@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass
 class Grant:
-    """What a code stands for."""
+    """A sign-in that a code stands for."""
 
     query: dict[str, str]
     claims: dict[str, Any]
@@ -73,7 +73,7 @@ class SigningKey:
         }
 
     def sign(self, header: Mapping[str, Any], claims: Mapping[str, Any] | bytes) -> str:
-        """Return a token. The header may say anything; the signature is RS256."""
+        """Return a token. The signature is RS256, whatever the header claims."""
         payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
         content = f"{encode(json.dumps(header).encode())}.{encode(payload)}"
         signature = self.private.sign(content.encode(), padding.PKCS1v15(), SHA256())

@@ -10,8 +10,8 @@ from mongoengine import get_db
 
 from config.settings import get_settings
 from documents.sign_on.discovery import forget_metadata
+from documents.sign_on.pending_sign_in import PendingSignIn
 from documents.sign_on.rejections import SignOnRejected
-from documents.sign_on.sign_in_attempt import SignInAttempt
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.signing_keys import forget_signing_keys
 from documents.sign_on.used_logout_token import UsedLogoutToken
@@ -64,13 +64,13 @@ def finish(answer: httpx.URL) -> SignedOn:
 def test_alice_signs_in_and_out(university: SignOnProvider) -> None:
     answer = sign_in_at_mock(begin_sign_in(university, BROWSER, "/dashboard/gifts"), "alice-7")
     assert answer.path == f"/dashboard/sign-in/sso/{ALICES_UNIVERSITY}"
-    assert get_db().sign_in_attempts.count_documents({}) == 1
+    assert get_db().pending_sign_ins.count_documents({}) == 1
     signed_on = finish(answer)
     assert signed_on.person.address == "alice@example.edu"
     assert (signed_on.person.subject, signed_on.person.name) == ("alice-7", "Alice Adams")
     assert signed_on.choose_role(None) == "editor"
     assert signed_on.back == "/dashboard/gifts"
-    assert get_db().sign_in_attempts.count_documents({}) == 0
+    assert get_db().pending_sign_ins.count_documents({}) == 0
 
     url = build_provider_sign_out_url(university, signed_on.id_token)
     assert url is not None
@@ -94,7 +94,7 @@ def test_an_answer_counts_once(university: SignOnProvider) -> None:
 
 
 def test_the_database_ends_attempts_and_notes(university: SignOnProvider) -> None:
-    for document in (SignInAttempt, UsedLogoutToken):
+    for document in (PendingSignIn, UsedLogoutToken):
         indexes = get_db()[document._get_collection_name()].index_information()
         assert indexes["expires_at_1"]["expireAfterSeconds"] == 0
     for _ in range(2):

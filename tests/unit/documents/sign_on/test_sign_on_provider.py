@@ -15,7 +15,7 @@ from documents.storage.sealed import UnsealableSecret
 
 ALICES, CHARLIES = ObjectId("a" * 24), ObjectId("c" * 24)
 ISSUER = "https://idp.example.edu/realms/staff"
-SECRET = "the-secret-of-the-client"
+SEALED_WORDS = "words-that-only-the-client-knows"
 
 
 @pytest.fixture(autouse=True)
@@ -28,17 +28,17 @@ def master_key(mock_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def put(organization_id: ObjectId = ALICES, **more: Any) -> SignOnProvider:
-    given = {"issuer": ISSUER, "client_id": "matchback", "client_secret": SECRET} | more
+    given = {"issuer": ISSUER, "client_id": "matchback", "client_secret": SEALED_WORDS} | more
     return SignOnProvider.put(organization_id, **given)
 
 
 def test_the_secret_is_sealed() -> None:
     put()
-    assert SECRET not in str(list(get_db().sign_on_providers.find()))
+    assert SEALED_WORDS not in str(list(get_db().sign_on_providers.find()))
     stored = SignOnProvider.of(ALICES)
     assert stored is not None
-    assert stored.open_secret() == SECRET
-    assert SECRET not in repr(stored.to_mongo())
+    assert stored.open_secret() == SEALED_WORDS
+    assert SEALED_WORDS not in repr(stored.to_mongo())
 
 
 def test_another_organization_has_none() -> None:
@@ -59,7 +59,7 @@ def test_rules_and_domains_stay_when_the_client_changes() -> None:
 def test_a_kept_secret_is_not_sent_to_another_issuer() -> None:
     """Otherwise, an admin could read the secret with an issuer of their own."""
     put()
-    assert put(client_secret=None).open_secret() == SECRET
+    assert put(client_secret=None).open_secret() == SEALED_WORDS
     changes: list[dict[str, Any]] = [{"issuer": "https://a.example.com"}, {"client_id": "another"}]
     for change in changes:
         with pytest.raises(Unacceptable):
@@ -143,7 +143,7 @@ def test_a_new_master_key_seals_again(master_key: str, monkeypatch: pytest.Monke
     assert SignOnProvider.reseal() == 1
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
     get_settings.cache_clear()
-    assert put(client_secret=None).open_secret() == SECRET
+    assert put(client_secret=None).open_secret() == SEALED_WORDS
 
 
 def test_a_secret_needs_a_master_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.sign_on import sign_in_attempt
+from documents.sign_on import pending_sign_in
 from documents.sign_on.discovery import forget_metadata
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
@@ -46,13 +46,13 @@ def test_alice_signs_in(university: SignOnProvider, idp: IdentityProvider) -> No
 
 def test_the_secret_of_an_attempt_is_not_stored(university: SignOnProvider) -> None:
     query = dict(parse_qsl(urlsplit(begin_sign_in(university, BROWSER)).query))
-    stored = str(list(get_db().sign_in_attempts.find()))
+    stored = str(list(get_db().pending_sign_ins.find()))
     assert query["state"] not in stored
     assert query["nonce"] not in stored
     assert BROWSER not in stored
     # The state passes through URLs and logs. It must not give the verifier without the cookie.
-    secrets = sign_in_attempt.derive_secrets(BROWSER, query["state"])
-    assert secrets != sign_in_attempt.derive_secrets("another browser", query["state"])
+    secrets = pending_sign_in.derive_secrets(BROWSER, query["state"])
+    assert secrets != pending_sign_in.derive_secrets("another browser", query["state"])
     assert len({secrets.state, secrets.nonce, secrets.verifier}) == 3
 
 
@@ -118,9 +118,9 @@ def test_a_state_ends_after_ten_minutes(
 ) -> None:
     early, late = (idp.authorize(begin_sign_in(university, BROWSER)) for _ in range(2))
     begun = now()
-    monkeypatch.setattr(sign_in_attempt, "now", lambda: begun + timedelta(minutes=9))
+    monkeypatch.setattr(pending_sign_in, "now", lambda: begun + timedelta(minutes=9))
     finish(early)
-    monkeypatch.setattr(sign_in_attempt, "now", lambda: begun + timedelta(minutes=11))
+    monkeypatch.setattr(pending_sign_in, "now", lambda: begun + timedelta(minutes=11))
     assert find_reason(lambda: finish(late)) == "state_unknown"
 
 

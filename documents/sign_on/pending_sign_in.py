@@ -1,6 +1,6 @@
 """Sign-ins that began and have not come back from the provider.
 
-MongoDB stores no secret of an attempt. The browser's cookie and the state together give the nonce
+MongoDB stores none of their secrets. The browser's cookie and the state together give the nonce
 and the PKCE verifier. So neither a copy of the database nor a URL in a log can finish a sign-in.
 """
 
@@ -20,14 +20,14 @@ from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
 from documents.values.time import now
 
-SIGN_IN_ATTEMPT_LIFETIME = timedelta(minutes=10)
+PENDING_SIGN_IN_LIFETIME = timedelta(minutes=10)
 STATE_BYTES = 32
 MAX_STATE_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptSecrets:
-    """What one attempt sends to the provider.
+class SignInSecrets:
+    """The values that one sign-in sends to the provider.
 
     Attributes:
         verifier: PKCE code verifier (RFC 7636); the provider first gets only its digest.
@@ -38,8 +38,8 @@ class AttemptSecrets:
     verifier: str
 
 
-class SignInAttempt(Document):
-    """One attempt. Its ID is the digest of its state, and finishing it deletes it.
+class PendingSignIn(Document):
+    """One sign-in. Its ID is the digest of its state, and finishing it deletes it.
 
     Attributes:
         browser: digest of the secret in the browser's cookie.
@@ -56,15 +56,15 @@ class SignInAttempt(Document):
     expires_at = DateTimeField(required=True)
 
     meta = {
-        "collection": "sign_in_attempts",
+        "collection": "pending_sign_ins",
         "auto_create_index": False,
         "indexes": [{"fields": ["expires_at"], "expireAfterSeconds": 0}],
         **OWNED_META,
     }
 
     @classmethod
-    def begin(cls, provider: SignOnProvider, browser: str, back: str = "") -> AttemptSecrets:
-        """Store a new attempt of a browser, and return its secrets."""
+    def begin(cls, provider: SignOnProvider, browser: str, back: str = "") -> SignInSecrets:
+        """Store a new sign-in of a browser, and return its secrets."""
         state = secrets.token_urlsafe(STATE_BYTES)
         cls(
             id=_digest(state),
@@ -73,13 +73,13 @@ class SignInAttempt(Document):
             issuer=provider.issuer,
             client_id=provider.client_id,
             back=back,
-            expires_at=now() + SIGN_IN_ATTEMPT_LIFETIME,
+            expires_at=now() + PENDING_SIGN_IN_LIFETIME,
         ).save(force_insert=True)
         return derive_secrets(browser, state)
 
     @classmethod
     def use(cls, organization_id: ObjectId, browser: str, state: str) -> Self | None:
-        """Use up and return the attempt with this state; None if it is not valid.
+        """Use up and return the sign-in with this state; None if it is not valid.
 
         It is valid once, for ten minutes, for one organization and one browser. Another browser
         that knows the state does not use it up. If two requests use it at once, one succeeds.
@@ -96,13 +96,13 @@ class SignInAttempt(Document):
         return used
 
     def is_for(self, provider: SignOnProvider) -> bool:
-        """Return whether the attempt began with this issuer and client ID."""
+        """Return whether the sign-in began with this issuer and client ID."""
         return bool(self.issuer == provider.issuer and self.client_id == provider.client_id)
 
 
-def derive_secrets(browser: str, state: str) -> AttemptSecrets:
-    """Return the secrets of an attempt, from the browser's secret and the state."""
-    return AttemptSecrets(
+def derive_secrets(browser: str, state: str) -> SignInSecrets:
+    """Return the secrets of a sign-in, from the browser's secret and the state."""
+    return SignInSecrets(
         state, _derive(browser, "nonce", state), _derive(browser, "verifier", state)
     )
 
