@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Self
 
-from mongoengine import DateTimeField, IntField, NotUniqueError, StringField
+from mongoengine import BooleanField, DateTimeField, IntField, NotUniqueError, StringField
 
 from config.database import await_majority
 from documents.errors import Conflict
@@ -28,6 +28,9 @@ class Account(Document):
     # A password change or a sign-out everywhere increases it, which voids earlier sessions and
     # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
+    # Whether the operator, or a mail to the address, has reached the person. An admin who invites
+    # somebody could choose the password of the new account.
+    is_proved = BooleanField(default=True)
     created_at = DateTimeField(default=now)
 
     meta: ClassVar[dict[str, Any]] = {
@@ -44,16 +47,16 @@ class Account(Document):
         return PeopleByAddress((one.address, one.email, one) for one in found).get(email)
 
     @classmethod
-    def ensure(cls, name: str, email: str, password: str | None = None) -> tuple[Self, bool]:
+    def ensure(cls, name: str, email: str, **new_values: Any) -> tuple[Self, bool]:
         """Return the account with this address, and whether it is new.
 
         Args:
-            password: the hash that a new account gets.
+            new_values: what only a new account gets.
         """
         for _ in range(MAX_ENSURE_ATTEMPTS):
             if (known := cls.known(email)) is not None:
                 return known, False
-            new = cls(name=name, email=email, address=to_canonical(email), password=password)
+            new = cls(name=name, email=email, address=to_canonical(email), **new_values)
             try:
                 new.save(force_insert=True)
             except NotUniqueError:

@@ -2,16 +2,18 @@
 
 A password and a link prove it to all organizations of the account. Single sign-on proves it only
 to the organization whose provider signed the person in, because another organization's provider
-could assert any address.
+could assert any address. An invitation proves it only to the organization whose admin passed it
+on, because the admin could use it.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bson import ObjectId
 from mongoengine import EmbeddedDocument, IntField, ObjectIdField, StringField, get_db
 
-GrantWay = Literal["password", "link", "link elsewhere", "single sign-on"]
+GrantWay = Literal["password", "link", "link elsewhere", "invitation", "single sign-on"]
+# These prove who the person is to the whole account.
 GENERAL_WAYS: tuple[GrantWay, ...] = ("password", "link", "link elsewhere")
 # The operator's link opens an organization whose provider is unavailable.
 WAYS_BESIDE_PASSWORDS: tuple[GrantWay, ...] = ("link", "single sign-on")
@@ -41,17 +43,17 @@ def list_grants(staff: Any, way: GrantWay) -> list[Grant]:
     ]
 
 
-def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> str | None:
+def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> GrantWay | None:
     """Return how the browser proved who this member is; None if it did not, or no longer."""
     for grant in grants:
         if grant.staff_id == staff_id:
-            return str(grant.way) if grant.epoch == epoch else None
+            return cast("GrantWay", grant.way) if grant.epoch == epoch else None
     # The membership began during the session, and nothing has ended its sessions since.
     is_general = any(grant.way in GENERAL_WAYS for grant in grants)
     return "link elsewhere" if is_general and epoch == 0 else None
 
 
-def is_accepted(way: str | None, *, requires_single_sign_on: bool) -> bool:
+def is_accepted(way: GrantWay | None, *, requires_single_sign_on: bool) -> bool:
     """Return whether an organization accepts this way."""
     return way is not None and (not requires_single_sign_on or way in WAYS_BESIDE_PASSWORDS)
 

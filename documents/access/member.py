@@ -11,6 +11,7 @@ from documents.access.grants import list_membership_rows
 from documents.access.password import hash_password, matches_password
 from documents.access.secret import Secret
 from documents.access.staff_session import SignInLink, StaffSession
+from documents.errors import Conflict
 from documents.organization import Organization
 from documents.people.spellings import PeopleByAddress, list_address_keys
 from documents.storage.marks import build_text_condition
@@ -18,6 +19,7 @@ from documents.storage.record import Record
 from documents.values.time import now
 from matchback.engine import Tx
 
+NOT_PROVED = "The person belongs to other organizations. Use a sign-in link of the operator."
 SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink)
 
 
@@ -36,6 +38,7 @@ class Member(Record):
     # Only in the earlier layout:
     address = StringField()  # canonical
     password = StringField()  # its hash
+    is_proved: bool = True  # the operator added all of them
 
     _account: Account | None = None
 
@@ -90,6 +93,16 @@ class Member(Record):
         """Keep the account, so that `person` does not read it again."""
         self._account = account
 
+    def prove(self) -> None:
+        """Note that a link that only the operator or the mailbox can pass on reached the person."""
+        if self.account_id is not None and not self.person.is_proved:
+            Account.objects(id=self.account_id).update_one(set__is_proved=True)
+
+    def has_other_memberships(self) -> bool:
+        """Return whether the person belongs to other organizations."""
+        rows = list_membership_rows(self.account_id) if self.account_id else []
+        return any(row["_id"] != self.id for row in rows)
+
     def note_sign_in(self) -> None:
         """Record that the person signed in to this organization, or switched to it."""
         type(self).objects(id=self.id).update_one(set__last_sign_in_at=now())
@@ -98,14 +111,27 @@ class Member(Record):
         """Return whether the password is correct."""
         return matches_password(self.person.password, password)
 
-    def set_password(self, password: str) -> Self:
+    def set_password(self, password: str, *, is_proved: bool = True) -> Self:
         """Change the person's password, and end all sessions in all organizations.
+
+        Args:
+            is_proved: whether the browser has proved who the person is to all organizations. An
+                invitation or a sign-on provider of one organization does not.
 
         Raises:
             Unacceptable: the password is too short, too long, or easy to guess.
+            Conflict: the person belongs to other organizations, and `is_proved` is false.
             NotFound: another process removed the member meanwhile.
         """
-        return self._renew(set__password=self.hash_new_password(password))
+        hashed = self.hash_new_password(password)
+        if not is_proved and self.has_other_memberships():
+            raise Conflict(NOT_PROVED)
+        renewed = self._renew(set__password=hashed)
+        # Another organization may have added the person since the check.
+        if not is_proved and renewed.has_other_memberships():
+            renewed._renew(unset__password=True)
+            raise Conflict(NOT_PROVED)
+        return renewed
 
     def hash_new_password(self, password: str) -> str:
         """Return the hash to store for a new password.

@@ -10,12 +10,29 @@ from bson import ObjectId
 from documents.access.member import SECRET_KINDS
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
+from documents.access.staff_session import SignInLink
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
 LAST_ADMIN = "This is the organization's last admin. Make another member an admin first."
+
+
+def invite_member(
+    organization_id: ObjectId, name: str, email: str, role: StaffRole
+) -> tuple[Staff, str]:
+    """Add a member for an admin, and return the secret of a link to pass on.
+
+    The answer is the same whether the person belongs to other organizations. The link opens only
+    this organization.
+
+    Raises:
+        Unacceptable: the name or the address is not valid.
+        Conflict: the person is a member already.
+    """
+    staff = Staff.add(organization_id, name, email, role, is_proved=False)
+    return staff, SignInLink.make_invitation(staff)
 
 
 def change_role(staff: Staff, role: str) -> Staff:

@@ -55,8 +55,13 @@ class Staff(Member):
         email: str,
         role: str,
         password: str | None = None,
+        *,
+        is_proved: bool = True,
     ) -> Self:
         """Add a member: a new person, or one who belongs to another organization already.
+
+        Args:
+            is_proved: whether the operator vouches for the person; see account.py.
 
         Raises:
             Unacceptable: the name, address or password is not valid.
@@ -74,20 +79,22 @@ class Staff(Member):
         members = cls.list_with_account(email)
         if any(one.organization_id == organization_id for one in members):
             raise Conflict(ALREADY_MEMBER)
-        if hashed and members and members[0].person.password:
+        if hashed and any(one.person.password and one.person.is_proved for one in members):
             raise Conflict(ALREADY_PROTECTED)
-        staff._join(hashed, is_newcomer=not members)
+        staff._join(hashed, is_proved=is_proved, is_newcomer=not members)
         return staff
 
-    def _join(self, hashed: str | None, *, is_newcomer: bool) -> None:
-        account, is_new = Account.ensure(self.name, self.email, hashed)
+    def _join(self, hashed: str | None, *, is_proved: bool, is_newcomer: bool) -> None:
+        account, is_new = Account.ensure(
+            self.name, self.email, password=hashed, is_proved=is_proved
+        )
         self.account_id = account.id
         self._insert_member()
-        if not is_new and is_newcomer:  # nothing stays of an earlier member with this address
-            account = account.renew(
-                set__password=hashed, set__name=self.name, set__email=self.email
-            )
-        elif not is_new and hashed:
+        if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
+            own = {"set__name": self.name, "set__email": self.email, "set__is_proved": is_proved}
+            account = account.renew(set__password=hashed, **own)
+        elif not is_new and (hashed or not account.is_proved):
+            # Another organization's admin may know the password of an account that is not proved.
             account = account.renew(set__password=hashed)
         self.remember_account(account)
 

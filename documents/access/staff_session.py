@@ -6,7 +6,7 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentListField
 
-from documents.access.grants import Grant, GrantWay, find_way, list_grants
+from documents.access.grants import GENERAL_WAYS, Grant, GrantWay, find_way, list_grants
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.values.time import now
 
@@ -14,6 +14,7 @@ SESSION_IDLE_LIFETIME = timedelta(hours=12)
 MAX_SESSION_LIFETIME = timedelta(days=7)
 SESSION_USE_INTERVAL = timedelta(minutes=1)
 SIGN_IN_LINK_LIFETIME = timedelta(minutes=15)
+INVITATION_LIFETIME = timedelta(days=7)
 
 
 class StaffSession(Secret):
@@ -52,7 +53,12 @@ class StaffSession(Secret):
         """True if a recent link began the session, so the current password is not required."""
         return bool(self.by_link and now() - self.created_at < SIGN_IN_LINK_LIFETIME)
 
-    def find_way(self, staff_id: ObjectId, epoch: int) -> str | None:
+    @property
+    def is_of_person(self) -> bool:
+        """True if the browser has proved who the person is, and not only to one organization."""
+        return self.find_way(self.staff_id, self.epoch) in GENERAL_WAYS
+
+    def find_way(self, staff_id: ObjectId, epoch: int) -> GrantWay | None:
         """Return how this browser proved who the member is; None if it did not, or no longer."""
         if not self.grants:  # begun by an earlier version
             is_own = (staff_id, epoch) == (self.staff_id, self.epoch)
@@ -100,9 +106,13 @@ class StaffSession(Secret):
 
 
 class SignInLink(Secret):
-    """A link that signs a staff member in: once, or repeatedly until it expires."""
+    """A link that signs a staff member in: once, or repeatedly until it expires.
+
+    An invitation passes through the hands of an admin, so it opens only that organization.
+    """
 
     reusable = BooleanField(default=False)
+    is_invitation = BooleanField(default=False)
 
     meta = {"collection": "sign_in_links", "indexes": SECRET_INDEXES}
 
@@ -110,8 +120,13 @@ class SignInLink(Secret):
     def make(
         cls, staff: Any, lasts: timedelta = SIGN_IN_LINK_LIFETIME, *, reusable: bool = False
     ) -> str:
-        """Create a link, and return its secret."""
+        """Create a link for the operator, who vouches for the person, and return its secret."""
         return cls.make_secret(staff, lasts, reusable=reusable)
+
+    @classmethod
+    def make_invitation(cls, staff: Any) -> str:
+        """Create a link for an admin to pass on, and return its secret."""
+        return cls.make_secret(staff, INVITATION_LIFETIME, is_invitation=True)
 
     @classmethod
     def known(cls, secret: str) -> Self | None:

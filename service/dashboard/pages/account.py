@@ -10,10 +10,17 @@ from documents.mail.mail import has_mail_server
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.sign_in import begin_session
+from service.dashboard.pages.webhook_endpoints import explain_conflict
+from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
+
+OPERATOR_LINK_NEEDED = marked(
+    "You belong to several organizations. To choose a password for all of them, ask your Matchback "
+    "operator for a sign-in link."
+)
 
 
 class AccountQuery(PageQuery):
@@ -42,10 +49,16 @@ class Account:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         staff: Staff = req.context.staff
-        count_sign_in(str(staff.id), find_client_address(req))
-        if _needs_current(req) and not staff.has_password(form.raw("current")):
-            raise Unacceptable("/current", "wrong", "The current password is incorrect.")
-        begin_session(req, resp, staff.set_password(form.raw("password")))
+        count_sign_in(str(staff.person.id), find_client_address(req))
+        session: StaffSession = req.context.session
+        is_proved, way = session.is_of_person, session.find_way(staff.id, staff.epoch)
+        if _needs_current(req):
+            if not staff.has_password(form.raw("current")):
+                raise Unacceptable("/current", "wrong", "The current password is incorrect.")
+            is_proved = True
+        with explain_conflict(OPERATOR_LINK_NEEDED):
+            changed = staff.set_password(form.raw("password"), is_proved=is_proved)
+        begin_session(req, resp, changed, "password" if session.is_of_person or not way else way)
         redirect_to(resp, f"{req.path}?done=changed")
 
 

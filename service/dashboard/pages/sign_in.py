@@ -8,6 +8,8 @@ from bson import ObjectId
 from pydantic import Field
 
 from documents.access.audit import OpenAct
+from documents.access.grants import GrantWay
+from documents.access.members import end_member_sessions
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.values.address import pseudonymize_address
@@ -95,7 +97,11 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
     if staff is None:
         _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
-    begin_session(req, resp, staff, by_link=True)
+    if link is not None and link.is_invitation:
+        begin_session(req, resp, staff, way="invitation")
+    else:
+        staff.prove()
+        begin_session(req, resp, staff, way="link")
     redirect_to(resp, then)
 
 
@@ -105,8 +111,10 @@ class SignOut:
     @form(for_account=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         staff: Staff = req.context.staff
-        if form.text("everywhere"):
+        if form.text("everywhere") and req.context.session.is_of_person:
             staff.sign_out_everywhere()
+        elif form.text("everywhere"):
+            end_member_sessions(staff)
         else:
             StaffSession.objects(id=req.context.session_id).delete()
         cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
@@ -117,14 +125,13 @@ class SignOut:
 
 
 def begin_session(
-    req: falcon.Request, resp: falcon.Response, staff: Staff, *, by_link: bool = False
+    req: falcon.Request, resp: falcon.Response, staff: Staff, way: GrantWay = "password"
 ) -> None:
     """Sign this browser in with a new secret, and end its previous session."""
     if before := cookies.read_secret(req, cookies.SESSION_COOKIE):
         StaffSession.end_with(before)
-    cookies.set_secret_cookie(
-        resp, cookies.SESSION_COOKIE, StaffSession.begin(staff, by_link=by_link)
-    )
+    secret = StaffSession.begin(staff, by_link=way == "link", way=way)
+    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
     cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
     staff.note_sign_in()
     action = f"{req.method} {req.uri_template}"
