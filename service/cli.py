@@ -19,6 +19,7 @@ from service.commands.matching import link_key, rematch
 from service.commands.migrate import migrate
 from service.commands.organizations import key, master_key, org
 from service.commands.people import erase
+from service.commands.sign_on import sign_on
 from service.commands.staff import staff
 from service.commands.status import status
 from service.commands.unrouted import unrouted
@@ -140,6 +141,7 @@ for command in (
     org,
     key,
     staff,
+    sign_on,
     master_key,
     webhook_key,
     link_key,

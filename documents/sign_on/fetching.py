@@ -6,7 +6,7 @@ proxies, no cookies and no compression.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ class Answer:
     """An answer of a provider."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
     def read_object(self) -> dict[str, Any]:
         """Return the JSON object in the body.

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
@@ -33,9 +33,9 @@ class SignInSecrets:
         verifier: PKCE code verifier (RFC 7636); the provider first gets only its digest.
     """
 
-    state: str
-    nonce: str
-    verifier: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
 
 
 class PendingSignIn(Document):

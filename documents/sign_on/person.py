@@ -5,8 +5,8 @@ that has one reading, and only if the provider has verified it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 from documents.sign_on.policy import AdmissionPolicy
 from documents.sign_on.rejections import SignOnRejected
@@ -14,7 +14,7 @@ from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_addre
 from documents.values.address_domain import to_readable_domain
 
 MAX_NAME_LENGTH = 200
-MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2
+MAX_IDENTIFIER_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,10 @@ class Person:
 
     issuer: str
     subject: str
-    email: str
-    address: str
-    name: str
+    # Not in logs and tracebacks, because these are personal data.
+    email: str = field(repr=False)
+    address: str = field(repr=False)
+    name: str = field(repr=False)
 
     @property
     def domain(self) -> str:
@@ -46,7 +47,7 @@ def read_person(claims: Mapping[str, Any], policy: AdmissionPolicy) -> Person:
         SignOnRejected: the subject or the address is missing, ambiguous or not verified.
     """
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
+    if not is_identifier(subject):
         raise SignOnRejected("token_subject")
     email = claims.get("email")
     if email is None or email == "":
@@ -55,6 +56,16 @@ def read_person(claims: Mapping[str, Any], policy: AdmissionPolicy) -> Person:
     person = Person(str(claims["iss"]), subject, email, address, _read_name(claims, email))
     _check_verified(claims.get("email_verified"), person, policy)
     return person
+
+
+def is_identifier(value: Any) -> TypeGuard[str]:
+    """Return whether a value can be the ID of a person or of a session at the provider."""
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= MAX_IDENTIFIER_LENGTH
+        and value.isascii()
+        and value.isprintable()
+    )
 
 
 def read_plain_address(email: Any) -> str:

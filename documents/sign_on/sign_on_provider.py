@@ -143,6 +143,14 @@ class SignOnProvider(Record):
 
         return self.change(edit)
 
+    def set_sign_out(self, ends_sessions: bool) -> Self:
+        """Set whether sign-out also ends the session at the provider."""
+
+        def edit(kept: Self) -> None:
+            kept.ends_sessions = ends_sessions
+
+        return self.change(edit)
+
     def set_domains(self, domains: Iterable[str]) -> Self:
         """Set the domains that the operator has verified.
 
@@ -155,21 +163,6 @@ class SignOnProvider(Record):
             kept.domains = canonical
 
         return self.change(edit)
-
-    @classmethod
-    def reseal(cls) -> int:
-        """Seal every secret with the newest master key. Return the number of secrets.
-
-        Raises:
-            UnsealableSecret: a secret is sealed with a missing master key.
-        """
-        found = list(cls.objects(deleted_at=None))
-        for provider in found:
-            provider.change(lambda kept: setattr(kept, "client_secret", kept._reseal()))
-        return len(found)
-
-    def _reseal(self) -> str:
-        return seal_secret(self.open_secret())
 
     def open_secret(self) -> str:
         """Return the client secret as plain text.

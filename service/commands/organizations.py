@@ -121,8 +121,8 @@ def new_master_key() -> None:
 def reseal() -> None:
     """Encrypt all secrets with the first master key. You can then remove older keys."""
     from documents.outgoing.resealing import reseal_endpoints
-    from documents.sign_on.sign_on_provider import SignOnProvider
+    from documents.sign_on.resealing import reseal_providers
     from documents.webhook_key import WebhookKey
 
-    resealed = WebhookKey.reseal() + reseal_endpoints() + SignOnProvider.reseal()
+    resealed = WebhookKey.reseal() + reseal_endpoints() + reseal_providers()
     click.echo(f"Secrets encrypted again: {resealed}")

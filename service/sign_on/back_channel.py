@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
+from documents.sign_on.person import is_identifier
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.used_logout_token import UsedLogoutToken
@@ -103,7 +104,7 @@ def _read_notice(claims: Mapping[str, Any], provider: SignOnProvider) -> LogoutN
         raise SignOnRejected("logout_event")
     subject, session_id = claims.get("sub"), claims.get("sid")
     named = [one for one in (subject, session_id) if one is not None]
-    if not named or not all(isinstance(one, str) and one for one in named):
+    if not named or not all(map(is_identifier, named)):
         raise SignOnRejected("logout_event")
     return LogoutNotice(
         organization_id=provider.organization_id,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
@@ -22,8 +22,8 @@ ACCESS_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)  # as a header can carry it
 class Tokens:
     """The tokens of one sign-in. `access_token` is for the userinfo endpoint only."""
 
-    id_token: str
-    access_token: str | None
+    id_token: str = field(repr=False)
+    access_token: str | None = field(repr=False)
 
 
 def exchange_code(

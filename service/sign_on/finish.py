@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
 from documents.sign_on.pending_sign_in import PendingSignIn, derive_secrets
-from documents.sign_on.person import Person, read_person
+from documents.sign_on.person import Person, is_identifier, read_person
 from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import choose_role
@@ -24,8 +24,8 @@ MAX_CODE_LENGTH = 4096
 class SignInAnswer:
     """The query with which the provider sends the browser back."""
 
-    state: str
-    code: str | None = None
+    state: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
     issuer: str | None = None  # `iss` of RFC 9207
     error: str | None = None
 
@@ -94,7 +94,7 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
         organization_id=organization_id,
         person=read_person(known, provider.policy),
         back=pending.back,
-        session_id=session_id if isinstance(session_id, str) else None,
+        session_id=session_id if is_identifier(session_id) else None,
         id_token=tokens.id_token,
         claims=known,
         provider=provider,

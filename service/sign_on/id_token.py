@@ -39,6 +39,7 @@ def read_id_token(
     from joserfc.errors import ClaimError
 
     header, claims = read_signed_claims(token, metadata, ID_TOKEN_TYPES)
+    _check_texts(claims)
     seconds = int(now().timestamp())
     options = {
         "iss": {"essential": True, "value": metadata.issuer},
@@ -50,7 +51,6 @@ def read_id_token(
         CodeIDToken(claims, header, options, params).validate(seconds, CLOCK_LEEWAY_SECONDS)
     except ClaimError as error:
         raise SignOnRejected(name_claim_reason(error)) from None
-    _check_types(claims)
     return claims
 
 
@@ -59,11 +59,9 @@ def name_claim_reason(error: Any) -> SignOnReason:
     return CLAIM_REASONS.get(str(error.claim).partition(",")[0], "token_claims")
 
 
-def _check_types(claims: Mapping[str, Any]) -> None:
-    """Check what the library leaves to its caller.
-
-    Authlib compares `aud` as a whole, so a list may hold several clients, if `azp` names this one.
-    """
+def _check_texts(claims: Mapping[str, Any]) -> None:
+    """Check that these claims are texts, because Authlib does not expect other values."""
     for name in ("nonce", "azp", "at_hash"):
-        if name in claims and not isinstance(claims[name], str):
+        given = claims.get(name, "")
+        if not isinstance(given, str) or not given.isascii():
             raise SignOnRejected(CLAIM_REASONS.get(name, "token_claims"))

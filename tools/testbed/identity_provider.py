@@ -4,13 +4,15 @@ import base64
 import hashlib
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -197,11 +199,22 @@ def encode_number(number: int) -> str:
 
 
 @contextmanager
-def run_identity_provider() -> Iterator[IdentityProvider]:
-    """Run a provider on a port of the loopback address."""
+def run_identity_provider(files: tuple[Path, Path] | None = None) -> Iterator[IdentityProvider]:
+    """Run a provider on a port of the loopback address.
+
+    Args:
+        files: certificate and key, to serve https://.
+    """
     with ThreadingHTTPServer((LOOPBACK_ADDRESS, 0), _Handler) as server:
         server.daemon_threads, server.block_on_close = True, False
-        provider = IdentityProvider(f"http://{LOOPBACK_ADDRESS}:{server.server_port}")
+        if files is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*files)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        scheme = "https" if files else "http"
+        provider = IdentityProvider(f"{scheme}://{LOOPBACK_ADDRESS}:{server.server_port}")
         vars(server)["provider"] = provider
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -220,6 +233,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._answer()
+
+    def handle(self) -> None:
+        with suppress(OSError):  # the client rejects the certificate
+            super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing."""

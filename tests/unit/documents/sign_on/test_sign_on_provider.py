@@ -10,6 +10,7 @@ from mongoengine import get_db
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
+from documents.sign_on.resealing import reseal_providers
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.sealed import UnsealableSecret
 
@@ -140,7 +141,7 @@ def test_a_new_master_key_seals_again(master_key: str, monkeypatch: pytest.Monke
     new = Fernet.generate_key().decode()
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", f"{new},{master_key}")
     get_settings.cache_clear()
-    assert SignOnProvider.reseal() == 1
+    assert reseal_providers() == 1
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
     get_settings.cache_clear()
     assert put(client_secret=None).open_secret() == SEALED_WORDS
@@ -156,3 +157,8 @@ def test_a_secret_needs_a_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sign_on_can_be_required() -> None:
     assert put().required is False
     assert put().set_required(True).required is True
+
+
+def test_sign_out_can_leave_the_provider_alone() -> None:
+    assert put().ends_sessions is True
+    assert put().set_sign_out(ends_sessions=False).ends_sessions is False

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tools.testbed.identity_provider import (
     reply_with,
     run_identity_provider,
 )
+from tools.testbed.tls import make_certificate
 
 SignIn = Callable[..., SignedOn]
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -206,6 +208,23 @@ def test_a_name_that_changes_its_address_is_checked_again(
     url = idp.issuer.replace("127.0.0.1", "localhost") + "/keys"
     assert fetch_object(url)["keys"]
     assert find_reason(lambda: fetch_object(url)) == "provider_address"
+
+
+def test_a_certificate_must_be_trusted_and_fit(
+    sign_on_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_certificate(tmp_path)
+    with run_identity_provider(files) as provider:
+        url = f"{provider.issuer}/keys"
+        fetching._make_tls_context.cache_clear()
+        assert find_reason(lambda: fetch_object(url)) == "provider_unavailable"
+        monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
+        fetching._make_tls_context.cache_clear()
+        assert fetch_object(url)["keys"]
+        of_another_name = url.replace("127.0.0.1", "localhost")
+        assert find_reason(lambda: fetch_object(of_another_name)) == "provider_unavailable"
+        assert provider.requests == [("GET", "/keys")]
+    fetching._make_tls_context.cache_clear()
 
 
 def test_a_slow_resolver_ends_at_the_deadline(

@@ -64,6 +64,9 @@ CLAIM_CASES: list[tuple[dict[str, Any], str]] = [
     ({"sub": None}, "token_subject"),
     ({"sub": 7}, "token_subject"),
     ({"sub": "x" * 256}, "token_subject"),
+    ({"sub": "\ud800"}, "token_subject"),
+    ({"at_hash": [None]}, "token_claims"),
+    ({"at_hash": "\ud800"}, "token_claims"),
     ({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, "token_claims"),
 ]
 

@@ -83,6 +83,7 @@ LOGOUT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"sub": None, "sid": None}, "logout_event"),
     ({"sub": "", "sid": None}, "logout_event"),
     ({"sid": 7}, "logout_event"),
+    ({"sid": "\ud800"}, "logout_event"),
     ({"aud": "another-client"}, "token_audience"),
     ({"aud": None}, "token_audience"),
     ({"iss": "https://evil.example.com"}, "token_issuer"),
