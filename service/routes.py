@@ -49,6 +49,7 @@ from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
 from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
+from service.dashboard.pages.staff import StaffPages
 from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
 from service.dashboard.presentation.experiment_sentences import write_english_verdict
 
@@ -124,6 +125,7 @@ fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), O
 payment_pages, provider_pages = PaymentPages(), ProviderPages()
 ENDPOINT_PAGE = "/dashboard/settings/webhook-endpoints/{id}"
 endpoint_pages, delivery_pages = WebhookEndpointPages(), EventDeliveryPages()
+staff_pages = StaffPages()
 imports = Imports(import_shares)
 
 
@@ -180,6 +182,11 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     (f"{ENDPOINT_PAGE}/resend", delivery_pages, "all"),
     (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}", delivery_pages, None),
     (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}/resend", delivery_pages, "resend"),
+    ("/dashboard/settings/staff", staff_pages, None),
+    *(
+        (f"/dashboard/settings/staff/{{id}}/{action}", staff_pages, action)
+        for action in ("role", "link", "end", "remove")
+    ),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),

@@ -35,6 +35,27 @@ def invite_member(
     return staff, SignInLink.make_invitation(staff)
 
 
+def repeat_invitation(staff: Staff) -> str:
+    """Return the secret of a new link for a member who lost the first one.
+
+    Raises:
+        Conflict: the member has signed in before. With a link, an admin could act as that member.
+    """
+    if not can_be_invited(staff):
+        raise Conflict("The member has signed in before. Ask the operator for a sign-in link.")
+    return SignInLink.make_invitation(staff)
+
+
+def can_be_invited(staff: Staff) -> bool:
+    """Return whether a member has not used an invitation yet.
+
+    Members of earlier versions have no time of their last sign-in, but a password.
+    """
+    if staff.last_sign_in_at is not None:
+        return False
+    return not staff.person.password or staff.has_other_memberships()
+
+
 def change_role(staff: Staff, role: str) -> Staff:
     """Change a member's role. The member's next request has the new one.
 

@@ -72,6 +72,8 @@ CORRECTIONS = {
     ),
     "/events": marked("Choose at least one event."),
     "/description": marked("Enter a description of at most 1,000 characters."),
+    "/email": marked("Enter a valid email address."),
+    "/role": marked("Choose a role."),
     "/q": marked("Names and addresses are hidden from viewers. Remove the search."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }

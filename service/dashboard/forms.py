@@ -19,7 +19,7 @@ KNOWN_FIELD_NAMES = frozenset(
         *"currency current date_order days decimal delimiter description email".split(),
         *"encoding events everywhere frequency fundraiser fundraiser_id key locale".split(),
         *"mailing_id name organization other_fundraiser password prefer provider".split(),
-        *"hides_personal_data remove scopes sheet touch url".split(),
+        *"hides_personal_data remove role scopes sheet touch url".split(),
     ]
 )
 FORM_TOKEN_FIELD = "form_token"  # noqa: S105

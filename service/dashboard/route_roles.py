@@ -77,6 +77,12 @@ ADMIN_ROUTES = (
     ),
     f"GET {ENDPOINT}/{{id}}/deliveries/{{delivery_id}}",
     f"POST {ENDPOINT}/{{id}}/deliveries/{{delivery_id}}/resend",
+    "GET /dashboard/settings/staff",
+    "POST /dashboard/settings/staff",
+    *(
+        f"POST /dashboard/settings/staff/{{id}}/{action}"
+        for action in ("role", "link", "end", "remove")
+    ),
     "POST /dashboard/api-keys",
     "POST /dashboard/api-keys/{id}/revoke",
     "POST /dashboard/webhook-keys",

@@ -56,6 +56,7 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "payments": "/dashboard/payments",
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",
+        "staff": "/dashboard/settings/staff",
         "a provider": "/dashboard/settings/providers/sendgrid",
         "a new provider": "/dashboard/settings/providers/mailgun",
         "normalised events": "/dashboard/settings/providers/events",
