@@ -95,7 +95,8 @@ class Staff(Member):
             account = account.renew(set__password=hashed, **own)
         elif not is_new and (hashed or not account.is_proved):
             # Another organization's admin may know the password of an account that is not proved.
-            account = account.renew(set__password=hashed)
+            proof = {"set__is_proved": True} if hashed else {}  # only the operator gives passwords
+            account = account.renew(set__password=hashed, **proof)
         self.remember_account(account)
 
     def _insert_member(self) -> None:

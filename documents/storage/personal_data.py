@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bson import ObjectId
 from mongoengine import StringField
@@ -56,6 +56,7 @@ def show_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         path = "/".join(parts.path.split("/")[:2])
+        path = "" if "@" in unquote(path) else path
         return urlunsplit((parts.scheme, parts.hostname or "", path, "", ""))
     except ValueError:
         return ""
