@@ -14,6 +14,7 @@ from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_addre
 from documents.values.address_domain import to_readable_domain
 
 MAX_NAME_LENGTH = 200
+IDENTITY_SEPARATOR = " "  # a URL contains none
 MAX_IDENTIFIER_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
 
@@ -33,6 +34,11 @@ class Person:
     email: str = field(repr=False)
     address: str = field(repr=False)
     name: str = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """The permanent ID of the person, to store with a member. A new person never has it."""
+        return f"{self.issuer}{IDENTITY_SEPARATOR}{self.subject}"
 
     @property
     def domain(self) -> str:

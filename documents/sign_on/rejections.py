@@ -36,6 +36,7 @@ SignOnReason = Literal[
     "address_unusual",
     "address_unverified",
     "verification_missing",
+    "person_changed",
     "not_invited",
     "domain_not_admitted",
     "groups_missing",
@@ -92,6 +93,10 @@ MESSAGES: dict[SignOnReason, str] = {
     "verification_missing": (
         "Your organization's sign-in service does not report whether your address is verified. Ask "
         "an admin to add the email_verified claim, or to accept addresses without it."
+    ),
+    "person_changed": (
+        "Your address belonged to another person of your organization. Ask an admin to remove that "
+        "member, then to invite you."
     ),
     "not_invited": "You are not invited. Ask an admin of your organization to invite you.",
     "domain_not_admitted": (

@@ -7,7 +7,7 @@ the provider, and the provider can assert any address.
 from collections.abc import Mapping
 from typing import Any
 
-from documents.sign_on.person import Person
+from documents.sign_on.person import IDENTITY_SEPARATOR, Person
 from documents.sign_on.policy import SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
 from documents.sign_on.rejections import SignOnRejected
 
@@ -35,6 +35,23 @@ def choose_role(
     if policy.mode == "group":
         return _choose_role_by_group(claims, policy)
     return current_role or policy.default_role
+
+
+def check_identity(person: Person, known_identity: str | None) -> None:
+    """Check that a member with the person's address is the same person.
+
+    A university can give an address to another person. The newcomer must not take over the member.
+
+    Args:
+        known_identity: identity of the member's last sign-in; None before the first one. One of
+            another issuer does not matter, because the admin has changed the provider since then.
+
+    Raises:
+        SignOnRejected: the provider has given the address to another person.
+    """
+    issuer = (known_identity or "").partition(IDENTITY_SEPARATOR)[0]
+    if issuer == person.issuer and known_identity != person.identity:
+        raise SignOnRejected("person_changed")
 
 
 def has_groups(claims: Mapping[str, Any], policy: AdmissionPolicy) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from documents.sign_on.person import Person, read_person, read_plain_address
 from documents.sign_on.policy import AdmissionPolicy, SignOnRole
 from documents.sign_on.rejections import MESSAGES, SignOnReason, SignOnRejected
-from documents.sign_on.rules import choose_role
+from documents.sign_on.rules import check_identity, choose_role
 
 ISSUER = "https://idp.example.edu"
 DOMAINS = frozenset({"example.edu"})
@@ -205,6 +205,15 @@ def test_another_claim_can_list_the_groups() -> None:
 )
 def test_a_name_is_shown_without_hidden_characters(names: dict[str, Any], shown: str) -> None:
     assert read(**names).name == shown
+
+
+def test_a_new_owner_of_an_address_does_not_take_over_the_member() -> None:
+    alice, newcomer = read(), read(sub="another-alice")
+    check_identity(alice, None)
+    check_identity(alice, alice.identity)
+    with pytest.raises(SignOnRejected, match="person_changed"):
+        check_identity(newcomer, alice.identity)
+    check_identity(read(iss="https://new.example.edu"), alice.identity)
 
 
 @pytest.mark.parametrize("subject", [None, "", 7, "x" * 256])
