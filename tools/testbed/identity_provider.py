@@ -39,13 +39,19 @@ def make_first_key() -> "SigningKey":
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the provider. Each part of the body follows after `pause_seconds`."""
+    """An answer of the provider.
+
+    Attributes:
+        parts: number of times that the body is sent, each after `pause_seconds`.
+        until: the provider answers only after this event.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     parts: int = 1
     pause_seconds: float = 0.0
+    until: threading.Event | None = None
 
 
 @dataclass
@@ -246,6 +252,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = provider.answer(self.command, self.path, headers, body)
+        if reply.until is not None:
+            reply.until.wait(60)
         try:
             self._send(reply)
         except OSError:

@@ -46,9 +46,10 @@ REPLIES: dict[str, tuple[Reply, SignOnReason]] = {
     "deep JSON": (Reply(200, b'{"a":' * 5000 + b"1" + b"}" * 5000), "provider_answer"),
     "empty": (Reply(200), "provider_answer"),
     "compressed": (Reply(200, b"\x1f\x8b", {"content-encoding": "gzip"}), "provider_answer"),
-    "dripping": (Reply(200, b" ", parts=200, pause_seconds=0.05), "provider_unavailable"),
-    "silent": (Reply(200, b"{}", pause_seconds=2.0), "provider_unavailable"),
+    "dripping": (Reply(200, b" ", parts=10_000, pause_seconds=0.05), "provider_unavailable"),
+    "silent": (Reply(200, b"{}", pause_seconds=60.0), "provider_unavailable"),
 }
+ENDLESS = ("dripping", "silent")
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -56,11 +57,10 @@ def test_a_token_endpoint_cannot_harm(
     name: str, sign_in: SignIn, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     discover_provider(idp.issuer)
-    monkeypatch.setattr(fetching, "FETCH_SECONDS", QUICK_SECONDS)
+    if name in ENDLESS:
+        monkeypatch.setattr(fetching, "FETCH_SECONDS", QUICK_SECONDS)
     idp.replies["/token"], reason = REPLIES[name]
-    begun = time.monotonic()
     assert find_reason(sign_in) == reason
-    assert time.monotonic() - begun < 10
     assert idp.requests.count(("POST", "/token")) == 1  # not followed, and not repeated
 
 
@@ -73,7 +73,8 @@ def test_other_endpoints_cannot_harm(
     idp: IdentityProvider,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fetching, "FETCH_SECONDS", QUICK_SECONDS)
+    if name in ENDLESS:
+        monkeypatch.setattr(fetching, "FETCH_SECONDS", QUICK_SECONDS)
     idp.replies[path], reason = REPLIES[name]
     assert find_reason(sign_in) == reason
 
@@ -112,10 +113,7 @@ def test_a_provider_that_hangs_up_is_reported(idp: IdentityProvider) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH\r\n\r\n", b"HTTP/1.1 200 OK\r\nx: "])
-def test_a_server_of_another_protocol_is_reported(
-    answer: bytes, sign_on_settings: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fetching, "FETCH_SECONDS", QUICK_SECONDS)
+def test_a_server_of_another_protocol_is_reported(answer: bytes, sign_on_settings: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -252,7 +250,9 @@ def test_a_slow_provider_delays_no_other(
 ) -> None:
     """Two requests to one provider wait, and a third gets an answer at once."""
     monkeypatch.setattr(request_slots, "MAX_WAIT_SECONDS", 0.05)
-    idp.replies["/slow"] = Reply(200, b"{}", pause_seconds=2.0)
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 60.0)
+    ended = threading.Event()
+    idp.replies["/slow"] = Reply(200, b"{}", until=ended)
     slow = [
         threading.Thread(target=lambda: fetch_object(f"{idp.issuer}/slow"))
         for _ in range(request_slots.MAX_REQUESTS_PER_HOST)
@@ -264,6 +264,7 @@ def test_a_slow_provider_delays_no_other(
     assert find_reason(lambda: fetch_object(f"{idp.issuer}/keys")) == "provider_busy"
     with run_identity_provider() as other:
         assert discover_provider(other.issuer)
+    ended.set()
     for thread in slow:
         thread.join()
     assert fetch_object(f"{idp.issuer}/keys")
