@@ -33,6 +33,10 @@ def test_the_switch_works_by_keyboard_at_390_pixels(desk: Desk, second: Universi
         assert_fits(page, "closed", width)
         open_switch(page)
         assert_fits(page, "open", width)
+        menu = page.locator(".switch form").bounding_box()
+        assert menu
+        assert menu["x"] >= 0
+        assert menu["x"] + menu["width"] <= width
         assert serious(page) == []
         page.keyboard.press("Enter")
     page.set_viewport_size({"width": 390, "height": 900})
