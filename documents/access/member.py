@@ -52,9 +52,8 @@ class Member(Record):
             return [former]
         if former is not None:
             give_account(Tx(get_db()), former.to_mongo().to_dict())
-        if account is None:
-            return []
-        members = cls.list_of_account(account.id)
+        # An unknown address takes as many queries, so that the time does not tell which exist.
+        members = cls.list_of_account(account.id if account else ObjectId())
         for one in members:
             one.remember_account(account)
         return sorted(members, key=_rank_by_sign_in, reverse=True)
@@ -89,7 +88,7 @@ class Member(Record):
         assert self._account
         return self._account
 
-    def remember_account(self, account: Account) -> None:
+    def remember_account(self, account: Account | None) -> None:
         """Keep the account, so that `person` does not read it again."""
         self._account = account
 

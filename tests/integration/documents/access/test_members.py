@@ -2,14 +2,17 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import mongoengine
 import pytest
 from mongoengine import get_db
 
+from config import database
 from documents.access.members import change_role, end_member_sessions, remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.errors import Conflict, Unacceptable
 from documents.organization import Organization
+from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.pages import STAFF_PASSWORD, add_staff
 
 ANNA, BEN = "anna@example.edu", "ben@example.edu"
@@ -151,3 +154,19 @@ def test_fifty_admins_leave_at_once_and_one_stays(alma: Organization, act: str) 
     with ThreadPoolExecutor(COLLEAGUES) as pool:
         assert sum(pool.map(leave, admins)) == COLLEAGUES - 1
     assert Staff.objects(organization_id=alma.id, role="admin", deleted_at=None).count() == 1
+
+
+def test_an_unknown_address_takes_as_many_queries(real_database: str) -> None:
+    mongoengine.disconnect_all()
+    commands = CommandRecorder()
+    database.connect_database(event_listeners=[commands])
+    alma = Organization.create("Alma University")
+    add_staff(str(alma.id), ANNA)
+    Staff.add(alma.id, "Ben", BEN, "viewer")  # without a password
+    sent = []
+    for email in (ANNA, BEN, "nobody@example.edu"):
+        commands.sent.clear()
+        assert Staff.authenticate(email, "wrong horse battery") is None
+        sent.append([read_command_name(command) for command in commands.sent])
+    assert sent[0] == sent[1] == sent[2]
+    mongoengine.disconnect_all()
