@@ -1,14 +1,17 @@
 """The renderers of all kinds of mails, in one table."""
 
+from documents.mail.invitation import INVITATION_MAIL_KIND
 from documents.mail.renderers import Renderer, register_renderer
 from documents.notices.watch import NOTICE_MAIL_KIND
 from documents.reports.put_digests import DIGEST_MAIL_KIND
 from service.mail.digest import render_digest
+from service.mail.invitation import render_invitation
 from service.mail.notice import render_notice
 
 RENDERERS: dict[str, Renderer] = {
     NOTICE_MAIL_KIND: render_notice,
     DIGEST_MAIL_KIND: render_digest,
+    INVITATION_MAIL_KIND: render_invitation,
 }
 
 

@@ -13,6 +13,7 @@ from documents.access.members import (
 from documents.access.roles import STAFF_ROLES
 from documents.access.staff import Staff
 from documents.errors import Unacceptable
+from documents.mail.invitation import put_invitation
 from documents.removal import remove_staff
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
@@ -24,6 +25,7 @@ from service.dashboard.sign_in_links import build_sign_in_link
 
 STAFF_PATH = "/dashboard/settings/staff"
 STAFF_MESSAGES = {
+    "mailed": marked("Invitation sent by mail."),
     "role": marked("Role changed."),
     "ended": marked("Sessions ended."),
     "removed": marked("Staff member removed."),
@@ -62,6 +64,9 @@ class StaffPages:
         email, name = form.text("email"), form.text("name")
         with explain_conflict(ALREADY_MEMBER):
             invited, secret = invite_member(req.context.organization_id, name or email, email, role)
+        if put_invitation(invited):
+            redirect_to(resp, f"{STAFF_PATH}?done=mailed")
+            return
         _show_invitation(req, resp, invited, secret)
 
     @form()

@@ -1,18 +1,26 @@
 """An admin invites a person. The link passes through the admin's hands, so it proves little."""
 
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bson import ObjectId
 from falcon import testing
+from mongoengine import get_db
 
+from config.settings import get_settings
 from documents.access.account import Account
 from documents.access.members import invite_member
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.errors import Conflict
+from documents.mail.delivery import send_due_mails
+from documents.mail.invitation import make_mailed_link, put_invitation
+from service.mail.register import register_renderers
 from tools.testbed.cast import Api, University, create_university
-from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text
+from tools.testbed.mail_server import MailServer, run_mail_server
+from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
 BEN = "ben@example.edu"
 OTHER_PASSWORD = "another horse battery"
@@ -27,6 +35,16 @@ def alma(real_client: testing.TestClient) -> University:
 @pytest.fixture
 def bolt(real_client: testing.TestClient) -> University:
     return create_university("Bolt University", Api.in_process(real_client))
+
+
+@pytest.fixture
+def mail_server(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    """Run a mail server, and set it in the settings."""
+    with run_mail_server() as server:
+        monkeypatch.setenv("MATCHBACK_SMTP_URL", server.url)
+        monkeypatch.setenv("MATCHBACK_MAIL_FROM", "Matchback <matchback@example.edu>")
+        get_settings.cache_clear()
+        yield server
 
 
 def follow(client: testing.TestClient, secret: str) -> Browser:
@@ -145,3 +163,48 @@ def test_the_answer_is_the_same_whether_the_person_is_known(
     ]
     assert shown[0] == shown[1]
     assert len({len(secret) for _, secret in answers}) == 1
+
+
+def test_an_invitation_is_mailed(
+    real_client: testing.TestClient, mail_server: MailServer, alma: University
+) -> None:
+    """The mail proves the address, so the account's password stays when others add the person."""
+    register_renderers()
+    admin = sign_in_staff(real_client, alma.id, "anna@example.edu")
+    fields = {"email": BEN, "name": "Ben", "role": "editor"}
+    answer = admin.send("/dashboard/settings/staff", fields)
+    assert answer.headers["location"] == "/dashboard/settings/staff?done=mailed"
+    assert "token=" not in str(list(get_db().mails.find()))
+    assert send_due_mails(lambda: False) == 1
+    [received] = mail_server.received
+    assert received.recipients == [BEN]
+    assert str(received.message["Subject"]) == "Invitation to Alma University"
+    assert "Your role: Editor." in received.text
+    found = re.search(r"token=([\w-]{43})", received.text)
+    assert found
+    ben = follow(real_client, found[1])
+    assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
+    other = create_university("Other University", alma.api)
+    invite(other)
+    assert Staff.authenticate(BEN, STAFF_PASSWORD)
+
+
+def test_a_mail_to_a_person_of_other_organizations_opens_only_the_new_one(
+    real_client: testing.TestClient, mail_server: MailServer, alma: University, bolt: University
+) -> None:
+    add_staff(alma.id, BEN)
+    member, _ = invite_member(ObjectId(bolt.id), "Ben", "BEN@example.edu", "viewer")
+    browser = follow(real_client, make_mailed_link(member))
+    answer = browser.send("/dashboard/organization", {"organization": alma.id})
+    assert answer.headers["location"] == f"/dashboard/sign-in?organization={alma.id}"
+
+
+def test_a_mail_that_waits_is_dropped_once_the_person_signs_in(
+    real_client: testing.TestClient, mail_server: MailServer, alma: University
+) -> None:
+    register_renderers()
+    member, secret = invite_member(ObjectId(alma.id), "Ben", BEN, "viewer")
+    assert put_invitation(member)
+    follow(real_client, secret)
+    send_due_mails(lambda: False)
+    assert mail_server.received == []

@@ -1,0 +1,30 @@
+"""The mail that invites a person. Its link is made when it is sent, so no row holds a secret."""
+
+from bson import ObjectId
+
+from documents.access.staff import Staff
+from documents.access.staff_session import INVITATION_LIFETIME, SignInLink
+from documents.mail.mail import Mail
+
+INVITATION_MAIL_KIND = "invitation"
+
+
+def put_invitation(staff: Staff) -> bool:
+    """Store the mail that invites a member. Return whether a mail server is set."""
+    return Mail.put(
+        f"{INVITATION_MAIL_KIND}:{staff.id}:{ObjectId()}",
+        INVITATION_MAIL_KIND,
+        organization_id=staff.organization_id,
+        staff_id=staff.id,
+    )
+
+
+def make_mailed_link(staff: Staff) -> str:
+    """Return the secret of a link for a mail to the member.
+
+    The mail proves that the address belongs to the person. A person of other organizations may be
+    known by another spelling of the address there. So for them, the link opens only this one.
+    """
+    if staff.has_other_memberships():
+        return SignInLink.make_invitation(staff)
+    return SignInLink.make(staff, INVITATION_LIFETIME)
