@@ -33,6 +33,7 @@ class Organization(Exported, Document):
     # Passwords do not open the organization; see access/grants.py.
     requires_single_sign_on = BooleanField(default=False)
     created_at = DateTimeField(default=now)
+    deleting_at = DateTimeField()  # when its deletion began; see organizations/deletion.py
 
     @classmethod
     def create(cls, name: str, time_zone: str = "UTC", locale: str = DEFAULT_LOCALE) -> Self:
@@ -80,12 +81,23 @@ class Organization(Exported, Document):
         """Return the organization with this ID.
 
         Raises:
-            NotFound: no organization has this ID.
+            NotFound: no organization has this ID, or it is in deletion.
         """
-        found: Self | None = cls.objects(id=id_).first() if ObjectId.is_valid(id_) else None
+        live = cls.objects(id=id_, deleting_at=None) if ObjectId.is_valid(id_) else None
+        found: Self | None = live.first() if live else None
         if found is None:
             raise NotFound
         return found
+
+    @classmethod
+    def check_not_deleting(cls, id_: ObjectId) -> None:
+        """Check that nobody deletes the organization.
+
+        Raises:
+            NotFound: the organization is in deletion, or is gone.
+        """
+        if cls.objects(id=id_, deleting_at=None).only("id").first() is None:
+            raise NotFound
 
     meta = {
         "collection": "organizations",

@@ -32,6 +32,7 @@ class Account(Document):
     # somebody could choose the password of the new account.
     is_proved = BooleanField(default=True)
     created_at = DateTimeField(default=now)
+    joined_at = DateTimeField()  # when the last membership began
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "accounts",
@@ -64,6 +65,23 @@ class Account(Document):
             else:
                 return new, True
         raise Conflict("Another request is adding this person. Retry the request.")
+
+    def keep(self) -> None:
+        """Note a new membership.
+
+        The deletion of another organization may delete an account without memberships. It then
+        conflicts with this write and finds the new one, or this write restores the account.
+
+        Raises:
+            Conflict: a new account of the address has taken its place.
+        """
+        own = type(self).objects(id=self.id)
+        if own.update_one(set__joined_at=now()):
+            return
+        try:
+            self.save(force_insert=True)
+        except NotUniqueError:
+            raise Conflict("Another request is adding this person. Retry the request.") from None
 
     def renew(self, **changes: Any) -> Self:
         """Make changes, and void all earlier sessions and links, in one write."""

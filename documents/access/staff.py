@@ -90,6 +90,7 @@ class Staff(Member):
         )
         self.account_id = account.id
         self._insert_member()
+        account.keep()
         if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
             own = {"set__name": self.name, "set__email": self.email, "set__is_proved": is_proved}
             account = account.renew(set__password=hashed, **own)

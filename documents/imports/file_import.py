@@ -170,6 +170,12 @@ class FileImport(Record):
             raise Conflict("The import has changed. Load its page again.")
 
     @classmethod
+    def stop_all(cls, organization_id: ObjectId) -> None:
+        """Stop all imports of an organization in deletion. Its deletion drops their files."""
+        waiting = cls.objects(organization_id=organization_id, state__in=WAITING_STATES)
+        waiting.update(inc__attempt=1, set__state="cancelled", set__ended_at=now())
+
+    @classmethod
     def list_waiting(cls) -> QuerySet:
         """Return the imports that a worker continues, the oldest first."""
         return cls.objects(state__in=WAITING_STATES).order_by("id")

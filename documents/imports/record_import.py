@@ -12,6 +12,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.imports.occurrences import OccurrenceCounter
+from documents.organization import Organization
 from documents.rows.collections import T, collection
 
 LINES_PER_BATCH = 1000
@@ -90,9 +91,12 @@ class RecordImport(ABC, Generic[L]):
 
         Raises:
             PyMongoError: the database is unavailable. A repeated import finds the stored records.
+            NotFound: the organization is in deletion.
         """
         lines, self._lines = self._lines, []
         if lines:
+            # One request can import for longer than a deletion waits for other requests.
+            Organization.check_not_deleting(self.organization_id)
             self._import(lines)
 
     def read_by_id(self, row: type[T], ids: set[Any], *fields: str) -> Mapping[ObjectId, T]:

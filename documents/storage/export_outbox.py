@@ -23,6 +23,8 @@ IdsByCollection = Mapping[str, Iterable[Any]]
 # Collections that settling notes, and collections whose rows carry a mark.
 NOTED_COLLECTIONS = ("mailings", "emails", "events", "donations")
 MARKED_COLLECTIONS = ("organizations", "fundraisers", "users")
+# A note can also name deleted rows of the latter, because their mark goes with them.
+EXPORTED_COLLECTIONS = (*NOTED_COLLECTIONS, *MARKED_COLLECTIONS)
 EXPORT_MARK_FIELD = "export_due"
 EXPORT_DUE_FILTER: dict[str, Any] = {EXPORT_MARK_FIELD: {"$type": "date"}}
 EXPORT_INDEX: dict[str, Any] = {
@@ -41,6 +43,10 @@ class Unexported(Document):
     emails = ListField()
     events = ListField()
     donations = ListField()
+    # only rows that the deletion of an organization removed
+    organizations = ListField()
+    fundraisers = ListField()
+    users = ListField()
 
     meta = {"collection": "unexported", "auto_create_index": False}
 
@@ -75,9 +81,19 @@ def note_writes(tx: Tx, ids: IdsByCollection) -> None:
         return
     written = {name: list(ids[name]) for name in NOTED_COLLECTIONS if ids.get(name)}
     if any(written.values()):
-        entry = {"_id": ObjectId(), "at": now(), **written}
-        tx.database.unexported.insert_one(entry, session=tx.session)
-        export_noted.send()
+        _note(tx, written)
+
+
+def note_deletions(tx: Tx, name: str, ids: Sequence[Any]) -> None:
+    """Note rows that a transaction deletes, so that the warehouse gets tombstones of them."""
+    if ids and name in EXPORTED_COLLECTIONS and has_warehouse():
+        _note(tx, {name: list(ids)})
+
+
+def _note(tx: Tx, written: Mapping[str, list[Any]]) -> None:
+    entry = {"_id": ObjectId(), "at": now(), **written}
+    tx.database.unexported.insert_one(entry, session=tx.session)
+    export_noted.send()
 
 
 def note_targets(tx: Tx, targets: Sequence[tuple[str, Any]]) -> None:

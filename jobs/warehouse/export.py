@@ -18,8 +18,8 @@ from config.settings import get_settings
 from documents.storage.export_outbox import (
     EXPORT_DUE_FILTER,
     EXPORT_MARK_FIELD,
+    EXPORTED_COLLECTIONS,
     MARKED_COLLECTIONS,
-    NOTED_COLLECTIONS,
 )
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.snapshot import Snapshot
@@ -98,7 +98,7 @@ def read_noted_changes(snapshot: Snapshot, limit: int = MAX_EXPORTED_RECORDS) ->
             return changes
     for note in snapshot.find("unexported", {}, sort={"_id": 1}):
         changes.notes.append(note["_id"])
-        for name in NOTED_COLLECTIONS:
+        for name in EXPORTED_COLLECTIONS:
             changes.ids[name].update(dict.fromkeys(note.get(name, ())))
         if changes.size >= limit:
             break

@@ -1,0 +1,1 @@
+"""Organizations as the operator sees them: list, summary, export and deletion."""

@@ -1,0 +1,53 @@
+"""Request to delete an organization. It closes all entrances at once; a worker deletes the rest.
+
+Deleting takes time that grows with all stored data. deleting.py does it in small batches.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from mongoengine import get_db
+
+from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
+from documents.imports.file_import import FileImport
+from documents.organization import Organization
+from documents.organizations.members import delete_members
+from documents.values.time import now
+
+DELETION_ACTION = "org delete"
+# Keys and secrets, without which no request reaches the organization.
+ENTRANCES = ("api_keys", "webhook_keys", "staff_sessions", "sign_in_links")
+
+
+def request_deletion(organization: Organization) -> datetime:
+    """Mark the organization, and close its entrances. Return the time of the first request.
+
+    A repeated request, or two at once, change nothing else. The service's own audit chain keeps the
+    ID of the organization, without its name.
+    """
+    act = OpenAct.begin(None, COMMAND_LINE_ACTOR, DELETION_ACTION, record=str(organization.id))
+    at = now()
+    get_db().organizations.update_one(
+        {"_id": organization.id, "deleting_at": None}, {"$set": {"deleting_at": at}}
+    )
+    close_entrances(organization.id)
+    act.finish(0)
+    marked = get_db().organizations.find_one({"_id": organization.id}, {"deleting_at": 1})
+    return (marked or {}).get("deleting_at") or at
+
+
+def close_entrances(organization_id: ObjectId) -> None:
+    """Void keys, sessions and memberships, and stop outgoing events and imports.
+
+    A request that passed its checks before may create a key afterwards. So each batch of the
+    deletion repeats this.
+    """
+    own = {"organization_id": organization_id}
+    for name in ENTRANCES:
+        get_db()[name].delete_many(own)
+    while delete_members(organization_id):
+        pass
+    gone: dict[str, Any] = {"$set": {"deleted_at": now()}, "$inc": {"version": 1}}
+    get_db().webhook_endpoints.update_many({**own, "deleted_at": None}, gone)
+    FileImport.stop_all(organization_id)
