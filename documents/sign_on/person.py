@@ -92,7 +92,6 @@ def read_plain_address(email: Any) -> str:
     is_plain = (
         is_address(email)
         and strip_address(email) == email
-        and known.count("@") == 1
         and local == spelled_local
         and spelled_domain in (domain, to_readable_domain(domain))
     )

@@ -44,7 +44,6 @@ def read_id_token(
     options = {
         "iss": {"essential": True, "value": metadata.issuer},
         "aud": {"essential": True, "value": client_id},
-        "nonce": {"essential": True, "value": nonce},
     }
     params = {"nonce": nonce, "client_id": client_id, "access_token": access_token}
     try:
