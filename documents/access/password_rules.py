@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from documents.access.common_passwords import is_common_password
+
 MIN_PASSWORD_LENGTH, MAX_PASSWORD_LENGTH = 12, 200
 PRODUCT_NAME = "matchback"
 # zxcvbn's score 4, and its score 3 for the same text without separators. Both resist offline
@@ -46,7 +48,7 @@ def find_password_fault(password: str, context: Iterable[str] = ()) -> tuple[str
         return "length", LENGTH_MESSAGE
     known = sorted(set(_parts_of([*context, PRODUCT_NAME])), key=len, reverse=True)
     bare = PASSWORD_SEPARATORS.sub("", text)
-    is_weak = _is_guessable(text, known, MIN_GUESSES)
+    is_weak = is_common_password(text) or _is_guessable(text, known, MIN_GUESSES)
     if is_weak or _is_guessable(bare, known, MIN_GUESSES_WITHOUT_SEPARATORS):
         return "guessable", GUESSABLE_MESSAGE
     return None

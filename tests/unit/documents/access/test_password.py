@@ -1,13 +1,16 @@
 """Passwords that staff may choose."""
 
 import time
+from collections.abc import Callable
 
 import pytest
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from documents.access.password import hash_password, matches_password
 from documents.access.password_rules import (
     GUESSABLE_MESSAGE,
     LENGTH_MESSAGE,
+    MIN_PASSWORD_LENGTH,
     find_password_fault,
 )
 from documents.errors import Unacceptable
@@ -136,3 +139,24 @@ def test_the_cost_of_checking_a_password_is_bounded(alphabet: str) -> None:
         began = time.process_time()
         find_password_fault(password[:length], CONTEXT)
         assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "vary",
+    [
+        str,
+        str.upper,
+        str.title,
+        str.swapcase,
+        lambda word: word.translate(str.maketrans("aeios", "43105")),
+        lambda word: word.translate(str.maketrans("aeilostz", "@3!1057z")),
+        lambda word: word.title().translate(str.maketrans("aeost", "@30$+")) + "!",
+        lambda word: word + "1",
+        lambda word: word[::-1],
+    ],
+    ids=["as is", "upper", "title", "swapped", "leet", "more leet", "leet!", "with 1", "reversed"],
+)
+def test_every_long_password_of_the_packaged_list_is_rejected(vary: Callable[[str], str]) -> None:
+    common = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_PASSWORD_LENGTH]
+    assert len(common) > 200
+    assert [word for word in common if why(vary(word)) is None] == []
