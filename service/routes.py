@@ -45,6 +45,7 @@ from service.dashboard.pages.imports import Imports
 from service.dashboard.pages.mailings import MailingPages
 from service.dashboard.pages.organizations import OrganizationSwitch
 from service.dashboard.pages.overview import OverviewPages, Root
+from service.dashboard.pages.password_reset import ForgottenPassword, NewPassword
 from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
@@ -199,6 +200,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),
     ("/dashboard/sign-in/link", SignInByLink(), None),
+    ("/dashboard/password", ForgottenPassword(), None),
+    ("/dashboard/password/new", NewPassword(), None),
     ("/dashboard/sign-out", SignOut(), None),
     ("/dashboard/assets/{version}/{name}", Assets(), None),
 )

@@ -9,6 +9,7 @@ from documents.access.account import Account
 from documents.access.former_staff import FORMER_STAFF_FILTER, give_account
 from documents.access.grants import list_membership_rows
 from documents.access.password import hash_password, matches_password
+from documents.access.reset_link import PasswordResetLink
 from documents.access.secret import Secret
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict
@@ -20,7 +21,7 @@ from documents.values.time import now
 from matchback.engine import Tx
 
 NOT_PROVED = "The person belongs to other organizations. Use a sign-in link of the operator."
-SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink)
+SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink, PasswordResetLink)
 
 
 class Member(Record):
@@ -122,7 +123,10 @@ class Member(Record):
             Conflict: the person belongs to other organizations, and `is_proved` is false.
             NotFound: another process removed the member meanwhile.
         """
-        hashed = self.hash_new_password(password)
+        return self.store_password(self.hash_new_password(password), is_proved=is_proved)
+
+    def store_password(self, hashed: str, *, is_proved: bool = True) -> Self:
+        """Change the person's password to one that is hashed already; see `set_password`."""
         if not is_proved and self.has_other_memberships():
             raise Conflict(NOT_PROVED)
         renewed = self._renew(set__password=hashed)

@@ -10,7 +10,7 @@ from documents.access.grants import list_membership_rows
 from documents.access.member import SECRET_KINDS, Member
 from documents.access.password import matches_password
 from documents.access.roles import STAFF_ROLES, StaffRole, includes_role
-from documents.access.staff_session import SignInLink, StaffSession
+from documents.access.secret import Secret
 from documents.errors import Conflict, NotFound, Unacceptable
 from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address
 
@@ -146,7 +146,7 @@ class Staff(Member):
         return found if matches else None
 
     @classmethod
-    def signed_in(cls, secret: StaffSession | SignInLink | None) -> Self | None:
+    def signed_in(cls, secret: Secret | None) -> Self | None:
         """Return the member of a session or link; None if it is void."""
         if secret is None:
             return None

@@ -66,7 +66,10 @@ def deliver(mail: Mail, session: SmtpSession) -> None:
         return
     staff = Staff.objects(id=mail.staff_id, deleted_at=None).first()
     organization = Organization.objects(id=mail.organization_id).first()
-    if staff is None or organization is None:
+    if organization is None:  # no one can ask what became of the mail
+        mail.delete()
+        return
+    if staff is None:
         _drop(mail)
         return
     try:
@@ -78,7 +81,9 @@ def deliver(mail: Mail, session: SmtpSession) -> None:
     if message is None:
         _drop(mail)
         return
-    _send(mail, message, staff.email, session)
+    # Another organization's admin chose the spelling of a member's address, so a mail for the
+    # person goes to the address of the account.
+    _send(mail, message, (staff.person if mail.is_for_person else staff).email, session)
 
 
 def _render(mail: Mail, staff: Staff, organization: Organization) -> EmailMessage | None:

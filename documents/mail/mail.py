@@ -148,6 +148,11 @@ class Mail(Document):
         )
 
     @property
+    def is_for_person(self) -> bool:
+        """Whether the mail is about the person's account, and not about one organization."""
+        return bool(self.params.get("is_for_person"))
+
+    @property
     def state(self) -> MailState:
         """Result of the mail, or `waiting`."""
         if self.next_attempt_at is not None:

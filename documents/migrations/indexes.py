@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure
 from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, OpenAct
+from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.archive import Archive
@@ -81,9 +82,7 @@ DOCUMENT_CLASSES = (
     Staff,
     StaffSession,
     SignInLink,
-    SignOnProvider,
-    PendingSignIn,
-    UsedLogoutToken,
+    PasswordResetLink,
     WebhookKey,
     WebhookRejections,
     WebhookEndpoint,

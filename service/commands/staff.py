@@ -106,11 +106,12 @@ def password(email: str) -> None:
     """Set a staff member's password and end their sessions in all organizations."""
     from documents.access.staff import Staff
     from documents.errors import NotFound
+    from documents.mail.password_mails import put_change_mail
 
     found = Staff.known(email)
     if found is None:
         raise NotFound
-    found.set_password(_ask())
+    put_change_mail(found.set_password(_ask()))
     click.echo(f"Password set for {email}.")
 
 

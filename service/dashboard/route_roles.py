@@ -16,6 +16,10 @@ PUBLIC_ROUTES = (
     "POST /dashboard/sign-in",
     "GET /dashboard/sign-in/link",
     "POST /dashboard/sign-in/link",
+    "GET /dashboard/password",
+    "POST /dashboard/password",
+    "GET /dashboard/password/new",
+    "POST /dashboard/password/new",
     "GET /dashboard/digests/unsubscribe/{token}",
     "POST /dashboard/digests/unsubscribe/{token}",
 )

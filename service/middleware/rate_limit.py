@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may reload once per second
 # The first two limits bound guessing. The last one covers all addresses of an account, so it is
 # higher: otherwise a guesser could lock the owner out.
 SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
+# The mails of one person are limited as well; see documents/mail/password_mails.py.
+PASSWORD_RESETS_A_MINUTE = {"reset": 5, "reset-address": 10, "reset-account": 100}
 
 
 @dataclass
@@ -160,6 +163,15 @@ def count_staff_request(session_id: str) -> None:
 
 def count_sign_in(account: str, address: str) -> None:
     """Count a sign-in attempt for the account and address, and for each of them alone."""
+    _count_guess(SIGN_INS_A_MINUTE, account, address)
+
+
+def count_password_reset(account: str, address: str) -> None:
+    """Count a request for a reset link, for the account and address, and for each of them alone."""
+    _count_guess(PASSWORD_RESETS_A_MINUTE, account, address)
+
+
+def _count_guess(limits: Mapping[str, int], account: str, address: str) -> None:
     names = (f"{account} {address}", address, account)
-    for (kind, most), name in zip(SIGN_INS_A_MINUTE.items(), names, strict=True):
+    for (kind, most), name in zip(limits.items(), names, strict=True):
         rate_limit.take(kind, name, most)

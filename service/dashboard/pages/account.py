@@ -7,6 +7,7 @@ from documents.access.staff_session import StaffSession
 from documents.digests.choice import DigestChoice
 from documents.errors import Unacceptable
 from documents.mail.mail import has_mail_server
+from documents.mail.password_mails import put_change_mail
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.sign_in import begin_session
@@ -58,6 +59,7 @@ class Account:
             is_proved = True
         with explain_conflict(OPERATOR_LINK_NEEDED):
             changed = staff.set_password(form.raw("password"), is_proved=is_proved)
+        put_change_mail(changed)
         begin_session(req, resp, changed, "password" if session.is_of_person or not way else way)
         redirect_to(resp, f"{req.path}?done=changed")
 

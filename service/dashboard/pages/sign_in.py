@@ -35,6 +35,7 @@ EXPIRED_LINK_MESSAGE = marked("This link has expired or was already used. Ask fo
 class SignInQuery(RequestModel):
     back: Annotated[str, Field(max_length=2000)] = HOME_PATH
     organization: Annotated[str, Field(pattern=ORGANIZATION_ID_PATTERN)] = ""
+    done: Annotated[str, Field(max_length=20)] = ""
 
 
 class SignInLinkQuery(RequestModel):
@@ -47,7 +48,13 @@ class SignIn:
     @public
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         query = read_query(req, SignInQuery)
-        _show(req, resp, query.back, organization=query.organization)
+        _show(
+            req,
+            resp,
+            query.back,
+            organization=query.organization,
+            is_changed=query.done == "password",
+        )
 
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
@@ -146,8 +153,9 @@ def _show(
     email: str = "",
     organization: str = "",
     problem: str = "",
+    is_changed: bool = False,
     status: int = 200,
 ) -> None:
     req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
     asked = {"back": back, "email": email, "organization_id": organization}
-    render_page(req, resp, "sign_in.html", status, **asked, problem=problem)
+    render_page(req, resp, "sign_in.html", status, **asked, problem=problem, done=is_changed)

@@ -51,6 +51,7 @@ from tools.testbed.stripe_events import make_charge_event, post_stripe_event, se
 BEFORE_OR_BESIDE = {
     *("organizations", "api_keys", "link_keys", "gift_days", "recounts"),
     *("accounts", "staff", "staff_sessions", "sign_in_links"),
+    "password_reset_links",
 }
 # The ID of a gift day names its fundraiser or mailing, and so does the target of some sums.
 NAMED_ID_PATTERN = re.compile(r"(?:fundraiser|mailing|changes):([0-9a-f]{24})(?::.+)?")
