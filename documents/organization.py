@@ -6,17 +6,20 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from bson import ObjectId
-from mongoengine import BooleanField, DateTimeField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, ListField, StringField, get_db
 
 from documents.errors import NotFound, Unacceptable
 from documents.storage.base import Document
 from documents.storage.export_outbox import EXPORT_INDEX, Exported
+from documents.storage.process_cache import ProcessCache
 from documents.values.address import is_address
 from documents.values.address_domain import to_canonical_domain
 from documents.values.locale import DEFAULT_LOCALE, canonical_locale
 from documents.values.time import now
 
 MAX_ORGANIZATION_NAME_LENGTH = 200
+# Settling asks before each batch. A deletion waits much longer than this cache keeps an answer.
+_deleting = ProcessCache[ObjectId, bool]()
 
 
 class Organization(Exported, Document):
@@ -104,6 +107,16 @@ class Organization(Exported, Document):
         "auto_create_index": False,
         "indexes": [EXPORT_INDEX],
     }
+
+
+def is_in_deletion(id_: ObjectId) -> bool:
+    """Return whether somebody deletes the organization. The answer can be a second old."""
+    known = _deleting.get(id_)
+    if known is None:
+        row = get_db().organizations.find_one({"_id": id_}, {"deleting_at": 1}) or {}
+        known = row.get("deleting_at") is not None
+        _deleting.put(id_, known)
+    return known
 
 
 def _checked(name: str) -> str:

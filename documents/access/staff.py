@@ -90,7 +90,7 @@ class Staff(Member):
         )
         self.account_id = account.id
         self._insert_member()
-        account.keep()
+        self._keep_account(account)
         if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
             own = {"set__name": self.name, "set__email": self.email, "set__is_proved": is_proved}
             account = account.renew(set__password=hashed, **own)
@@ -99,6 +99,13 @@ class Staff(Member):
             proof = {"set__is_proved": True} if hashed else {}  # only the operator gives passwords
             account = account.renew(set__password=hashed, **proof)
         self.remember_account(account)
+
+    def _keep_account(self, account: Account) -> None:
+        try:
+            account.keep()
+        except Conflict:
+            type(self).objects(id=self.id).delete()
+            raise
 
     def _insert_member(self) -> None:
         try:

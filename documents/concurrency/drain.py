@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from documents.concurrency import mutex, retries
 from documents.concurrency.batches import Batches, BatchGroup
+from documents.organization import is_in_deletion
 from documents.storage import shutdown
 from documents.storage.marks import DUE_FILTER
 from documents.storage.transaction import in_transaction
@@ -33,6 +34,7 @@ class Drain:
             ("fundraiser", fundraiser_id).
         most: the number of records in a full batch.
         seconds: how long this run may isolate bad records; None leaves them to the sweep.
+        owner: the organization of the group. A run takes nothing of one in deletion.
         turns: returns the names of the turns that the next transaction takes, in this order. The
             run requests the last one and waits for it.
         note: handles a record that cannot be settled.
@@ -45,11 +47,13 @@ class Drain:
         most: int,
         seconds: float | None = None,
         *,
+        owner: ObjectId | None = None,
         turns: Callable[[], Sequence[str]] = tuple,
         note: Handle = retries.note_failed_attempt,
         postpone: Handle = retries.postpone_record,
     ) -> None:
         self._batches = Batches(group, most, seconds, note=note, postpone=postpone)
+        self._owner = owner
         self._turns = turns
         self._since: dict[str, datetime] = {}
 
@@ -74,6 +78,8 @@ class Drain:
         """
 
         def batch() -> int:
+            if self._owner is not None and is_in_deletion(self._owner):
+                return 0
             turns = self._turns()
 
             @wraps(work)

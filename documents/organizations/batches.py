@@ -123,11 +123,17 @@ def _delete(
 
 
 def _list_children(name: str, id_: ObjectId) -> dict[str, list[dict[str, Any]]]:
-    """Return the queries for the gift days and journal rows of a mailing or fundraiser."""
+    """Return the queries for the rows that only a mailing's or fundraiser's ID finds."""
     prefix = f"{name.removesuffix('s')}:{id_}"
-    days = {"$gte": f"{prefix}:", "$lt": f"{prefix};"}  # the character after the colon
-    journal = dict.fromkeys(JOURNAL_COLLECTIONS, [{"of": id_}, {"of": days}])
-    return {**journal, "gift_days": [{"_id": days}]}
+    named = {"$gte": f"{prefix}:", "$lt": f"{prefix};"}  # the character after the colon
+    found: dict[str, list[dict[str, Any]]] = {
+        "gift_days": [{"_id": named}],
+        "donors": [{"_id": named}],
+        "arms": [{"_id": {"$gte": f"{id_}:", "$lt": f"{id_};"}}],
+    }
+    for of in JOURNAL_COLLECTIONS:
+        found[of] = [{"of": id_}, {"of": named}]
+    return found
 
 
 def _delete_some(name: str, query: dict[str, Any]) -> int:

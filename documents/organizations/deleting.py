@@ -1,13 +1,12 @@
 """A worker's deletion of an organization: stages, each a repeated walk over all collections.
 
-Requests, jobs and imports that began before the deletion still store rows for some seconds. So a
-stage ends only after a walk that begins a minute after the last row and finds nothing. Rows that
-settling creates go after the records that it settles, and the mailings and fundraisers that find
-them go last. The organization's own record holds the progress, so another worker continues it.
+Requests, jobs and imports that began before the request still store rows for some seconds. So the
+first walk begins a minute later, and a stage ends only after a walk that begins a minute after the
+last row and finds nothing. Mailings and fundraisers go last, because other rows are found only by
+them. The organization's own record holds the progress, so another worker continues it.
 """
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -52,7 +51,7 @@ def delete_next_batch(organization_id: ObjectId) -> bool:
     row = get_db().organizations.find_one({"_id": organization_id, **DELETING_FILTER})
     if row is None:
         return False
-    state: dict[str, Any] = row.get("deletion") or _begin_stage(STAGES[0])
+    state: dict[str, Any] = row.get("deletion") or _begin_first_stage(row["deleting_at"])
     if state["not_before"] > now():
         return False
     if state["step"] is None:
@@ -69,6 +68,11 @@ def delete_next_batch(organization_id: ObjectId) -> bool:
         return False
     get_db().organizations.update_one({"_id": organization_id}, {"$set": {"deletion": state}})
     return True
+
+
+def _begin_first_stage(requested_at: datetime) -> dict[str, Any]:
+    begins_at = requested_at + QUIET_TIME
+    return {**_begin_stage(STAGES[0]), "not_before": begins_at, "walk_began_at": begins_at}
 
 
 def _begin_stage(stage: str | None, deleted: int = 0) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def _advance(state: dict[str, Any], result: BatchResult) -> None:
     if not result.is_last:
         state["after"] = result.after
         return
-    later = [one for one in _follow(state["stage"], state["step"])]
+    later = _follow(state["stage"], state["step"])
     state |= {"step": later[0] if later else None, "after": None}
     if later:
         return
@@ -129,11 +133,10 @@ def _advance(state: dict[str, Any], result: BatchResult) -> None:
         state |= {"not_before": at, "walk_began_at": at}
 
 
-def _follow(stage: str, step: str) -> Iterator[str]:
-    """Yield the steps after this one, which another process may have added or removed."""
+def _follow(stage: str, step: str) -> list[str]:
+    """Return the steps after this one. The next walk visits a collection that is new meanwhile."""
     steps = _list_steps(stage)
-    if step in steps:
-        yield from steps[steps.index(step) + 1 :]
+    return steps[steps.index(step) + 1 :] if step in steps else []
 
 
 def _delete_organization(organization_id: ObjectId) -> None:

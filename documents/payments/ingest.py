@@ -70,7 +70,10 @@ def _take_in_all(organization_id: ObjectId, policy: SettlingPolicy, seconds: flo
     fundraisers = set[ObjectId]()
     group = {"organization_id": organization_id, "provider": {"$in": PAYMENT_PROVIDERS}}
     drain = Drain(
-        ("payments of organization", organization_id), PAYMENT_WEBHOOKS_PER_BATCH, seconds
+        ("payments of organization", organization_id),
+        PAYMENT_WEBHOOKS_PER_BATCH,
+        seconds,
+        owner=organization_id,
     )
     try:
         return drain.run(_take_in, drain, group, fundraisers)

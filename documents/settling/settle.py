@@ -67,7 +67,13 @@ def _settle_all(fundraiser_id: ObjectId, policy: SettlingPolicy, seconds: float 
             return ()
         return (mutex.name_organization_turn(owner["organization_id"]),)
 
-    drain = Drain(("fundraiser", fundraiser_id), SETTLED_ROWS_PER_BATCH, seconds, turns=turns)
+    drain = Drain(
+        ("fundraiser", fundraiser_id),
+        SETTLED_ROWS_PER_BATCH,
+        seconds,
+        owner=owner["organization_id"] if owner else None,
+        turns=turns,
+    )
     return drain.run(_settle, drain, {"fundraiser_id": fundraiser_id}, policy)
 
 

@@ -78,7 +78,12 @@ class _Run:
         turns = f"events:{organization_id}", mutex.name_organization_turn(organization_id)
         group = ("events of organization", organization_id)
         self.drain = Drain(
-            group, reading.EVENTS_PER_BATCH, seconds, turns=lambda: turns, note=self._skip
+            group,
+            reading.EVENTS_PER_BATCH,
+            seconds,
+            owner=organization_id,
+            turns=lambda: turns,
+            note=self._skip,
         )
         self.parts: list[DeliveryPart] = []
 
@@ -157,7 +162,12 @@ def retry_unmatched_events(
     """Look for the emails of unmatched events again. Return the number of checked events."""
     group = ("unmatched events of organization", organization_id)
     drain = Drain(
-        group, unmatched.TIED_EVENTS_PER_BATCH, seconds, note=_look_later, postpone=_look_later
+        group,
+        unmatched.TIED_EVENTS_PER_BATCH,
+        seconds,
+        owner=organization_id,
+        note=_look_later,
+        postpone=_look_later,
     )
     return drain.run(_look_again, drain, organization_id, rule)
 

@@ -4,11 +4,17 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
+from service.commands.organization_overview import list_organizations, show_organization
+from service.commands.organization_removal import delete_organization, export_organization
 
 
 @click.group()
 def org() -> None:
     """Manage organizations, the customers of the platform."""
+
+
+for command in (list_organizations, show_organization, export_organization, delete_organization):
+    org.add_command(command)
 
 
 @org.command("create")
