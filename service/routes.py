@@ -123,10 +123,11 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 # Pages of the dashboard, which are not in the OpenAPI document.
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
-payment_pages, provider_pages = PaymentPages(), ProviderPages()
+payment_pages, provider_pages, staff_pages = PaymentPages(), ProviderPages(), StaffPages()
 ENDPOINT_PAGE = "/dashboard/settings/webhook-endpoints/{id}"
+ENDPOINT_ACTIONS = ("enable", "disable", "secret", "delete", "test")
 endpoint_pages, delivery_pages = WebhookEndpointPages(), EventDeliveryPages()
-staff_pages = StaffPages()
+STAFF_PAGE, STAFF_ACTIONS = "/dashboard/settings/staff/{id}", ("role", "link", "end", "remove")
 imports = Imports(import_shares)
 
 
@@ -176,18 +177,12 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/settings/providers/{name}/test", provider_pages, "test"),
     ("/dashboard/settings/webhook-endpoints", endpoint_pages, None),
     (ENDPOINT_PAGE, endpoint_pages, "one"),
-    *(
-        (f"{ENDPOINT_PAGE}/{action}", endpoint_pages, action)
-        for action in ("enable", "disable", "secret", "delete", "test")
-    ),
+    *((f"{ENDPOINT_PAGE}/{action}", endpoint_pages, action) for action in ENDPOINT_ACTIONS),
     (f"{ENDPOINT_PAGE}/resend", delivery_pages, "all"),
     (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}", delivery_pages, None),
     (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}/resend", delivery_pages, "resend"),
     ("/dashboard/settings/staff", staff_pages, None),
-    *(
-        (f"/dashboard/settings/staff/{{id}}/{action}", staff_pages, action)
-        for action in ("role", "link", "end", "remove")
-    ),
+    *((f"{STAFF_PAGE}/{action}", staff_pages, action) for action in STAFF_ACTIONS),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),
