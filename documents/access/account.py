@@ -32,7 +32,7 @@ class Account(Document):
     # somebody could choose the password of the new account.
     is_proved = BooleanField(default=True)
     created_at = DateTimeField(default=now)
-    joined_at = DateTimeField()  # when the last membership began
+    added_at = DateTimeField()  # when another organization last added the person
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "accounts",
@@ -66,22 +66,13 @@ class Account(Document):
                 return new, True
         raise Conflict("Another request is adding this person. Retry the request.")
 
-    def keep(self) -> None:
-        """Note a new membership.
+    def note_addition(self) -> None:
+        """Record that another organization adds the person.
 
-        The deletion of another organization may delete an account without memberships. It then
-        conflicts with this write and finds the new one, or this write restores the account.
-
-        Raises:
-            Conflict: a new account of the address has taken its place.
+        For an unknown person, the admin waits for the write of a new account. So the time does not
+        show who has one.
         """
-        own = type(self).objects(id=self.id)
-        if own.update_one(set__joined_at=now()):
-            return
-        try:
-            self.save(force_insert=True)
-        except NotUniqueError:
-            raise Conflict("Another request is adding this person. Retry the request.") from None
+        type(self).objects(id=self.id).update_one(set__added_at=now())
 
     def renew(self, **changes: Any) -> Self:
         """Make changes, and void all earlier sessions and links, in one write."""

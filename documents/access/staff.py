@@ -98,6 +98,8 @@ class Staff(Member):
             # Another organization's admin may know the password of an account that is not proved.
             proof = {"set__is_proved": True} if hashed else {}  # only the operator gives passwords
             account = account.renew(set__password=hashed, **proof)
+        elif not is_new:
+            account.note_addition()
         self.remember_account(account)
 
     def _keep_account(self, account: Account) -> None:
