@@ -1,4 +1,4 @@
-"""The reset of a forgotten password by a link. documents/mail/password_reset.py sends the link."""
+"""The reset of a forgotten password by a link. documents/mail/password_mails.py sends the link."""
 
 from collections.abc import Sequence
 
