@@ -68,6 +68,16 @@ class OpenAct(_Act):
         entry: Self = cls(**of, **more).save(force_insert=True)
         return entry
 
+    def move(self, organization_id: ObjectId, record: str) -> Self:
+        """Move the note to the organization of the act, once it is known, and name the record."""
+        kept = {"actor": self.actor, "action": self.action, "at": self.at}
+        moved = type(self)(
+            organization_id=organization_id, record=record, fields=list(self.fields), **kept
+        )
+        moved.save(force_insert=True)
+        self.delete()  # a process that dies before leaves two entries, which is better than none
+        return moved
+
     def finish(self, outcome: int) -> None:
         """Note the outcome, an HTTP status."""
         own = type(self).objects(id=self.id, organization_id=self.organization_id)

@@ -10,7 +10,11 @@ from service.commands.connected import connected
 from service.commands.tables import json_array_option, print_array
 
 if TYPE_CHECKING:
+    from bson import ObjectId
+
     from documents.access.audit import ChainVerification
+
+ACT_KEY = "matchback.act"
 
 
 def audited(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,15 +35,23 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
             record=options.get("user_id"),
             fields=sorted(name for name, value in options.items() if value),
         )
+        held = click.get_current_context().meta
+        held[ACT_KEY] = act
         try:
             result = command(**options)
         except click.ClickException:
-            act.finish(1)
+            held[ACT_KEY].finish(1)
             raise
-        act.finish(0)
+        held[ACT_KEY].finish(0)
         return result
 
     return run
+
+
+def name_audited_record(organization_id: "ObjectId", record: "ObjectId") -> None:
+    """Let the entry of the running command name its record, in that organization's audit."""
+    held = click.get_current_context().meta
+    held[ACT_KEY] = held[ACT_KEY].move(organization_id, str(record))
 
 
 @click.group()

@@ -4,24 +4,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.commands.audit import audited
+from service.commands.audit import audited, name_audited_record
 from service.commands.connected import connected
+from service.commands.members import (
+    ROLES,
+    ask_password,
+    find_member,
+    membership_option,
+    organization_option,
+    print_sign_in_link,
+)
+from service.commands.staff_sessions import end_sessions, link, password, sessions
 from service.commands.tables import json_array_option, print_table
 
 if TYPE_CHECKING:
-    from documents.access.staff import Staff
-
-organization_option = click.option(
-    "--organization", "organization_id", required=True, metavar="ID", help="ID of the organization."
-)
-
-membership_option = click.option(
-    "--organization",
-    "organization_id",
-    metavar="ID",
-    help="ID of the organization; required if the person belongs to several.",
-)
-ROLES = click.Choice(["viewer", "editor", "admin"])
+    from documents.access.roles import StaffRole
 
 
 @click.group()
@@ -53,11 +50,41 @@ def add(email: str, organization_id: str, name: str | None, role: str, password:
     from documents.organization import Organization
 
     organization = Organization.named(organization_id)
-    chosen = _ask() if password else None
+    chosen = ask_password() if password else None
     added = Staff.add(organization.id, name or email, email, role, chosen)
+    name_audited_record(organization.id, added.id)
     click.echo(f"{email} can sign in as {role}.")
     if not password:
-        _print_link(added)
+        print_sign_in_link(added)
+
+
+@staff.command("invite")
+@click.argument("email")
+@organization_option
+@click.option("--name", help="Name to show in the dashboard.  [default: the email address]")
+@click.option("--role", type=ROLES, default="viewer", help="Role of the person.")
+@connected
+@audited
+def invite(email: str, organization_id: str, name: str | None, role: "StaffRole") -> None:
+    """Invite a person, as an admin of the organization can.
+
+    Matchback sends the invitation by mail. Without a mail server, the command prints a link to pass
+    on. The link works once, within seven days.
+    """
+    from config.settings import get_settings
+    from documents.access.members import invite_member
+    from documents.mail.invitation import put_invitation
+    from documents.organization import Organization
+    from service.dashboard.sign_in_links import build_sign_in_link
+
+    organization = Organization.named(organization_id)
+    invited, secret = invite_member(organization.id, name or email, email, role)
+    name_audited_record(organization.id, invited.id)
+    if put_invitation(invited):
+        click.echo(f"Invitation sent to {email}.")
+        return
+    link = build_sign_in_link(get_settings().url, secret)
+    click.echo(f"Invitation, valid once within seven days: {link}")
 
 
 @staff.command("list")
@@ -85,36 +112,6 @@ def list_staff(organization_id: str, as_json: bool) -> None:
     print_table(["email", "role", "name", "last_sign_in"], rows, as_json)
 
 
-@staff.command("link")
-@click.argument("email")
-@membership_option
-@connected
-@audited
-def link(email: str, organization_id: str | None) -> None:
-    """Print a sign-in link for a staff member.
-
-    The link works once, within 15 minutes. Use it if the password is forgotten.
-    """
-    _print_link(_find(email, organization_id))
-
-
-@staff.command("password")
-@click.argument("email")
-@connected
-@audited
-def password(email: str) -> None:
-    """Set a staff member's password and end their sessions in all organizations."""
-    from documents.access.staff import Staff
-    from documents.errors import NotFound
-    from documents.mail.password_mails import put_change_mail
-
-    found = Staff.known(email)
-    if found is None:
-        raise NotFound
-    put_change_mail(found.set_password(_ask()))
-    click.echo(f"Password set for {email}.")
-
-
 @staff.command("role")
 @click.argument("email")
 @click.argument("role", type=ROLES)
@@ -125,21 +122,8 @@ def role(email: str, role: str, organization_id: str | None) -> None:
     """Change a staff member's role. The last admin of an organization stays an admin."""
     from documents.access.members import change_role
 
-    change_role(_find(email, organization_id), role)
+    change_role(find_member(email, organization_id), role)
     click.echo(f"{email} is {role} now.")
-
-
-@staff.command("end-sessions")
-@click.argument("email")
-@membership_option
-@connected
-@audited
-def end_sessions(email: str, organization_id: str | None) -> None:
-    """End a staff member's sessions in one organization."""
-    from documents.access.members import end_member_sessions
-
-    end_member_sessions(_find(email, organization_id))
-    click.echo(f"Sessions of {email} ended.")
 
 
 @staff.command("remove")
@@ -154,25 +138,9 @@ def remove(email: str, organization_id: str | None) -> None:
     """
     from documents.removal import remove_staff
 
-    remove_staff(_find(email, organization_id))
+    remove_staff(find_member(email, organization_id))
     click.echo(f"{email} removed.")
 
 
-def _find(email: str, organization_id: str | None) -> "Staff":
-    from documents.access.staff import Staff
-    from documents.organization import Organization
-
-    return Staff.named(email, Organization.named(organization_id).id if organization_id else None)
-
-
-def _ask() -> str:
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
-
-
-def _print_link(of: "Staff") -> None:
-    from config.settings import get_settings
-    from documents.access.staff_session import SignInLink
-    from service.dashboard.sign_in_links import build_sign_in_link
-
-    link = build_sign_in_link(get_settings().url, SignInLink.make(of))
-    click.echo(f"Sign-in link, valid once within 15 minutes: {link}")
+for command in (end_sessions, link, password, sessions):
+    staff.add_command(command)

@@ -7,11 +7,12 @@ import pytest
 from falcon import testing
 
 from config import database
+from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.organization import Organization
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
 from tools.testbed.command_line import run_matchback
-from tools.testbed.pages import STAFF_PASSWORD, Browser, sign_in_staff
+from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, sign_in_staff
 
 BOB = "bob@example.edu"
 
@@ -116,6 +117,72 @@ def test_sessions_of_a_member_end_in_one_organization(
     assert browser.get("/dashboard").status_code == 200
     assert run_matchback("staff", "end-sessions", BOB).exit_code == 0
     assert browser.get("/dashboard").status_code == 303
+
+
+def test_sessions_of_a_person_are_listed(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    sign_in_staff(real_client, alice.id, BOB)
+    [listed] = json.loads(run_matchback("staff", "sessions", BOB, "--json").stdout)
+    assert listed["organization_id"] == alice.id
+    assert listed["ways"] == ["password"]
+    assert run_matchback("staff", "sessions", "nobody@example.edu").exit_code == 1
+
+
+def test_an_invitation_is_that_of_the_people_page(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    told = run_matchback("staff", "invite", BOB, "--organization", alice.id, "--role", "editor")
+    assert "valid once within seven days" in told.stdout
+    _, led_to = follow(real_client, told.stdout)
+    assert led_to == "/dashboard/account"
+    assert Staff.named(BOB).role == "editor"
+    assert not Staff.named(BOB).person.is_proved
+    again = run_matchback("staff", "invite", BOB, "--organization", alice.id)
+    assert again.exit_code == 1
+
+
+def test_the_operators_link_opens_an_organization_that_requires_single_sign_on(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    bob = add_staff(alice.id, BOB)
+    Organization.objects(id=bob.organization_id).update_one(set__requires_single_sign_on=True)
+    by_password = Browser(real_client)
+    by_password.sign_in(BOB)
+    assert by_password.get("/dashboard").status_code == 303
+    browser, _ = follow(real_client, run_matchback("staff", "link", BOB).stdout)
+    assert browser.get("/dashboard").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("link",), ""),
+        (("role", "editor"), ""),
+        (("end-sessions",), ""),
+        (("password",), f"{STAFF_PASSWORD}\n{STAFF_PASSWORD}\n"),
+        (("remove",), ""),
+    ],
+)
+def test_the_audit_of_the_organization_names_the_member(
+    alice: University, arguments: tuple[str, ...], said: str
+) -> None:
+    bob = add_staff(alice.id, BOB, "viewer")
+    result = run_matchback("staff", arguments[0], BOB, *arguments[1:], said=said)
+    assert result.exit_code == 0
+    act = OpenAct.objects(action=f"staff {arguments[0]}").get()
+    assert (str(act.organization_id), act.record) == (alice.id, str(bob.id))
+    assert (act.actor, act.outcome) == ("command line", 0)
+    assert BOB not in str(act.to_mongo())
+    assert "token" not in str(act.to_mongo())
+
+
+@pytest.mark.parametrize("password", ["short", "passwordpassword", BOB, "q1w2e3r4t5y6"])
+def test_the_rules_of_passwords_hold_for_the_operator(alice: University, password: str) -> None:
+    add_staff(alice.id, BOB)
+    result = run_matchback("staff", "password", BOB, said=f"{password}\n{password}\n")
+    assert result.exit_code == 1
+    assert Staff.authenticate(BOB, STAFF_PASSWORD)
 
 
 def test_an_organization_hides_people_from_viewers(alice: University) -> None:
