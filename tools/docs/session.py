@@ -35,6 +35,7 @@ READER_PAGES = (
     "how-to/match-policy.md",
     "how-to/staff.md",
     "how-to/erase.md",
+    "how-to/remove-organization.md",
     "how-to/warehouse.md",
     "how-to/deploy.md",
     "how-to/secure.md",
