@@ -34,7 +34,7 @@ from service.dashboard.pages.administration import (
 )
 from service.dashboard.pages.changes import ChangePages
 from service.dashboard.pages.digests import DigestForms, Unsubscribe
-from service.dashboard.pages.downloads import ListFiles
+from service.dashboard.pages.downloads import list_file_routes
 from service.dashboard.pages.event_deliveries import EventDeliveryPages
 from service.dashboard.pages.experiments import ExperimentPages
 from service.dashboard.pages.files import Assets
@@ -49,7 +49,10 @@ from service.dashboard.pages.password_reset import ForgottenPassword, NewPasswor
 from service.dashboard.pages.payments import PaymentPages
 from service.dashboard.pages.people import PersonPages
 from service.dashboard.pages.providers import ProviderPages, WebhookKeyForms
-from service.dashboard.pages.sign_in import SignIn, SignInByLink, SignOut
+from service.dashboard.pages.sign_in import SignIn, SignInByLink
+from service.dashboard.pages.sign_on import BackChannelLogout, SignOnReturn
+from service.dashboard.pages.sign_on_settings import SignOnSettings
+from service.dashboard.pages.sign_out import SignOut
 from service.dashboard.pages.staff import StaffPages
 from service.dashboard.pages.webhook_endpoints import WebhookEndpointPages
 from service.dashboard.presentation.experiment_sentences import write_english_verdict
@@ -124,23 +127,12 @@ API_ROUTES: tuple[tuple[str, object, str | None], ...] = (
 key_forms, gifts, health = ApiKeyForms(), Gifts(), HealthPages()
 fundraiser_pages, mailing_pages, overview = FundraiserPages(), MailingPages(), OverviewPages()
 payment_pages, provider_pages, staff_pages = PaymentPages(), ProviderPages(), StaffPages()
+sign_on_settings = SignOnSettings()
 ENDPOINT_PAGE = "/dashboard/settings/webhook-endpoints/{id}"
 ENDPOINT_ACTIONS = ("enable", "disable", "secret", "delete", "test")
 endpoint_pages, delivery_pages = WebhookEndpointPages(), EventDeliveryPages()
 STAFF_PAGE, STAFF_ACTIONS = "/dashboard/settings/staff/{id}", ("role", "link", "end", "remove")
 imports = Imports(import_shares)
-
-
-def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ...]:
-    """Return the routes of the lists that pages offer as files in this format."""
-    files = ListFiles(extension)
-    return (
-        (f"/dashboard/gifts.{extension}", files, None),
-        (f"/dashboard/fundraisers/{{id}}/gifts.{extension}", files, "fundraiser"),
-        (f"/dashboard/fundraisers/{{id}}/changes.{extension}", files, "changes"),
-        (f"/dashboard/mailings/{{id}}/recipients.{extension}", files, "mailing"),
-        (f"/dashboard/people/{{id}}/gifts.{extension}", files, "person"),
-    )
 
 
 DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
@@ -183,6 +175,10 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     (f"{ENDPOINT_PAGE}/deliveries/{{delivery_id}}/resend", delivery_pages, "resend"),
     ("/dashboard/settings/staff", staff_pages, None),
     *((f"{STAFF_PAGE}/{action}", staff_pages, action) for action in STAFF_ACTIONS),
+    ("/dashboard/settings/sign-on", sign_on_settings, None),
+    ("/dashboard/settings/sign-on/rules", sign_on_settings, "rules"),
+    ("/dashboard/settings/sign-on/check", sign_on_settings, "check"),
+    ("/dashboard/settings/sign-on/required", sign_on_settings, "required"),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),
@@ -195,8 +191,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/live", Live(StaffSession.list_current), None),
     ("/dashboard/sign-in", SignIn(), None),
     ("/dashboard/sign-in/link", SignInByLink(), None),
-    ("/dashboard/password", ForgottenPassword(), None),
-    ("/dashboard/password/new", NewPassword(), None),
+    ("/dashboard/sign-in/sso/{organization_id}", SignOnReturn(), None),
     ("/dashboard/sign-out", SignOut(), None),
+    ("/dashboard/sign-out/back-channel/{organization_id}", BackChannelLogout(), None),
     ("/dashboard/assets/{version}/{name}", Assets(), None),
 )

@@ -59,7 +59,8 @@ def check_scopes(scopes: list[str]) -> list[str]:
         Unacceptable: a name is not valid, or there are too many.
     """
     if len(scopes) > MAX_SCOPES or not all(map(SCOPE_PATTERN.fullmatch, scopes)):
-        raise Unacceptable("/scopes", "scope", f"Must be at most {MAX_SCOPES} names of scopes.")
+        words = f"Must be at most {MAX_SCOPES} names of scopes."
+        raise Unacceptable("/provider_scopes", "scope", words)
     return scopes
 
 

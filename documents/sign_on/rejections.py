@@ -112,6 +112,7 @@ MESSAGES: dict[SignOnReason, str] = {
 }
 
 
+
 class SignOnRejected(Exception):
     """A sign-on, or a notice of the provider, that must have no effect.
 

@@ -75,6 +75,30 @@ CORRECTIONS = {
     "/email": marked("Enter a valid email address."),
     "/role": marked("Choose a role."),
     "/q": marked("Names and addresses are hidden from viewers. Remove the search."),
+    "/from": marked(
+        "Choose a beginning that is not after the end, and not before the history begins. A period "
+        "of days has at most ten years."
+    ),
+    "/to": marked("Choose an end that is not in the future, and not before the beginning."),
+    "/as_of": marked("Choose a time that is not in the future, and not before the history begins."),
+    "/attributes": marked(
+        "Enter at most 20 attributes with different names of 1 to 40 letters from a to z, digits "
+        "and underscores. A value has 1 to 100 characters. Matchback sets mailbox_provider itself."
+    ),
+    "/issuer": marked(
+        "Enter the issuer as the provider names it: a URL that starts with https://, without a "
+        "query."
+    ),
+    "/client_id": marked("Enter the client ID without spaces."),
+    "/client_secret": marked("Enter the client secret. A new issuer or client ID needs it, too."),
+    "/admission": marked("Choose who may sign in."),
+    "/default_role": marked("Choose a role for new people."),
+    "/group_claim": marked("Enter the name of the claim without spaces, such as groups."),
+    "/group_roles": marked(
+        "Enter at most 500 groups, each for one role, with at most 300 letters."
+    ),
+    "/provider_scopes": marked("Enter at most 10 names of scopes, separated by spaces."),
+    "/email_domains": marked("Enter at most 50 domains, such as example.edu."),
     "/locale": marked("The language and region are unknown. Choose others."),
 }
 PASSWORD_CORRECTIONS = {

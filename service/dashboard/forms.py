@@ -19,6 +19,9 @@ KNOWN_FIELD_NAMES = frozenset(
         *"currency current date_order days decimal delimiter description email".split(),
         *"encoding events everywhere frequency fundraiser fundraiser_id key locale".split(),
         *"mailing_id name organization other_fundraiser password prefer provider".split(),
+        *"accepts_missing_verification admin_groups admission client_id client_secret".split(),
+        *"default_role editor_groups ends_sessions group_claim issuer provider_scopes".split(),
+        *"required viewer_groups".split(),
         *"hides_personal_data remove role scopes sheet touch url".split(),
     ]
 )

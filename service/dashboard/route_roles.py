@@ -16,10 +16,8 @@ PUBLIC_ROUTES = (
     "POST /dashboard/sign-in",
     "GET /dashboard/sign-in/link",
     "POST /dashboard/sign-in/link",
-    "GET /dashboard/password",
-    "POST /dashboard/password",
-    "GET /dashboard/password/new",
-    "POST /dashboard/password/new",
+    "GET /dashboard/sign-in/sso/{organization_id}",
+    "POST /dashboard/sign-out/back-channel/{organization_id}",
     "GET /dashboard/digests/unsubscribe/{token}",
     "POST /dashboard/digests/unsubscribe/{token}",
 )
@@ -87,6 +85,9 @@ ADMIN_ROUTES = (
         f"POST /dashboard/settings/staff/{{id}}/{action}"
         for action in ("role", "link", "end", "remove")
     ),
+    "GET /dashboard/settings/sign-on",
+    "POST /dashboard/settings/sign-on",
+    *(f"POST /dashboard/settings/sign-on/{action}" for action in ("rules", "check", "required")),
     "POST /dashboard/api-keys",
     "POST /dashboard/api-keys/{id}/revoke",
     "POST /dashboard/webhook-keys",

@@ -44,7 +44,7 @@ def enter_session(req: falcon.Request) -> AbstractContextManager[None]:
     staff = Staff.signed_in(session)
     organization = Organization.objects(id=staff.organization_id).first() if staff else None
     if not (secret and session and staff and _is_granted(session, staff, organization)):
-        raise _lead_to_sign_in(req)
+        raise _lead_to_sign_in(req, staff)
     count_staff_request(session.id)
     req.context.staff, req.context.session = staff, session
     req.context.session_id = session.id
@@ -75,8 +75,10 @@ def _is_granted(session: StaffSession, staff: Staff, organization: Organization 
     return is_accepted(way, requires_single_sign_on=requires)
 
 
-def _lead_to_sign_in(req: falcon.Request) -> falcon.HTTPSeeOther:
+def _lead_to_sign_in(req: falcon.Request, staff: Staff | None) -> falcon.HTTPSeeOther:
+    """Lead to the sign-in page; for a person without a grant, to that of the organization."""
     count_anonymous_request(find_client_address(req))
     back = quote(req.relative_uri, safe="") if req.method == "GET" else ""
-    back = back if len(back) <= MAX_BACK_LENGTH else ""
-    return falcon.HTTPSeeOther(f"{SIGN_IN_PATH}?back={back}" if back else SIGN_IN_PATH)
+    query = [f"back={back}"] if 0 < len(back) <= MAX_BACK_LENGTH else []
+    query += [f"organization={staff.organization_id}"] if staff else []
+    return falcon.HTTPSeeOther(f"{SIGN_IN_PATH}?{'&'.join(query)}" if query else SIGN_IN_PATH)

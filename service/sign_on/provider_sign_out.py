@@ -2,12 +2,33 @@
 
 from urllib.parse import urlencode, urlsplit
 
+from documents.access.grants import ProviderProof
 from documents.sign_on.discovery import discover_provider
+from documents.sign_on.person import IDENTITY_SEPARATOR
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.sealed import UnsealableSecret, unseal_secret
 from service.sign_on.urls import build_signed_out_url
 
 MAX_HINT_LENGTH = 4096  # servers reject longer URLs
+
+
+def find_provider_sign_out_url(proof: ProviderProof | None) -> str | None:
+    """Return the URL that ends a session's single sign-on at the provider; None if there is none.
+
+    Args:
+        proof: the single sign-on; None if the session began in another way.
+    """
+    provider = SignOnProvider.of(proof.organization_id) if proof else None
+    if proof is None or provider is None:
+        return None
+    if not proof.identity.startswith(provider.issuer + IDENTITY_SEPARATOR):
+        return None  # the organization has changed its provider since then
+    try:
+        id_token = unseal_secret(proof.id_token) if proof.id_token else None
+    except UnsealableSecret:
+        id_token = None
+    return build_provider_sign_out_url(provider, id_token)
 
 
 def build_provider_sign_out_url(

@@ -10,11 +10,11 @@ from documents.mail.mail import has_mail_server
 from documents.mail.password_mails import put_change_mail
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.pages.sign_in import begin_session
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
+from service.dashboard.session_start import begin_session
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 

@@ -118,3 +118,15 @@ def _gift_table(req: falcon.Request, filters: dict[str, Any]) -> ListTable:
 def _list_gifts(organization_id: Any, filters: dict[str, Any]) -> Iterator[list[GiftLine]]:
     for gifts in list_all_pages(Donation, organization_id, filters=filters, limit=GIFTS_A_PIECE):
         yield describe_gifts(organization_id, gifts)
+
+
+def list_file_routes(extension: str) -> tuple[tuple[str, object, str | None], ...]:
+    """Return the routes of the lists that pages offer as files in this format."""
+    files = ListFiles(extension)
+    return (
+        (f"/dashboard/gifts.{extension}", files, None),
+        (f"/dashboard/fundraisers/{{id}}/gifts.{extension}", files, "fundraiser"),
+        (f"/dashboard/fundraisers/{{id}}/changes.{extension}", files, "changes"),
+        (f"/dashboard/mailings/{{id}}/recipients.{extension}", files, "mailing"),
+        (f"/dashboard/people/{{id}}/gifts.{extension}", files, "person"),
+    )

@@ -1,34 +1,35 @@
-"""Sign-in by password or by a link from the command line, and sign-out."""
+"""Sign-in by password, by an organization's provider, or by a link."""
 
-import re
 from typing import Annotated
 
 import falcon
 from bson import ObjectId
 from pydantic import Field
 
-from documents.access.audit import OpenAct
-from documents.access.grants import GrantWay
-from documents.access.members import end_member_sessions
+from documents.access.grants import is_accepted
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
-from documents.access.staff_session import SignInLink, StaffSession
+from documents.access.staff_session import SignInLink
+from documents.organization import Organization
+from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.values.address import pseudonymize_address
 from service.api.fields import RequestModel
 from service.api.parsing import read_query
 from service.dashboard import cookies
 from service.dashboard.forms import Form
-from service.dashboard.page import HOME_PATH, SIGN_IN_PATH, form, public, redirect_to
+from service.dashboard.page import HOME_PATH, SIGN_IN_PATH, public, redirect_to
 from service.dashboard.presentation.language import marked
+from service.dashboard.provider_sign_in import DASHBOARD_PATH_PATTERN, lead_to_provider
 from service.dashboard.render import render_page
+from service.dashboard.session_start import begin_session
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 
-# A dashboard path that no browser reads as another host.
-DASHBOARD_PATH_PATTERN = re.compile(
-    r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
-)
 ORGANIZATION_ID_PATTERN = r"^([0-9a-f]{24})?$"
 WRONG_SIGN_IN_MESSAGE = marked("Incorrect email or password. Check both, then try again.")
+NO_PROVIDER_MESSAGE = marked(
+    "Enter your password. The domain of this address has no single sign-on at Matchback."
+)
 EXPIRED_LINK_MESSAGE = marked("This link has expired or was already used. Ask for a new one.")
 
 
@@ -58,17 +59,60 @@ class SignIn:
 
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        email, back = form.text("email"), form.text("back")
-        count_sign_in(pseudonymize_address(email), find_client_address(req))
-        wanted = form.text("organization")
-        organization_id = ObjectId(wanted) if ObjectId.is_valid(wanted) else None
-        staff = Staff.authenticate(email, form.raw("password"), organization_id)
-        if staff is None:
-            problem = WRONG_SIGN_IN_MESSAGE
-            _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
-            return
-        begin_session(req, resp, staff)
-        redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
+        if form.raw("password"):
+            _check_password(req, resp, form)
+        else:
+            _find_provider(req, resp, form)
+
+
+def _check_password(req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+    email, back, wanted = form.text("email"), form.text("back"), form.text("organization")
+    count_sign_in(pseudonymize_address(email), find_client_address(req))
+    organization_id = ObjectId(wanted) if ObjectId.is_valid(wanted) else None
+    staff = sign_in_by_password(email, form.raw("password"), organization_id)
+    if staff is None:
+        problem = WRONG_SIGN_IN_MESSAGE
+        _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
+        return
+    begin_session(req, resp, staff)
+    redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
+
+
+def _find_provider(req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+    """Lead to the provider of the address's domain, whether or not anyone has the address."""
+    email, back, wanted = form.text("email"), form.text("back"), form.text("organization")
+    client = find_client_address(req)
+    count_sign_in(pseudonymize_address(email or f"{wanted} {client}"), client)
+    chosen = SignOnProvider.of(wanted)
+    providers = [chosen] if chosen else SignOnProvider.list_for_address(email)
+    if len(providers) == 1:
+        lead_to_provider(req, resp, providers[0], back, email)
+    elif providers:
+        _offer_organizations(req, resp, providers, back, email)
+    else:
+        problem = NO_PROVIDER_MESSAGE
+        _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
+
+
+def _offer_organizations(
+    req: falcon.Request,
+    resp: falcon.Response,
+    providers: list[SignOnProvider],
+    back: str,
+    email: str,
+) -> None:
+    """Offer the organizations that share the domain."""
+    ids = [one.organization_id for one in providers]
+    found = list(Organization.objects(id__in=ids).order_by("name"))
+    _prepare_form(req, resp)
+    render_page(
+        req,
+        resp,
+        "sign_in_choice.html",
+        organizations_to_choose=found,
+        back=back,
+        email=email,
+    )
 
 
 class SignInByLink:
@@ -94,7 +138,7 @@ class SignInByLink:
 
 
 def _offer(req: falcon.Request, resp: falcon.Response, token: str) -> None:
-    req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
+    _prepare_form(req, resp)
     render_page(req, resp, "sign_in_link.html", token=token)
 
 
@@ -104,45 +148,20 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
     if staff is None:
         _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
-    if link is not None and link.is_invitation:
-        begin_session(req, resp, staff, way="invitation")
-    else:
+    if link is None or not link.is_invitation:
         staff.prove()
         begin_session(req, resp, staff, way="link")
+    elif _accepts_invitation(staff):
+        begin_session(req, resp, staff, way="invitation")
+    else:
+        then = f"{SIGN_IN_PATH}?organization={staff.organization_id}"
     redirect_to(resp, then)
 
 
-class SignOut:
-    """/dashboard/sign-out, for this browser or for all"""
-
-    @form(for_account=True)
-    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        staff: Staff = req.context.staff
-        if form.text("everywhere") and req.context.session.is_of_person:
-            staff.sign_out_everywhere()
-        elif form.text("everywhere"):
-            end_member_sessions(staff)
-        else:
-            StaffSession.objects(id=req.context.session_id).delete()
-        cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
-        resp.set_header(
-            "Clear-Site-Data", '"cache"'
-        )  # or the Back button would show pages with personal data
-        redirect_to(resp, SIGN_IN_PATH)
-
-
-def begin_session(
-    req: falcon.Request, resp: falcon.Response, staff: Staff, way: GrantWay = "password"
-) -> None:
-    """Sign this browser in with a new secret, and end its previous session."""
-    if before := cookies.read_secret(req, cookies.SESSION_COOKIE):
-        StaffSession.end_with(before)
-    secret = StaffSession.begin(staff, by_link=way == "link", way=way)
-    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
-    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
-    staff.note_sign_in()
-    action = f"{req.method} {req.uri_template}"
-    OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
+def _accepts_invitation(staff: Staff) -> bool:
+    organization = Organization.objects.get(id=staff.organization_id)
+    requires = bool(organization.requires_single_sign_on)
+    return is_accepted("invitation", requires_single_sign_on=requires)
 
 
 def _show(
@@ -156,6 +175,24 @@ def _show(
     is_changed: bool = False,
     status: int = 200,
 ) -> None:
+    """Answer with the sign-in page, of an organization if one is given."""
+    wanted = (
+        Organization.objects(id=organization).first() if ObjectId.is_valid(organization) else None
+    )
+    _prepare_form(req, resp)
+    render_page(
+        req,
+        resp,
+        "sign_in.html",
+        status,
+        back=back,
+        email=email,
+        organization_id=organization,
+        has_provider=wanted is not None and SignOnProvider.of(wanted.id) is not None,
+        is_required=wanted is not None and bool(wanted.requires_single_sign_on),
+        problem=problem,
+    )
+
+
+def _prepare_form(req: falcon.Request, resp: falcon.Response) -> None:
     req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
-    asked = {"back": back, "email": email, "organization_id": organization}
-    render_page(req, resp, "sign_in.html", status, **asked, problem=problem, done=is_changed)

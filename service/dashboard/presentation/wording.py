@@ -127,6 +127,11 @@ ROLE_LABELS = {
     "editor": marked("Editor"),
     "viewer": marked("Viewer"),
 }
+ADMISSION_LABELS = {
+    "invited": marked("Invited people only"),
+    "domain": marked("Everyone with an address of a verified domain"),
+    "group": marked("People of a verified domain with one of the groups below"),
+}
 SCOPE_LABELS = {
     "read": marked("Read only"),
     "write": marked("Read and write"),

@@ -7,8 +7,9 @@ import pytest
 
 from documents.sign_on.person import Person, read_person, read_plain_address
 from documents.sign_on.policy import AdmissionPolicy, SignOnRole
-from documents.sign_on.rejections import MESSAGES, SignOnReason, SignOnRejected
+from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.sign_on.rules import check_identity, choose_role
+from service.dashboard.presentation.sign_on_texts import explain_rejection
 
 ISSUER = "https://idp.example.edu"
 DOMAINS = frozenset({"example.edu"})
@@ -180,7 +181,7 @@ def test_a_role_follows_the_groups_at_each_sign_in() -> None:
 )
 def test_left_out_groups_have_a_reason_of_their_own(overage: Mapping[str, Any]) -> None:
     assert admit(BY_GROUP, "admin", **overage) == "groups_overage"
-    assert "too many groups" in MESSAGES["groups_overage"]
+    assert "too many groups" in explain_rejection("groups_overage")
     assert admit(BY_DOMAIN, **overage) == "editor"  # groups do not matter there
 
 

@@ -1,0 +1,165 @@
+"""The organization's identity provider, and whom it may sign in, for admins."""
+
+from typing import Any
+
+import falcon
+
+from documents.access.staff_session import StaffSession
+from documents.errors import NotFound, Unacceptable
+from documents.sign_on.discovery import discover_provider
+from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
+from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.requirement import (
+    check_client_may_change,
+    is_proof_current,
+    require_single_sign_on,
+    stop_requiring_single_sign_on,
+)
+from documents.sign_on.sign_on_acts import list_rejections
+from documents.sign_on.sign_on_provider import SignOnProvider
+from service.dashboard.forms import Form
+from service.dashboard.page import form, page, redirect_to
+from service.dashboard.pages.providers import require_master_key
+from service.dashboard.pages.webhook_endpoints import explain_conflict
+from service.dashboard.presentation.language import marked
+from service.dashboard.presentation.sign_on_texts import explain_rejection
+from service.dashboard.queries import PageQuery
+from service.dashboard.render import render_page
+from service.sign_on.urls import build_back_channel_url, build_callback_url, build_signed_out_url
+
+SIGN_ON_PATH = "/dashboard/settings/sign-on"
+SIGN_ON_MESSAGES = {
+    "set": marked("Provider saved. Check it now, then sign in through it."),
+    "rules": marked("Rules saved. They apply to each sign-in from now on."),
+    "checked": marked(
+        "The provider answers. It checks the client ID and the secret at the first sign-in."
+    ),
+    "required": marked("Single sign-on is required from now on. Passwords no longer work here."),
+    "optional": marked("Passwords work again."),
+}
+NOT_PROVED = marked(
+    "First sign out, then sign in through the provider with its present settings. So you know that "
+    "it works before passwords end."
+)
+END_REQUIREMENT_FIRST = marked(
+    "Single sign-on is required, so another provider could lock everyone out. Accept passwords "
+    "first, then change the provider."
+)
+
+
+class SignOnQuery(PageQuery):
+    done: str = ""
+
+
+class SignOnSettings:
+    """/dashboard/settings/sign-on, and its forms"""
+
+    @page(query=SignOnQuery)
+    def on_get(self, req: falcon.Request, resp: falcon.Response, query: SignOnQuery) -> None:
+        _show(req, resp, done=SIGN_ON_MESSAGES.get(query.done, ""))
+
+    @form()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        organization_id = req.context.organization_id
+        known = SignOnProvider.of(organization_id)
+        issuer, client_id = form.text("issuer"), form.text("client_id")
+        with explain_conflict(END_REQUIREMENT_FIRST):
+            check_client_may_change(req.context.organization, known, issuer, client_id)
+        with require_master_key():
+            secret = form.text("client_secret") or None
+            SignOnProvider.put(organization_id, issuer, client_id, secret)
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=set")
+
+    @form()
+    def on_post_rules(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        changed = _fetch_provider(req).set_rules(
+            admission=form.text("admission"),
+            default_role=form.text("default_role"),
+            group_claim=form.text("group_claim"),
+            group_roles=_read_groups(form),
+            scopes=form.text("provider_scopes").split(),
+            accepts_missing_verification=bool(form.text("accepts_missing_verification")),
+        )
+        changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=rules")
+
+    @form()
+    def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        try:
+            discover_provider(_fetch_provider(req).issuer, is_fresh=True)
+        except SignOnRejected as rejected:
+            _show(req, resp, problem=explain_rejection(rejected.reason), status=422)
+            return
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=checked")
+
+    @form()
+    def on_post_required(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        organization, provider = req.context.organization, _fetch_provider(req)
+        if not form.text("required"):
+            stop_requiring_single_sign_on(organization)
+            redirect_to(resp, f"{SIGN_ON_PATH}?done=optional")
+            return
+        with explain_conflict(NOT_PROVED):
+            require_single_sign_on(organization, provider, _find_proof(req))
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=required")
+
+
+def _fetch_provider(req: falcon.Request) -> SignOnProvider:
+    provider = SignOnProvider.of(req.context.organization_id)
+    if provider is None:
+        raise NotFound
+    return provider
+
+
+def _find_proof(req: falcon.Request) -> Any:
+    """Return the single sign-on by which the browser shows the organization; None without one."""
+    session: StaffSession = req.context.session
+    is_signed_on = session.find_way(req.context.staff.id, req.context.staff.epoch)
+    return session.find_proof(req.context.staff.id) if is_signed_on == "single sign-on" else None
+
+
+def _read_groups(form: Form) -> dict[str, str]:
+    """Return the role of each group. The form has one list of groups for each role.
+
+    Raises:
+        Unacceptable: a group is in two lists.
+    """
+    roles: dict[str, str] = {}
+    for role in SIGN_ON_ROLES:
+        groups = {line.strip() for line in form.text(f"{role}_groups").splitlines()} - {""}
+        if groups & roles.keys():
+            raise Unacceptable("/group_roles", "repeated", "A group has two roles.")
+        roles |= dict.fromkeys(sorted(groups), role)
+    return roles
+
+
+def _show(
+    req: falcon.Request,
+    resp: falcon.Response,
+    *,
+    done: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> None:
+    organization_id = req.context.organization_id
+    provider = SignOnProvider.of(organization_id)
+    render_page(
+        req,
+        resp,
+        "sign_on.html",
+        status,
+        provider=provider,
+        modes=ADMISSION_MODES,
+        roles=SIGN_ON_ROLES,
+        can_require=provider is not None and is_proof_current(provider, _find_proof(req)),
+        urls={
+            "redirect": build_callback_url(organization_id),
+            "back_channel": build_back_channel_url(organization_id),
+            "signed_out": build_signed_out_url(),
+        },
+        rejections=[
+            (one, explain_rejection(one.reason)) for one in list_rejections(organization_id)
+        ],
+        done=done,
+        problem=problem,
+    )

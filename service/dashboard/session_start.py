@@ -1,0 +1,41 @@
+"""The beginning of a session, in whichever way a person has signed in."""
+
+import falcon
+
+from documents.access.audit import OpenAct
+from documents.access.grants import GrantWay, ProviderProof
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from service.dashboard import cookies
+
+
+def begin_session(
+    req: falcon.Request,
+    resp: falcon.Response,
+    staff: Staff,
+    way: GrantWay = "password",
+    proof: ProviderProof | None = None,
+) -> None:
+    """Sign this browser in with a new secret, and end its previous session.
+
+    If the previous session is the same person's, its grants stay. So a person who switches to an
+    organization with its own sign-in does not lose the others.
+    """
+    before = cookies.read_secret(req, cookies.SESSION_COOKIE)
+    kept = _find_session(before, staff) if before else None
+    secret = StaffSession.begin(staff, by_link=way == "link", way=way, proof=proof, before=kept)
+    if before:
+        StaffSession.end_with(before)
+    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
+    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
+    staff.note_sign_in()
+    action = f"{req.method} {req.uri_template}"
+    OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
+
+
+def _find_session(secret: str, staff: Staff) -> StaffSession | None:
+    """Return the browser's session if it is of the same person."""
+    session = StaffSession.current(secret, is_used=False)
+    shown = Staff.signed_in(session)
+    is_same = shown is not None and shown.account_id == staff.account_id is not None
+    return session if is_same else None
