@@ -58,10 +58,8 @@ class NewPassword:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         token = read_query(req, TokenQuery).token
         count_sign_in(pseudonymize_address(token), find_client_address(req))
-        if find_reset_member(token) is None:
-            _show_request(req, resp, problem=VOID_LINK_MESSAGE, status=422)
-        else:  # programs that preview links in mail and chats must not use it up
-            _show_form(req, resp, token)
+        # Programs that preview links in mail and chats must not use it up.
+        _show_form(req, resp, token)
 
     @public
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
@@ -99,5 +97,10 @@ def _show_request(
 def _show_form(
     req: falcon.Request, resp: falcon.Response, token: str, *, problem: str = "", status: int = 200
 ) -> None:
+    member = find_reset_member(token)
+    if member is None:
+        _show_request(req, resp, problem=VOID_LINK_MESSAGE, status=422)
+        return
     req.context.form_token = cookies.make_form_token(cookies.ensure_visitor_secret(req, resp))
-    render_page(req, resp, "new_password.html", status, token=token, problem=problem)
+    shown = {"token": token, "email": member.person.email, "problem": problem}
+    render_page(req, resp, "new_password.html", status, **shown)
