@@ -65,6 +65,12 @@ class StaffSession(Secret):
             return ("link" if self.by_link else "password") if is_own else None
         return find_way(self.grants, staff_id, epoch)
 
+    def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
+        """Return the member's single sign-on; otherwise another one of this browser, or None."""
+        own = [one for one in self.grants if one.staff_id == staff_id]
+        proofs = [one.proof for one in (*own, *self.grants) if one.proof is not None]
+        return next(iter(proofs), None)
+
     def grant(self, staff: Any, way: GrantWay) -> None:
         """Note that the browser has proved who this member is."""
         kept = [one for one in self.grants if one.staff_id != staff.id]

@@ -16,7 +16,7 @@ from service.sign_on.begin import begin_sign_in
 
 # A dashboard path that no browser reads as another host.
 DASHBOARD_PATH_PATTERN = re.compile(
-    r"/dashboard(/[A-Za-z0-9/_.-]*)?(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
+    r"/dashboard(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*(\?[A-Za-z0-9=&_.%+-]*)?", re.ASCII
 )
 RETRY_REASONS: tuple[SignOnReason, ...] = ("provider_unavailable", "provider_busy")
 

@@ -79,10 +79,12 @@ def _check_password(req: falcon.Request, resp: falcon.Response, form: Form) -> N
 
 
 def _find_provider(req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-    """Lead to the provider of the address's domain, whether or not anyone has the address."""
+    """Lead to the provider of the address's domain, whether or not anyone has the address.
+
+    Nothing can be guessed here. So only the limit of the client's address applies, because a whole
+    office can have one.
+    """
     email, back, wanted = form.text("email"), form.text("back"), form.text("organization")
-    client = find_client_address(req)
-    count_sign_in(pseudonymize_address(email or f"{wanted} {client}"), client)
     chosen = SignOnProvider.of(wanted)
     providers = [chosen] if chosen else SignOnProvider.list_for_address(email)
     if len(providers) == 1:

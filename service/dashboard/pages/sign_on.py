@@ -6,10 +6,9 @@ import falcon
 from bson import ObjectId
 
 from documents.access.grants import ProviderProof
-from documents.access.staff_session import StaffSession
 from documents.errors import NotFound
 from documents.sign_on.admission import admit_person
-from documents.sign_on.person import IDENTITY_SEPARATOR
+from documents.sign_on.ended_sessions import end_signed_on_sessions
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_acts import note_admission, note_ended_sessions
 from documents.storage.sealed import seal_secret
@@ -65,10 +64,10 @@ class BackChannelLogout:
 
 
 def _end_sessions(notice: LogoutNotice) -> None:
-    subject = notice.subject
-    ended = StaffSession.end_signed_on(
+    ended = end_signed_on_sessions(
         notice.organization_id,
-        identity=None if subject is None else f"{notice.issuer}{IDENTITY_SEPARATOR}{subject}",
+        notice.issuer,
+        subject=notice.subject,
         session_id=notice.session_id,
         until=notice.issued_at,
     )
