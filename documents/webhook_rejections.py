@@ -154,11 +154,12 @@ class RejectionNotes:
 
 
 def _find_missing(ids: Iterable[ObjectId]) -> set[ObjectId]:
-    """Return the IDs of organizations that do not exist."""
+    """Return the IDs of organizations that do not exist, or are in deletion."""
     asked = set(ids)
     if not asked:
         return asked
-    found = get_db().organizations.find({"_id": {"$in": list(asked)}}, {"_id": 1})
+    live = {"_id": {"$in": list(asked)}, "deleting_at": None}
+    found = get_db().organizations.find(live, {"_id": 1})
     return asked - {row["_id"] for row in found}
 
 

@@ -10,6 +10,7 @@ from bson import ObjectId
 from mongoengine import BinaryField, ObjectIdField, QuerySet, StringField
 
 from documents.errors import Unusable
+from documents.organization import Organization
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
 
@@ -43,9 +44,12 @@ def store_file(organization_id: ObjectId, file_id: ObjectId, source: BinaryIO) -
 
     Raises:
         Unusable: the file is too large.
+        NotFound: the organization is in deletion.
     """
     size = number = 0
     while data := source.read(CHUNK_BYTES):
+        # A slow upload can last longer than a deletion waits for other requests.
+        Organization.check_not_deleting(organization_id)
         size += len(data)
         if size > MAX_FILE_BYTES:
             raise Unusable(TOO_LARGE)

@@ -12,6 +12,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.notices.incident import Problem
+from documents.organization import is_in_deletion
 from documents.payments.payment import REASON_INDEX_FIELDS
 from documents.payments.reasons import MissingGiftReason
 from documents.recount.background import list_drift_rounds
@@ -37,7 +38,13 @@ ACCEPTED_END_AFTER = timedelta(minutes=10)  # without a rejection
 
 
 def list_problems(at: datetime) -> Iterator[Problem]:
-    """Yield the problems of all organizations."""
+    """Yield the problems of all organizations, except those in deletion."""
+    for problem in _list_all_problems(at):
+        if not is_in_deletion(problem.organization_id):
+            yield problem
+
+
+def _list_all_problems(at: datetime) -> Iterator[Problem]:
     yield from _list_failed_jobs()
     yield from _list_drifts(at)
     yield from _list_disabled_endpoints()

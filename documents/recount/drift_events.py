@@ -1,12 +1,13 @@
 """Events about incorrect counters: one for each organization and step of the background recount."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.organization import is_in_deletion
 from documents.outgoing.facts import note_fact
 from matchback.engine import Drift, Tx
 
@@ -33,6 +34,13 @@ def group_by_owner(drifts: Iterable[Drift]) -> DriftsByOwner:
             if (owner := owners.get(drift.id)) is not None:
                 owned.setdefault(owner, []).append(drift)
     return owned
+
+
+def leave_out_deletions(drifts: Sequence[Drift]) -> list[Drift]:
+    """Return the incorrect counters without those of organizations in deletion."""
+    by_owner = group_by_owner(drifts) if drifts else {}
+    deleting = [one for owner in filter(is_in_deletion, by_owner) for one in by_owner[owner]]
+    return [one for one in drifts if one not in deleting]
 
 
 def _find_owners(collection: str, ids: Iterable[Any]) -> dict[Any, ObjectId]:

@@ -1,12 +1,14 @@
 """Recount of Matchback's counters from its donations, emails and events."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents.counters import LEDGER
+from documents.recount.drift_events import leave_out_deletions
 from documents.storage.transaction import in_transaction
 from matchback import engine
 from matchback.engine import Drift, Page, compare_all, compare_page, shorten_link
@@ -21,7 +23,8 @@ def compare_all_counters(fundraiser_id: ObjectId | None = None) -> Iterator[Page
         fundraiser_id: limit to one fundraiser with its mailings, emails, gifts and donors. Users
             are excluded, because they give to many fundraisers.
     """
-    return compare_all(get_db(), LEDGER, _queries(fundraiser_id))
+    pages = compare_all(get_db(), LEDGER, _queries(fundraiser_id))
+    return map(_without_deletions, pages)
 
 
 def _queries(fundraiser_id: ObjectId | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -46,7 +49,12 @@ def compare_counters(
     name: str, query: dict[str, Any], after: Any = None, limit: int | None = None
 ) -> Page:
     """Compare one page of counters at its own snapshot."""
-    return compare_page(get_db(), LEDGER, name, query, after=after, limit=limit)
+    return _without_deletions(compare_page(get_db(), LEDGER, name, query, after=after, limit=limit))
+
+
+def _without_deletions(page: Page) -> Page:
+    """Leave out organizations in deletion, which lose counted records before their counters."""
+    return replace(page, drifts=leave_out_deletions(page.drifts))
 
 
 def find_drifts() -> Iterator[Drift]:

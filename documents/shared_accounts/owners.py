@@ -6,6 +6,7 @@ from itertools import islice
 from bson import ObjectId
 
 from documents.giving_links.link_token import refresh_link_keys
+from documents.organization import is_in_deletion
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
 from documents.rows.shared_post import SharedPostRow
@@ -27,7 +28,16 @@ def make_plan(tx: Tx, post: SharedPostRow) -> RoutingPlan:
         return plan_routes(post["provider"], body, find, tokens_only=tokens_only)
 
     found = plan()
-    return plan() if UNKNOWN_EMAIL in found.reasons and refresh_link_keys() else found
+    if UNKNOWN_EMAIL in found.reasons and refresh_link_keys():
+        found = plan()
+    _drop_items_of_deletions(found)
+    return found
+
+
+def _drop_items_of_deletions(plan: RoutingPlan) -> None:
+    """Drop items of organizations in deletion. Otherwise, their events would delay its end."""
+    for organization_id in filter(is_in_deletion, list(plan.routed)):
+        plan.ignored += len(plan.routed.pop(organization_id))
 
 
 def find_organizations(tx: Tx, email_ids: set[ObjectId]) -> dict[ObjectId, ObjectId]:

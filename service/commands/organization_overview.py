@@ -21,7 +21,14 @@ def list_organizations(as_json: bool) -> None:
 
     rows = summary.list_organizations()
     if not as_json:
-        rows = [{**row, "name": show_organization_name(row["name"])} for row in rows]
+        rows = [
+            {
+                **row,
+                "name": show_organization_name(row["name"]),
+                "deleting_at": row["deleting_at"] or "",
+            }
+            for row in rows
+        ]
     print_table(LIST_COLUMNS, rows, as_json)
 
 
@@ -52,6 +59,13 @@ def _list_lines(found: dict[str, Any], indent: str = "") -> list[str]:
             lines += [label, *(f"{indent}  {show_organization_name(one)}" for one in people)]
         else:
             text = ", ".join(value) if isinstance(value, list) else value
-            shown = "–" if text in (None, "") else show_organization_name(str(text))
-            lines.append(f"{label} {shown}")
+            lines.append(f"{label} {_show_value(text)}")
     return lines
+
+
+def _show_value(value: Any) -> str:
+    from documents.organizations.lookup import show_organization_name
+
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else show_organization_name(str(value))

@@ -1,5 +1,6 @@
 """The deletion of Alice's university leaves nothing of it, and changes nothing of Charlie's."""
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,6 +11,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents import organization, webhook_key
 from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, link_finished_acts, verify_chain
@@ -17,10 +19,15 @@ from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound
 from documents.imports.users import UserImport
+from documents.notices.problems import list_problems
 from documents.organization import Organization
 from documents.organizations import batches, deleting
 from documents.organizations.deleting import delete_next_batch, list_deletions
 from documents.organizations.deletion import request_deletion
+from documents.recount import recount
+from documents.shared_accounts.shared_post import SharedPost
+from documents.values.time import now
+from documents.webhook_rejections import rejection_notes
 from jobs.periodic import deletion
 from jobs.sweep import sweep_due_records
 from service.middleware.api_key import forget_api_keys
@@ -158,8 +165,6 @@ def test_entrances_close_at_once(api: Api, alice: University) -> None:
 
 
 def _forget_webhook_keys() -> None:
-    from documents import webhook_key
-
     webhook_key._known.clear()
 
 
@@ -282,11 +287,11 @@ def test_a_collection_of_a_later_version_is_emptied(alice: University, charlie: 
 
 
 def test_two_deletions_at_once_are_one(alice: University) -> None:
-    organization = Organization.named(alice.id)
+    place = Organization.named(alice.id)
     times = []
 
     def request() -> None:
-        times.append(request_deletion(organization).replace(microsecond=0))
+        times.append(request_deletion(place).replace(microsecond=0))
 
     threads = [threading.Thread(target=request) for _ in range(2)]
     for one in threads:
@@ -294,7 +299,7 @@ def test_two_deletions_at_once_are_one(alice: University) -> None:
     for one in threads:
         one.join()
     assert len(set(times)) == 1
-    assert list_deletions() == [organization.id]
+    assert list_deletions() == [place.id]
     finish_deletions()
     assert Organization.objects.count() == 0
 
@@ -314,3 +319,28 @@ def test_every_row_of_a_collection_names_its_organization_unless_declared(
     names = [one._get_collection_name() for one in OWNED_DOCUMENTS]
     lacking = {name for name in names if get_db()[name].find_one({"organization_id": None})}
     assert lacking == {"donors"}
+
+
+def test_what_keeps_arriving_does_not_delay_the_end(
+    alice: University, charlie: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Posts without a key, events of a shared account, and wrong counters are dropped."""
+    alice.set_webhook_key()
+    spring = alice.fundraiser()
+    email = alice.email(spring)
+    settle_all()
+    get_db().fundraisers.update_one({"_id": ObjectId(spring)}, {"$set": {"emails_count": 9}})
+    request_deletion(Organization.named(alice.id))
+    organization._deleting.clear()
+    webhook_key._known.clear()
+    assert alice.deliver([make_event(email, "open", 1_700_000_000)]).status == 401
+    rejection_notes.flush()
+    item = make_event(email, "open", 1_700_000_000)
+    SharedPost.receive("sendgrid", json.dumps([item]).encode())
+    sweep_due_records()
+    assert list(recount.find_drifts()) == []
+    assert list(list_problems(now())) == []
+    own = {"organization_id": ObjectId(alice.id)}
+    for name in ("webhook_rejections", "deliveries", "incidents"):
+        assert get_db()[name].find_one(own) is None, name
+    assert get_db().shared_posts.find_one() is None
