@@ -355,6 +355,26 @@ def test_a_reset_link_signs_nobody_in(
     assert PasswordResetLink.known(sign_in_link) is None
 
 
+def test_password_fields_are_masked_and_open_to_password_managers(
+    real_client: testing.TestClient, anna: Staff, mail_server: MailServer
+) -> None:
+    secret = request_link(real_client, mail_server)
+    browser = Browser(real_client)
+    pages = [browser.get("/dashboard/sign-in"), browser.get(LINK, query_string=f"token={secret}")]
+    browser.sign_in(ANNA)
+    pages.append(browser.get("/dashboard/account"))
+    fields = [
+        found
+        for page in pages
+        for found in re.findall(r'<input name="(?:password|current)"[^>]*>', page.text)
+    ]
+    assert len(fields) == 4
+    for one in fields:
+        assert 'type="password"' in one
+        assert re.search(r'autocomplete="(current|new)-password"', one)
+        assert "onpaste" not in one
+
+
 @pytest.mark.parametrize("secret", ["", "x", "é", "a" * 43, "a" * 200])
 def test_an_unknown_link_changes_nothing(
     real_client: testing.TestClient, anna: Staff, mail_server: MailServer, secret: str

@@ -79,3 +79,19 @@ def test_pages_offer_only_what_the_role_may_do(
     assert ('href="/dashboard/settings"' in page) == (role == "admin")
     page = browser.get(f"/dashboard/gifts/{gift}").text
     assert (f"/dashboard/gifts/{gift}/pin" in page) == (role != "viewer")
+
+
+def test_each_page_has_the_sign_out(real_client: testing.TestClient, alice: University) -> None:
+    browser = sign_in_staff(real_client, alice.id, "staff@example.edu", "admin")
+    pages = {
+        route.removeprefix("GET ")
+        for route in ROUTE_ROLES
+        if route.startswith("GET ") and "{" not in route
+    }
+    shown = 0
+    for path in sorted(pages - {"/dashboard/live"}):
+        answer = browser.get(path)
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            shown += 1
+            assert 'action="/dashboard/sign-out"' in answer.text, path
+    assert shown >= 8
