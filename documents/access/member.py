@@ -49,12 +49,12 @@ class Member(Record):
     def list_known(cls, email: str) -> list[Self]:
         """Return the memberships of the person with this address, last sign-in first."""
         account, former = Account.known(email), cls._find_former(email)
+        if former is not None and account is not None:
+            give_account(Tx(get_db()), former.to_mongo().to_dict())
+        # Each address takes as many queries, so that the time does not show which exist.
+        members = cls.list_of_account(account.id if account else ObjectId())
         if former is not None and account is None:
             return [former]
-        if former is not None:
-            give_account(Tx(get_db()), former.to_mongo().to_dict())
-        # An unknown address takes as many queries, so that the time does not tell which exist.
-        members = cls.list_of_account(account.id if account else ObjectId())
         for one in members:
             one.remember_account(account)
         return sorted(members, key=_rank_by_sign_in, reverse=True)

@@ -43,7 +43,7 @@ def matches_password(stored: str | None, password: str) -> bool:
     typed = password[: MAX_PASSWORD_LENGTH + 1]
     # Earlier versions hashed passwords as typed.
     forms = dict.fromkeys((normalize_password(typed), typed))
-    nobodys = _nobodys()  # made by the first check, whoever it is for
+    nobodys = _nobodys()  # the first check makes it, for known addresses, too
     fits = [_fits(stored or nobodys, form) for form in forms]
     return any(fits) and stored is not None
 

@@ -12,7 +12,7 @@ RESET_LINK_LIFETIME = timedelta(minutes=30)
 
 
 class PasswordResetLink(Secret):
-    """A link that changes a password once. It signs nobody in.
+    """A link that changes a password once. It does not sign in.
 
     A mail that is sent again has a second link of the same request, because a receiver may drop
     either mail as a duplicate. A later request voids the links of an earlier one.

@@ -1,8 +1,8 @@
 """Mails about passwords: the link to reset one, and the notice of a change.
 
 A request for a link costs the same whether anyone has the address: the same queries, and one stored
-mail. A mail for nobody names an organization that does not exist, and the sender deletes it. The
-sender makes the link when it writes the mail, so no row has its secret.
+mail. If no one has it, the mail names an organization that does not exist, and the sender deletes
+it. The sender makes the link when it writes the mail, so no row has its secret.
 """
 
 from bson import ObjectId
@@ -15,7 +15,7 @@ from documents.values.time import now
 
 RESET_MAIL_KIND = "password_reset"
 CHANGE_MAIL_KIND = "password_change"
-# A person gets at most one link in each period, whoever asks for it.
+# A person gets at most one link in each period, even if others ask for it.
 RESET_PERIOD_SECONDS = 300
 OF_PERSON = {"is_for_person": True}
 

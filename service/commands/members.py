@@ -1,4 +1,4 @@
-"""What the commands of `matchback staff` share: how to find a member, and how to print a link."""
+"""Shared parts of the `matchback staff` commands: options, the member, passwords and links."""
 
 from typing import TYPE_CHECKING
 

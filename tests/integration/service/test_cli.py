@@ -139,7 +139,7 @@ def test_the_staff_list_has_json_output(alice: University) -> None:
     words = ("staff", "list", "--organization", alice.id)
     told = json.loads(run_matchback(*words, "--json").stdout)
     assert [one["role"] for one in told] == ["viewer", "viewer"]
-    assert told[0].keys() == {"id", "email", "name", "role"}
+    assert told[0].keys() == {"id", "email", "name", "role", "last_sign_in"}
     first, _ = run_matchback(*words).stdout.splitlines()
     assert first == "bob@example.edu  viewer  bob@example.edu"
 
