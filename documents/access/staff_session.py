@@ -66,16 +66,12 @@ class StaffSession(Secret):
         return find_way(self.grants, staff_id, epoch)
 
     def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
-        """Return the member's single sign-on; otherwise another one of this browser, or None."""
-        own = [one for one in self.grants if one.staff_id == staff_id]
-        proofs = [one.proof for one in (*own, *self.grants) if one.proof is not None]
-        return next(iter(proofs), None)
+        """Return the single sign-on of this member; None without one."""
+        return next((one.proof for one in self.grants if one.staff_id == staff_id), None)
 
-    def grant(self, staff: Any, way: GrantWay) -> None:
-        """Note that the browser has proved who this member is."""
-        kept = [one for one in self.grants if one.staff_id != staff.id]
-        self.grants = [*kept, Grant(staff_id=staff.id, epoch=staff.epoch, way=way)]
-        type(self).objects(id=self.id).update_one(set__grants=self.grants)
+    def list_proofs(self) -> list[ProviderProof]:
+        """Return all single sign-ons of this browser."""
+        return [one.proof for one in self.grants if one.proof is not None]
 
     def show(self, staff: Any) -> None:
         """Show the organization of another member of the same account from now on."""

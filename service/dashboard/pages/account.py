@@ -24,6 +24,12 @@ OPERATOR_LINK_NEEDED = marked(
 )
 
 
+SINGLE_SIGN_ON_REQUIRED = marked(
+    "This organization requires single sign-on, so no password opens it. Switch to another "
+    "organization to change your password."
+)
+
+
 class AccountQuery(PageQuery):
     done: str = ""
 
@@ -52,6 +58,8 @@ class Account:
         staff: Staff = req.context.staff
         count_sign_in(str(staff.person.id), find_client_address(req))
         session: StaffSession = req.context.session
+        if req.context.organization.requires_single_sign_on:
+            raise falcon.HTTPConflict(description=SINGLE_SIGN_ON_REQUIRED)
         is_proved, way = session.is_of_person, session.find_way(staff.id, staff.epoch)
         if _needs_current(req):
             if not staff.has_password(form.raw("current")):
@@ -59,8 +67,9 @@ class Account:
             is_proved = True
         with explain_conflict(OPERATOR_LINK_NEEDED):
             changed = staff.set_password(form.raw("password"), is_proved=is_proved)
-        put_change_mail(changed)
-        begin_session(req, resp, changed, "password" if session.is_of_person or not way else way)
+        proof = session.find_proof(staff.id) if way == "single sign-on" else None
+        way = "password" if session.is_of_person or not way else way
+        begin_session(req, resp, changed, way, proof)
         redirect_to(resp, f"{req.path}?done=changed")
 
 
