@@ -109,6 +109,8 @@ def list_staff(organization_id: str, as_json: bool) -> None:
         }
         for one in people
     ]
+    if not as_json:
+        rows = [row | {"last_sign_in": row["last_sign_in"] or "never"} for row in rows]
     print_table(["email", "role", "name", "last_sign_in"], rows, as_json)
 
 

@@ -141,7 +141,7 @@ def test_the_staff_list_has_json_output(alice: University) -> None:
     assert [one["role"] for one in told] == ["viewer", "viewer"]
     assert told[0].keys() == {"id", "email", "name", "role", "last_sign_in"}
     first, _ = run_matchback(*words).stdout.splitlines()
-    assert first == "bob@example.edu  viewer  bob@example.edu"
+    assert first == "bob@example.edu  viewer  bob@example.edu  never"
 
 
 def test_a_recounts_findings_are_a_metric(alice: University) -> None:
