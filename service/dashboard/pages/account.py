@@ -19,8 +19,8 @@ from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 
 OPERATOR_LINK_NEEDED = marked(
-    "You belong to several organizations. To choose a password for all of them, ask your Matchback "
-    "operator for a sign-in link."
+    "You belong to several organizations. To choose a password for all of them, reset it on the "
+    "sign-in page, or ask your Matchback operator for a sign-in link."
 )
 
 

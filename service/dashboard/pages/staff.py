@@ -32,7 +32,7 @@ STAFF_MESSAGES = {
 }
 ALREADY_MEMBER = marked("This person is a staff member already. Make a new link for them.")
 SIGNED_IN_BEFORE = marked(
-    "This person has signed in before. For a forgotten password, ask your Matchback operator."
+    "This person has signed in before, and can reset a forgotten password on the sign-in page."
 )
 LAST_ADMIN = marked("This is the last admin. Make another staff member an admin first.")
 
