@@ -31,7 +31,7 @@ class _Act(Document):
     """A change, with its actor and its outcome.
 
     Attributes:
-        actor: "key:<id>", "staff:<id>" or "command line".
+        actor: "key:<id>", "staff:<id>", "sign-on provider" or "command line".
         action: the HTTP verb and the route, or the command.
         record: the ID in the route.
         fields: the names of the fields in the request.

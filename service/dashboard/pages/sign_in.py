@@ -92,7 +92,7 @@ def _find_provider(req: falcon.Request, resp: falcon.Response, form: Form) -> No
     elif providers:
         _offer_organizations(req, resp, providers, back, email)
     else:
-        problem = NO_PROVIDER_MESSAGE
+        problem = NO_PROVIDER_MESSAGE if email else WRONG_SIGN_IN_MESSAGE
         _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
 
 

@@ -1,4 +1,4 @@
-"""What an identity provider calls: the return of a sign-in, and back-channel logout."""
+"""The URLs of an identity provider: the return of a sign-in, and back-channel logout."""
 
 from datetime import UTC, datetime
 

@@ -1,0 +1,79 @@
+"""Entries of the audit for single sign-on: acts of the provider, which no member caused."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bson import ObjectId
+
+from documents.access.audit import AuditEntry, OpenAct
+from documents.sign_on.admission import Admission
+from documents.sign_on.rejections import SignOnReason
+
+SIGN_ON_ACTOR = "sign-on provider"
+REJECTED_ACTION = "sign-in rejected: "
+ADDED_ACTION = "member added as "
+ROLE_ACTION = "role changed by claim: "
+SESSIONS_ENDED_ACTION = "sessions ended"
+MAX_LISTED_REJECTIONS = 20
+# Strangers can cause these without the provider, so the audit does not record them.
+UNRECORDED_REASONS: tuple[SignOnReason, ...] = ("state_unknown", "provider_missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A rejected sign-in.
+
+    Attributes:
+        reference: request ID, which the person sees on the page.
+    """
+
+    at: datetime
+    reason: str
+    reference: str
+
+
+def note_rejection(
+    organization_id: ObjectId, reason: SignOnReason, reference: str, status: int
+) -> None:
+    """Record a rejected sign-in."""
+    if reason not in UNRECORDED_REASONS:
+        _note(organization_id, f"{REJECTED_ACTION}{reason}", reference, status)
+
+
+def note_admission(organization_id: ObjectId, admission: Admission) -> None:
+    """Record a new member, or a role that the claims changed."""
+    staff, former = admission.staff, admission.former_role
+    if former is None:
+        _note(organization_id, f"{ADDED_ACTION}{staff.role}", str(staff.id), 201)
+    elif former != staff.role:
+        _note(organization_id, f"{ROLE_ACTION}{former} to {staff.role}", str(staff.id), 200)
+
+
+def note_ended_sessions(organization_id: ObjectId, number: int) -> None:
+    """Record that the provider ended sessions."""
+    if number:
+        _note(organization_id, SESSIONS_ENDED_ACTION, None, 200)
+
+
+def list_rejections(organization_id: ObjectId) -> list[Rejection]:
+    """Return the last rejected sign-ins, newest first.
+
+    Acts that a worker has not linked into the audit yet are among them.
+    """
+    found = {"organization_id": organization_id, "actor": SIGN_ON_ACTOR}
+    found |= {"action__startswith": REJECTED_ACTION}
+    acts = [
+        *OpenAct.objects(**found).order_by("-id").limit(MAX_LISTED_REJECTIONS),
+        *AuditEntry.objects(**found).order_by("-seq").limit(MAX_LISTED_REJECTIONS),
+    ]
+    # An act can be in both for a moment.
+    own = {act.id: act for act in sorted(acts, key=lambda act: act.id, reverse=True)}
+    return [
+        Rejection(act.at, act.action.removeprefix(REJECTED_ACTION), act.record or "")
+        for act in list(own.values())[:MAX_LISTED_REJECTIONS]
+    ]
+
+
+def _note(organization_id: ObjectId, action: str, record: str | None, outcome: int) -> None:
+    act = OpenAct.begin(organization_id, SIGN_ON_ACTOR, action, record=record)
+    act.finish(outcome)
