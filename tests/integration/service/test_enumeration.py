@@ -36,7 +36,7 @@ KINDS = {
     "unknown": "nobody@example.edu",
     "in another spelling": "KNOWN@Example.edu",
     "removed": "removed@example.edu",
-    "without a password": "fresh@example.edu",
+    "never signed in": "fresh@example.edu",
     "invited only": "invited@example.edu",
     "of two organizations": "both@example.edu",
     "with single sign-on": "sso@example.edu",
@@ -109,7 +109,7 @@ def furnish(client: testing.TestClient) -> None:
     Staff.add(bolt, "Both", KINDS["of two organizations"], "admin")
     add_staff(str(alma), "other@example.edu")
     remove_member(Staff.named(KINDS["removed"]))
-    Staff.add(alma, "Fresh", KINDS["without a password"], "viewer")
+    Staff.add(alma, "Fresh", KINDS["never signed in"], "viewer")
     add_former_member(alma, KINDS["of the earlier layout"])
     invite_member(alma, "Invited", KINDS["invited only"], "viewer")
 
