@@ -94,7 +94,7 @@ class Organization(Exported, Document):
 
     @classmethod
     def check_not_deleting(cls, id_: ObjectId) -> None:
-        """Check that nobody deletes the organization.
+        """Check that the organization is not in deletion.
 
         Raises:
             NotFound: the organization is in deletion, or is gone.
@@ -110,7 +110,7 @@ class Organization(Exported, Document):
 
 
 def is_in_deletion(id_: ObjectId) -> bool:
-    """Return whether somebody deletes the organization. The answer can be a second old."""
+    """Return whether the organization is in deletion. The answer can be a second old."""
     known = _deleting.get(id_)
     if known is None:
         row = get_db().organizations.find_one({"_id": id_}, {"deleting_at": 1}) or {}

@@ -21,7 +21,7 @@ JOURNAL_COLLECTIONS = ("counter_changes", "counter_sums")
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What one batch did.
+    """The result of one batch.
 
     Attributes:
         after: the ID at which the next batch goes on.

@@ -1,8 +1,8 @@
 """A worker's deletion of an organization: stages, each a repeated walk over all collections.
 
 Requests, jobs and imports that began before the request still store rows for some seconds. So the
-first walk begins a minute later, and a stage ends only after a walk that begins a minute after the
-last row and finds nothing. Mailings and fundraisers go last, because other rows are found only by
+first walk begins a minute later. A stage ends only after a walk that finds nothing, a minute after
+the last row. Mailings and fundraisers go last, because other rows are found only by
 them. The organization's own record holds the progress, so another worker continues it.
 
 Anything that keeps storing rows would delay the end. So settling, routing, imports, notices and

@@ -1,4 +1,4 @@
-"""Rules that say which stored data belongs to an organization.
+"""Rules about which stored data belongs to an organization.
 
 A collection whose records have `organization_id` needs no rule. Each other collection has one here,
 and a test fails if a collection has neither. So deletion cannot forget a future collection.
@@ -10,12 +10,9 @@ from mongoengine import get_db
 
 Rule = Literal["account", "message", "journal", "gift day", "named", "last", "service"]
 
-# The rules of the collections without `organization_id`:
-#   account: people, who go with their last membership
-#   message, journal, gift day: rows that only an email, a mailing or a fundraiser finds
-#   named: rows whose ID ends with the organization's ID
-#   last: the organization itself
-#   service: rows of the whole service, which hold no organization's data
+# An account goes with its last membership. Only an email, a mailing or a fundraiser finds a message,
+# a journal row or a gift day. The ID of a named row ends with the organization's ID. Rows of the
+# service hold no organization's data.
 RULES: dict[str, Rule] = {
     "accounts": "account",
     "messages": "message",

@@ -1,4 +1,4 @@
-"""What an export of an organization leaves out: secrets, and rows that other rows repeat."""
+"""Secrets and repeated rows, which an export of an organization omits."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ INTERNAL_FIELDS = frozenset({"counted", "due", "trouble", "export_due", "deletio
 
 
 def is_secret_name(field: str) -> bool:
-    """Return whether a field's name says that it holds a secret."""
+    """Return whether the name of a field suggests a secret."""
     return any(word in field for word in SECRET_WORDS)
 
 

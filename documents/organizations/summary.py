@@ -1,4 +1,4 @@
-"""What an operator sees of organizations: no secrets, and no scan of large collections."""
+"""Organizations as an operator sees them: no secrets, and no scan of large collections."""
 
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,7 @@ def describe_organization(organization: Organization) -> Row:
 def count_rows(organization_id: ObjectId) -> dict[str, int | str]:
     """Return the number of rows by collection, exact up to a limit.
 
-    Collections without an index of the organization are left out, because counting would scan them.
+    Omit collections without an index of the organization, because counting would scan them.
     """
     own, counts = {"organization_id": organization_id}, {}
     for name in filter(has_organization_index, list_owned_collections()):

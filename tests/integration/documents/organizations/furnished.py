@@ -64,7 +64,7 @@ def read_contents(*, without: str = "") -> Contents:
     """Return all rows of the database, by collection.
 
     Args:
-        without: the ID of an organization whose rows are left out.
+        without: the ID of an organization whose rows this omits.
     """
     left_out = ObjectId(without) if without else None
     return {

@@ -1,4 +1,4 @@
-"""Every collection says to whom its rows belong, so that deletion and export forget none."""
+"""Each collection has a rule of ownership, so that deletion and export forget none."""
 
 from documents.migrations.indexes import DOCUMENT_CLASSES
 from documents.organizations.ownership import ANCHOR_COLLECTIONS, RULES
