@@ -15,6 +15,7 @@ from mongoengine import EmbeddedDocument, IntField, ObjectIdField, StringField, 
 GrantWay = Literal["password", "link", "link elsewhere", "invitation", "single sign-on"]
 # These prove who the person is to the whole account.
 GENERAL_WAYS: tuple[GrantWay, ...] = ("password", "link", "link elsewhere")
+LINK_WAYS: tuple[GrantWay, ...] = ("link", "link elsewhere")
 # The operator's link opens an organization whose provider is unavailable.
 WAYS_BESIDE_PASSWORDS: tuple[GrantWay, ...] = ("link", "single sign-on")
 

@@ -115,6 +115,8 @@ class SignInLink(Secret):
 
     reusable = BooleanField(default=False)
     is_invitation = BooleanField(default=False)
+    # A mail proves who the person is, but does not replace an organization's single sign-on.
+    is_mailed = BooleanField(default=False)
 
     meta = {"collection": "sign_in_links", "indexes": SECRET_INDEXES}
 
@@ -124,6 +126,11 @@ class SignInLink(Secret):
     ) -> str:
         """Create a link for the operator, who vouches for the person, and return its secret."""
         return cls.make_secret(staff, lasts, reusable=reusable)
+
+    @classmethod
+    def make_mailed(cls, staff: Any) -> str:
+        """Create an invitation for a mail to the person, and return its secret."""
+        return cls.make_secret(staff, INVITATION_LIFETIME, is_mailed=True)
 
     @classmethod
     def make_invitation(cls, staff: Any) -> str:

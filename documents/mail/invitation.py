@@ -3,7 +3,7 @@
 from bson import ObjectId
 
 from documents.access.staff import Staff
-from documents.access.staff_session import INVITATION_LIFETIME, SignInLink
+from documents.access.staff_session import SignInLink
 from documents.mail.mail import Mail
 
 INVITATION_MAIL_KIND = "invitation"
@@ -27,4 +27,4 @@ def make_mailed_link(staff: Staff) -> str:
     """
     if staff.has_other_memberships():
         return SignInLink.make_invitation(staff)
-    return SignInLink.make(staff, INVITATION_LIFETIME)
+    return SignInLink.make_mailed(staff)

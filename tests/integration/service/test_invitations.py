@@ -17,6 +17,7 @@ from documents.access.staff_session import SignInLink
 from documents.errors import Conflict
 from documents.mail.delivery import send_due_mails
 from documents.mail.invitation import make_mailed_link, put_invitation
+from documents.organization import Organization
 from service.mail.register import register_renderers
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.mail_server import MailServer, run_mail_server
@@ -197,6 +198,18 @@ def test_a_mail_to_a_person_of_other_organizations_opens_only_the_new_one(
     browser = follow(real_client, make_mailed_link(member))
     answer = browser.send("/dashboard/organization", {"organization": alma.id})
     assert answer.headers["location"] == f"/dashboard/sign-in?organization={alma.id}"
+
+
+def test_a_mailed_invitation_does_not_replace_single_sign_on(
+    real_client: testing.TestClient, alma: University
+) -> None:
+    invited, _ = invite_member(ObjectId(alma.id), "Ben", BEN, "viewer")
+    secret = make_mailed_link(invited)
+    Organization.objects(id=invited.organization_id).update_one(set__requires_single_sign_on=True)
+    browser = Browser(real_client)
+    browser.get(LINK, query_string=f"token={secret}")
+    assert browser.send(LINK, {"token": secret}).status_code == 303
+    assert browser.get("/dashboard").headers["location"].startswith("/dashboard/sign-in")
 
 
 def test_a_mail_that_waits_is_dropped_once_the_person_signs_in(
