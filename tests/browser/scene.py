@@ -57,6 +57,7 @@ def paths(ids: dict[str, str]) -> dict[str, str]:
         "health": "/dashboard/health",
         "settings": "/dashboard/settings",
         "staff": "/dashboard/settings/staff",
+        "single sign-on": "/dashboard/settings/sign-on",
         "a provider": "/dashboard/settings/providers/sendgrid",
         "a new provider": "/dashboard/settings/providers/mailgun",
         "normalised events": "/dashboard/settings/providers/events",

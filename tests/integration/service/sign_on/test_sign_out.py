@@ -10,6 +10,8 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.staff_session import SignInLink
+from documents.organization import Organization
+from documents.sign_on.signing_keys import forget_signing_keys
 from tests.integration.service.sign_on.conftest import (
     find_provider,
     find_staff,
@@ -187,8 +189,6 @@ def test_no_token_and_a_repeated_token_end_nothing(
 def test_a_provider_without_keys_gets_503_and_can_repeat_the_token(
     browser: Browser, real_client: testing.TestClient, alma: University, idp: IdentityProvider
 ) -> None:
-    from documents.sign_on.signing_keys import forget_signing_keys
-
     sign_on(browser, alma, idp)
     forget_signing_keys()
     idp.replies["/keys"] = Reply(500)
@@ -197,3 +197,25 @@ def test_a_provider_without_keys_gets_503_and_can_repeat_the_token(
     del idp.replies["/keys"]
     assert post_logout(real_client, alma, token).status_code == 200
     assert not is_signed_in(browser)
+
+
+def test_a_chosen_password_does_not_hide_the_session_from_the_provider(
+    browser: Browser, real_client: testing.TestClient, alma: University, idp: IdentityProvider
+) -> None:
+    sign_on(browser, alma, idp)
+    answer = browser.send("/dashboard/account", {"password": "seven quiet herons wading"})
+    assert answer.status_code == 303
+    assert is_signed_in(browser)
+    assert post_logout(real_client, alma, build_logout(idp)).status_code == 200
+    assert not is_signed_in(browser)
+
+
+def test_a_required_sign_on_leaves_no_password_to_choose(
+    browser: Browser, alma: University, idp: IdentityProvider
+) -> None:
+    sign_on(browser, alma, idp)
+    Organization.objects(id=alma.id).update(set__requires_single_sign_on=True)
+    assert 'name="password"' not in browser.get("/dashboard/account").text
+    answer = browser.send("/dashboard/account", {"password": "seven quiet herons wading"})
+    assert answer.status_code == 409
+    assert find_staff(alma).person.password is None
