@@ -10,9 +10,9 @@ from mongoengine import get_db
 
 Rule = Literal["account", "message", "journal", "gift day", "named", "last", "service"]
 
-# An account goes with its last membership. Only an email, a mailing or a fundraiser finds a message,
-# a journal row or a gift day. The ID of a named row ends with the organization's ID. Rows of the
-# service hold no organization's data.
+# An account goes with its last membership. Only an email, a mailing or a fundraiser finds a
+# message, a journal row or a gift day. The ID of a named row ends with the organization's ID. Rows
+# of the service hold no organization's data.
 RULES: dict[str, Rule] = {
     "accounts": "account",
     "messages": "message",
