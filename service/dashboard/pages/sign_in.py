@@ -6,9 +6,8 @@ import falcon
 from bson import ObjectId
 from pydantic import Field
 
-from documents.access.audit import OpenAct
-from documents.access.grants import LINK_WAYS, GrantWay
-from documents.access.members import end_member_sessions
+from documents.access.grants import GrantWay, is_accepted
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.organization import Organization
@@ -151,44 +150,19 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
     if staff is None:
         _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
-    if link is None or not link.is_invitation:
+    way: GrantWay = "invitation" if link is not None and link.is_invitation else "link"
+    if way != "invitation":
         staff.prove()
-        is_mailed = link is not None and link.is_mailed
-        begin_session(req, resp, staff, way="link elsewhere" if is_mailed else "link")
+    if _accepts(staff, way):
+        begin_session(req, resp, staff, way=way)
+    else:  # the provider finds the member by the address
+        then = f"{SIGN_IN_PATH}?organization={staff.organization_id}"
     redirect_to(resp, then)
 
 
-class SignOut:
-    """/dashboard/sign-out, for this browser or for all"""
-
-    @form(for_account=True)
-    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        staff: Staff = req.context.staff
-        if form.text("everywhere") and req.context.session.is_of_person:
-            staff.sign_out_everywhere()
-        elif form.text("everywhere"):
-            end_member_sessions(staff)
-        else:
-            StaffSession.objects(id=req.context.session_id).delete()
-        cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
-        resp.set_header(
-            "Clear-Site-Data", '"cache"'
-        )  # or the Back button would show pages with personal data
-        redirect_to(resp, SIGN_IN_PATH)
-
-
-def begin_session(
-    req: falcon.Request, resp: falcon.Response, staff: Staff, way: GrantWay = "password"
-) -> None:
-    """Sign this browser in with a new secret, and end its previous session."""
-    if before := cookies.read_secret(req, cookies.SESSION_COOKIE):
-        StaffSession.end_with(before)
-    secret = StaffSession.begin(staff, by_link=way in LINK_WAYS, way=way)
-    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
-    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
-    staff.note_sign_in()
-    action = f"{req.method} {req.uri_template}"
-    OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
+def _accepts(staff: Staff, way: GrantWay) -> bool:
+    organization = Organization.objects.get(id=staff.organization_id)
+    return is_accepted(way, requires_single_sign_on=bool(organization.requires_single_sign_on))
 
 
 def _show(
