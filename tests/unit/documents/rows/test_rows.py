@@ -96,7 +96,7 @@ def is_type_of(field: Any, hint: Any) -> bool:
         return get_origin(hint) is dict and is_item(field, get_args(hint)[1])
     if isinstance(field, mongoengine.DictField):
         return get_origin(hint) is dict or is_typeddict(hint)
-    return TYPES[type(field)] is hint
+    return next(TYPES[kind] for kind in type(field).__mro__ if kind in TYPES) is hint
 
 
 def is_item(of: Any, hint: Any) -> bool:
