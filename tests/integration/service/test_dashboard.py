@@ -423,6 +423,8 @@ def test_every_page_except_sign_in_and_assets_needs_a_session() -> None:
         "/",
         "/dashboard/sign-in",
         "/dashboard/sign-in/link",
+        "/dashboard/password",
+        "/dashboard/password/new",
         "/dashboard/sign-in/sso/{organization_id}",  # the provider's answer opens it
         "/dashboard/sign-out/back-channel/{organization_id}",  # a signed token opens it
         "/dashboard/digests/unsubscribe/{token}",  # a signed token opens it
