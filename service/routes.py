@@ -192,6 +192,8 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/sign-in", SignIn(), None),
     ("/dashboard/sign-in/link", SignInByLink(), None),
     ("/dashboard/sign-in/sso/{organization_id}", SignOnReturn(), None),
+    ("/dashboard/password", ForgottenPassword(), None),
+    ("/dashboard/password/new", NewPassword(), None),
     ("/dashboard/sign-out", SignOut(), None),
     ("/dashboard/sign-out/back-channel/{organization_id}", BackChannelLogout(), None),
     ("/dashboard/assets/{version}/{name}", Assets(), None),

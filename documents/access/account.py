@@ -28,11 +28,12 @@ class Account(Document):
     # A password change or a sign-out everywhere increases it, which voids earlier sessions and
     # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
-    # Whether the operator, or a mail to the address, has reached the person. An admin who invites
-    # somebody could choose the password of the new account.
+    # Whether the operator, or a mail to the address, has reached the person. Otherwise, the
+    # inviting admin could choose the password of the new account.
     is_proved = BooleanField(default=True)
     created_at = DateTimeField(default=now)
     added_at = DateTimeField()  # when another organization last added the person
+    joined_at = DateTimeField()  # when the last membership began
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "accounts",
@@ -73,6 +74,23 @@ class Account(Document):
         show who has one.
         """
         type(self).objects(id=self.id).update_one(set__added_at=now())
+
+    def keep(self) -> None:
+        """Note a new membership.
+
+        The deletion of another organization may delete an account without memberships. It then
+        conflicts with this write and finds the new one, or this write restores the account.
+
+        Raises:
+            Conflict: a new account of the address has taken its place.
+        """
+        own = type(self).objects(id=self.id)
+        if own.update_one(set__joined_at=now()):
+            return
+        try:
+            self.save(force_insert=True)
+        except NotUniqueError:
+            raise Conflict("Another request is adding this person. Retry the request.") from None
 
     def renew(self, **changes: Any) -> Self:
         """Make changes, and void all earlier sessions and links, in one write."""

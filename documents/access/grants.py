@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 from bson import ObjectId
-from mongoengine import EmbeddedDocument, IntField, ObjectIdField, StringField, get_db
+from mongoengine import (
+    DateTimeField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ObjectIdField,
+    StringField,
+    get_db,
+)
 
 GrantWay = Literal["password", "link", "link elsewhere", "invitation", "single sign-on"]
 # These prove who the person is to the whole account.
@@ -20,17 +28,36 @@ LINK_WAYS: tuple[GrantWay, ...] = ("link", "link elsewhere")
 WAYS_BESIDE_PASSWORDS: tuple[GrantWay, ...] = ("link", "single sign-on")
 
 
+class ProviderProof(EmbeddedDocument):  # type: ignore[misc]
+    """A sign-in through an organization's provider.
+
+    Attributes:
+        identity: permanent ID of the person at the provider; see sign_on/person.py.
+        session_id: the provider's session, which a logout token may name.
+        issued_at: time of the ID token by the provider's clock, as in logout tokens.
+        id_token: the sealed ID token, as a hint for sign-out at the provider.
+    """
+
+    organization_id = ObjectIdField(required=True)
+    identity = StringField(required=True)
+    session_id = StringField()
+    at = DateTimeField(required=True)
+    issued_at = DateTimeField(required=True)
+    id_token = StringField()
+
+
 class Grant(EmbeddedDocument):  # type: ignore[misc]
     """One membership, its epoch at that time, and the way of the proof."""
 
     staff_id = ObjectIdField(required=True)
     epoch = IntField(required=True)
     way = StringField(required=True)
+    proof = EmbeddedDocumentField(ProviderProof)  # of a single sign-on
 
 
-def list_grants(staff: Any, way: GrantWay) -> list[Grant]:
+def list_grants(staff: Any, way: GrantWay, proof: ProviderProof | None = None) -> list[Grant]:
     """Return the grants of a new session of this member."""
-    own = Grant(staff_id=staff.id, epoch=staff.epoch, way=way)
+    own = Grant(staff_id=staff.id, epoch=staff.epoch, way=way, proof=proof)
     if way not in GENERAL_WAYS or staff.account_id is None:
         return [own]
     elsewhere = "link elsewhere" if way == "link" else way
@@ -42,6 +69,21 @@ def list_grants(staff: Any, way: GrantWay) -> list[Grant]:
             if row["_id"] != staff.id
         ),
     ]
+
+
+def add_kept_grants(new: Sequence[Grant], kept: Sequence[Grant]) -> list[Grant]:
+    """Return the grants of a new session, with those of the browser's previous session.
+
+    The first new grant is the proof of this moment, so it replaces an earlier one. A password does
+    not replace an earlier single sign-on elsewhere, because some organizations require it.
+    """
+    current = {one.staff_id: one for one in new}
+    for grant in kept:
+        known = current.get(grant.staff_id)
+        is_lasting = grant.way in WAYS_BESIDE_PASSWORDS and grant.staff_id != new[0].staff_id
+        if known is None or (is_lasting and grant.epoch == known.epoch):
+            current[grant.staff_id] = grant
+    return list(current.values())
 
 
 def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> GrantWay | None:

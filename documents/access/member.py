@@ -1,4 +1,4 @@
-"""What a person signs in with: the account's password and epoch."""
+"""The password and epoch with which a person signs in, which the account holds."""
 
 from typing import Any, ClassVar, Self
 

@@ -1,6 +1,6 @@
-"""What an admin, or the command line, does with the members of one organization.
+"""Acts of an admin, or of the command line, on the members of one organization.
 
-An organization keeps at least one admin. Otherwise, nobody in it could add another.
+An organization keeps at least one admin, because only an admin can add another.
 """
 
 from typing import Any
@@ -83,7 +83,7 @@ def remove_member(staff: Staff) -> None:
     account = staff.person if staff.account_id else None
     gone = {
         "$set": {"deleted_at": now()},
-        "$unset": {"address": "", "password": "", "account_id": ""},
+        "$unset": {"address": "", "password": "", "account_id": "", "subject": ""},
     }
     in_transaction(_change, staff.organization_id, staff.id, gone, None)
     staff.forget(account)

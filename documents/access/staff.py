@@ -43,6 +43,11 @@ class Staff(Member):
                 "partialFilterExpression": {"account_id": {"$type": "objectId"}},
             },
             "account_id",
+            {
+                "fields": ["organization_id", "subject"],
+                "unique": True,
+                "partialFilterExpression": {"subject": {"$type": "string"}},
+            },
             ["organization_id", "id"],
         ],
     }
@@ -183,7 +188,7 @@ class Staff(Member):
         A person without any membership has no password.
         """
         account = self.person if self.account_id else None
-        self.mark_deleted(address=None, password=None, account_id=None)
+        self.mark_deleted(address=None, password=None, account_id=None, subject=None)
         self.forget(account)
 
     def forget(self, account: Any) -> None:

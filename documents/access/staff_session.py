@@ -6,7 +6,15 @@ from typing import Any, Self
 from bson import ObjectId
 from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentListField
 
-from documents.access.grants import GENERAL_WAYS, Grant, GrantWay, find_way, list_grants
+from documents.access.grants import (
+    GENERAL_WAYS,
+    Grant,
+    GrantWay,
+    ProviderProof,
+    add_kept_grants,
+    find_way,
+    list_grants,
+)
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.values.time import now
 
@@ -27,13 +35,32 @@ class StaffSession(Secret):
     by_link = BooleanField(default=False)
     grants = EmbeddedDocumentListField(Grant)
 
-    meta = {"collection": "staff_sessions", "indexes": SECRET_INDEXES}
+    meta = {
+        "collection": "staff_sessions",
+        "indexes": [*SECRET_INDEXES, "grants.proof.organization_id"],
+    }
 
     @classmethod
-    def begin(cls, staff: Any, *, by_link: bool = False, way: GrantWay | None = None) -> str:
-        """Begin a session, and return its secret for the cookie."""
-        grants = list_grants(staff, way or ("link" if by_link else "password"))
-        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, by_link=by_link, grants=grants)
+    def begin(
+        cls,
+        staff: Any,
+        *,
+        by_link: bool = False,
+        way: GrantWay | None = None,
+        proof: ProviderProof | None = None,
+        before: Self | None = None,
+    ) -> str:
+        """Begin a session, and return its secret for the cookie.
+
+        Args:
+            before: session of the same person whose grants stay, and whose beginning counts.
+        """
+        grants = list_grants(staff, way or ("link" if by_link else "password"), proof)
+        more: dict[str, Any] = {"by_link": by_link, "grants": grants}
+        if before is not None and before.grants and not by_link:
+            more["grants"] = add_kept_grants(grants, before.grants)
+            more["created_at"] = before.created_at  # so that no grant outlives a week
+        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, **more)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:

@@ -260,6 +260,20 @@ MIGRATIONS = (
         MATCHED_FILTER,
     ),
     Migration(
+        SEGMENTS_MIGRATION,
+        "Add mailbox providers of emails",
+        "emails",
+        add_provider_segments,
+        WITHOUT_SEGMENTS_FILTER,
+    ),
+    Migration(
+        SENSITIVITY_MIGRATION,
+        "Note fundraisers for the sensitivity of their mailings",
+        "fundraisers",
+        note_fundraisers,
+        {"donations_count": {"$gt": 0}},
+    ),
+    Migration(
         ACCOUNTS_MIGRATION,
         "Give staff members accounts",
         "staff",

@@ -32,7 +32,6 @@ class SignOnProvider(Record):
         domains: canonical domains that the operator has verified. They lead from an address to
             this provider, and admit new people.
         group_roles: pairs of a group and its role, because names of groups may contain dots.
-        required: whether passwords and other links do not give access to the organization.
         ends_sessions: whether sign-out also ends the session at the provider.
     """
 
@@ -46,7 +45,6 @@ class SignOnProvider(Record):
     group_claim = StringField(default="groups")
     group_roles = ListField(DictField())
     accepts_missing_verification = BooleanField(default=False)
-    required = BooleanField(default=False)
     ends_sessions = BooleanField(default=True)
 
     meta = {
@@ -132,14 +130,6 @@ class SignOnProvider(Record):
             kept.admission, kept.default_role = admission, default_role
             kept.group_claim, kept.group_roles, kept.scopes = claim, pairs, known_scopes
             kept.accepts_missing_verification = accepts_missing_verification
-
-        return self.change(edit)
-
-    def set_required(self, required: bool) -> Self:
-        """Set whether single sign-on is the only way into the organization."""
-
-        def edit(kept: Self) -> None:
-            kept.required = required
 
         return self.change(edit)
 

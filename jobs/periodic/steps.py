@@ -32,6 +32,7 @@ PERIODIC_STEPS: dict[str, tuple[Callable[[], bool], float]] = {
     "resend": (resend.step, RESEND_IDLE_SECONDS),
     "notices": (notices.step, STEP_IDLE_SECONDS),
     "digests": (digests.step, STEP_IDLE_SECONDS),
+    "sensitivity": (sensitivity.step, STEP_IDLE_SECONDS),
     "deletion": (deletion.step, STEP_IDLE_SECONDS),
 }
 

@@ -6,7 +6,7 @@ import click
 
 from service.commands.audit import audited
 from service.commands.connected import connected, print_values
-from service.commands.staff import organization_option
+from service.commands.members import organization_option
 
 if TYPE_CHECKING:
     from documents.sign_on.sign_on_provider import SignOnProvider
@@ -41,15 +41,17 @@ def set_domains(organization_id: str, domains: tuple[str, ...]) -> None:
 @connected
 def show(organization_id: str, as_json: bool) -> None:
     """Show an organization's identity provider, and whether it answers."""
+    from documents.organization import Organization
     from service.sign_on.urls import build_back_channel_url, build_callback_url
 
     provider = _find_provider(organization_id)
+    organization = Organization.named(organization_id)
     values = {
         "issuer": provider.issuer,
         "client_id": provider.client_id,
         "domains": list(provider.domains),
         "admission": provider.admission,
-        "required": bool(provider.required),
+        "required": bool(organization.requires_single_sign_on),
         "redirect_uri": build_callback_url(provider.organization_id),
         "back_channel_logout_uri": build_back_channel_url(provider.organization_id),
         "problem": _find_problem(provider),

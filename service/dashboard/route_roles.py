@@ -18,6 +18,10 @@ PUBLIC_ROUTES = (
     "POST /dashboard/sign-in/link",
     "GET /dashboard/sign-in/sso/{organization_id}",
     "POST /dashboard/sign-out/back-channel/{organization_id}",
+    "GET /dashboard/password",
+    "POST /dashboard/password",
+    "GET /dashboard/password/new",
+    "POST /dashboard/password/new",
     "GET /dashboard/digests/unsubscribe/{token}",
     "POST /dashboard/digests/unsubscribe/{token}",
 )
@@ -25,6 +29,7 @@ VIEWER_ROUTES = (
     "GET /dashboard",
     "GET /dashboard/fundraisers.csv",
     "GET /dashboard/fundraisers/{id}",
+    "GET /dashboard/fundraisers/{id}/changes",
     "GET /dashboard/fundraisers/{id}/{table}.csv",
     "POST /dashboard/fundraisers/{id}/digest",
     "GET /dashboard/mailings/{id}",
@@ -38,6 +43,7 @@ VIEWER_ROUTES = (
         for path in (
             "gifts",
             "fundraisers/{id}/gifts",
+            "fundraisers/{id}/changes",
             "mailings/{id}/recipients",
             "people/{id}/gifts",
         )
@@ -56,6 +62,7 @@ EDITOR_ROUTES = (
     "POST /dashboard/gifts/{id}/unpin",
     "POST /dashboard/payments/{id}/fundraiser",
     "POST /dashboard/mailings/{id}/experiment",
+    "POST /dashboard/people/{id}",
     "GET /dashboard/imports",
     "POST /dashboard/imports",
     "GET /dashboard/imports/{id}",
@@ -92,6 +99,7 @@ ADMIN_ROUTES = (
     "POST /dashboard/api-keys/{id}/revoke",
     "POST /dashboard/webhook-keys",
     "POST /dashboard/match-policy",
+    "POST /dashboard/email-domains",
     "POST /dashboard/locale",
     "POST /dashboard/privacy",
 )

@@ -1,5 +1,6 @@
 """The renderers of all kinds of mails, in one table."""
 
+from documents.mail.invitation import INVITATION_MAIL_KIND
 from documents.mail.password_mails import CHANGE_MAIL_KIND, RESET_MAIL_KIND
 from documents.mail.renderers import Renderer, register_renderer
 from documents.notices.watch import NOTICE_MAIL_KIND
@@ -14,6 +15,7 @@ RENDERERS: dict[str, Renderer] = {
     DIGEST_MAIL_KIND: render_digest,
     RESET_MAIL_KIND: render_password_reset,
     CHANGE_MAIL_KIND: render_password_change,
+    INVITATION_MAIL_KIND: render_invitation,
 }
 
 

@@ -69,6 +69,7 @@ class Account:
             changed = staff.set_password(form.raw("password"), is_proved=is_proved)
         proof = session.find_proof(staff.id) if way == "single sign-on" else None
         way = "password" if session.is_of_person or not way else way
+        put_change_mail(changed)
         begin_session(req, resp, changed, way, proof)
         redirect_to(resp, f"{req.path}?done=changed")
 

@@ -39,6 +39,7 @@ SETTINGS_MESSAGES = {
     "default": marked("Rules removed. The more general rules apply from now on."),
     "locale": marked("Language and formats saved."),
     "privacy": marked("Privacy setting saved. It applies from the next page on."),
+    "domains": marked("Email domains saved. They apply to emails recorded from now on."),
     "endpoint-deleted": marked("Webhook endpoint deleted."),
 }
 MAX_API_KEYS_SHOWN = 100
@@ -135,6 +136,16 @@ class PrivacyForm:
         hides = bool(form.text("hides_personal_data"))
         req.context.organization.amend({"hides_personal_data": hides})
         redirect_to(resp, f"{SETTINGS_PATH}?done=privacy")
+
+
+class EmailDomainsForm:
+    """/dashboard/email-domains"""
+
+    @form()
+    def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        body = _valid(OrganizationPatch, email_domains=form.text("domains").split())
+        req.context.organization.amend({"email_domains": body.email_domains})
+        redirect_to(resp, f"{SETTINGS_PATH}?done=domains")
 
 
 def _policies(organization_id: ObjectId) -> list[tuple[Fundraiser | None, MatchPolicy]]:

@@ -150,7 +150,7 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
     if staff is None:
         _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
-    way: GrantWay = "invitation" if link is not None and link.is_invitation else "link"
+    way = _find_way(link)
     if way != "invitation":
         staff.prove()
     if _accepts(staff, way):
@@ -158,6 +158,12 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
     else:  # the provider finds the member by the address
         then = f"{SIGN_IN_PATH}?organization={staff.organization_id}"
     redirect_to(resp, then)
+
+
+def _find_way(link: SignInLink | None) -> GrantWay:
+    if link is not None and link.is_invitation:
+        return "invitation"
+    return "link elsewhere" if link is not None and link.is_mailed else "link"
 
 
 def _accepts(staff: Staff, way: GrantWay) -> bool:
@@ -192,6 +198,7 @@ def _show(
         has_provider=wanted is not None and SignOnProvider.of(wanted.id) is not None,
         is_required=wanted is not None and bool(wanted.requires_single_sign_on),
         problem=problem,
+        done=is_changed,
     )
 
 

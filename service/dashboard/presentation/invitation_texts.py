@@ -17,7 +17,7 @@ NOTE = marked(
 
 @dataclass(frozen=True)
 class InvitationContent:
-    """What the mail shows."""
+    """The content of the mail."""
 
     language: Language
     title: str

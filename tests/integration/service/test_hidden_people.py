@@ -24,6 +24,7 @@ from tools.testbed.stripe_events import make_charge_event, post_stripe_event, se
 NAMES = ("Quentin", "Zephyrine", "Ottokar")
 DONOR = {"name": "Quentin Zephyrine", "email": "Quentin.Z+gifts@quentin.example"}
 OTHER = {"name": "Ottokar", "email": "ottokar@ottokar.example"}
+CHANGES = "fundraisers/{id}/changes"
 SECRETS = tuple(name.casefold() for name in NAMES)
 PAGE_NOUNS = {"people": "users", "gifts": "donations"}
 
@@ -121,7 +122,13 @@ def test_editors_and_admins_see_them(
     browser = sign_in_staff(real_client, alice.id, "erik@example.edu", role)
     _, found = find_names(browser, ids)
     expected = ("gifts", "gifts/{id}", "gifts.csv", "gifts.xlsx", "payments", "people/{id}")
-    for path in (*expected, "mailings/{id}", "mailings/{id}/recipients.csv", "fundraisers/{id}"):
+    for path in (
+        *expected,
+        "mailings/{id}",
+        "mailings/{id}/recipients.csv",
+        "fundraisers/{id}",
+        CHANGES,
+    ):
         noun = path.split("/")[0]
         at = path.replace("{id}", ids.get(PAGE_NOUNS.get(noun, noun), ""))
         assert any(one.startswith(f"/dashboard/{at}?") for one in found), path

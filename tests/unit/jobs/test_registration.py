@@ -56,7 +56,7 @@ def test_each_periodic_step_has_a_thread_of_its_name() -> None:
     made = {thread.name: thread for thread in steps.make_threads()}
     assert list(made) == [
         *("recount", "relabel", "retention", "audit", "journal"),
-        *("imports", "resend", "notices", "digests", "deletion"),
+        *("imports", "resend", "notices", "digests", "sensitivity", "deletion"),
     ]
     assert not any(thread.is_alive() for thread in made.values())
     assert made["audit"]._idle < made["recount"]._idle == STEP_IDLE_SECONDS

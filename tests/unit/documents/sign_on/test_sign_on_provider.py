@@ -154,11 +154,6 @@ def test_a_secret_needs_a_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
         put()
 
 
-def test_sign_on_can_be_required() -> None:
-    assert put().required is False
-    assert put().set_required(True).required is True
-
-
 def test_sign_out_can_leave_the_provider_alone() -> None:
     assert put().ends_sessions is True
     assert put().set_sign_out(ends_sessions=False).ends_sessions is False

@@ -1,4 +1,4 @@
-"""What a request that sees no personal data reads instead."""
+"""The placeholders that a request reads if it may not see personal data."""
 
 import pytest
 

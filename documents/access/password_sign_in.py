@@ -1,0 +1,23 @@
+"""Sign-in by password, which some organizations do not accept."""
+
+from bson import ObjectId
+
+from documents.access.password_reset import find_password_member
+from documents.access.staff import Staff
+
+
+def sign_in_by_password(
+    email: str, password: str, organization_id: ObjectId | None = None
+) -> Staff | None:
+    """Return the member whose organization the browser shows; None if no sign-in is possible.
+
+    The answer is the same for an incorrect password and for a person whose organizations all
+    require single sign-on.
+    """
+    found = Staff.authenticate(email, password, organization_id)
+    if found is None:
+        return None
+    others = Staff.list_of_account(found.account_id) if found.account_id else []
+    for one in others:
+        one.remember_account(found.person)  # with the epoch that the check of the password read
+    return find_password_member([found, *others])
