@@ -60,11 +60,14 @@ def remove_record(record: Record) -> None:
         end_sensitivity([record.id])
 
 
-def remove_staff(staff: Staff) -> None:
+def remove_staff(staff: Staff, *, counts_invited: bool = False) -> None:
     """Remove a staff member with their sessions and digests.
+
+    Args:
+        counts_invited: see `change_role`.
 
     Raises:
         Conflict: the member is the organization's last admin.
     """
-    remove_member(staff)
+    remove_member(staff, counts_invited=counts_invited)
     end_digests_of_staff([staff.id])

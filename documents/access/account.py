@@ -2,7 +2,15 @@
 
 from typing import Any, ClassVar, Self
 
-from mongoengine import BooleanField, DateTimeField, IntField, NotUniqueError, StringField
+from bson import ObjectId
+from mongoengine import (
+    DateTimeField,
+    IntField,
+    ListField,
+    NotUniqueError,
+    ObjectIdField,
+    StringField,
+)
 
 from config.database import await_majority
 from documents.errors import Conflict
@@ -25,12 +33,12 @@ class Account(Document):
     name = StringField(required=True)
     address = StringField(required=True)  # canonical
     password = StringField()  # its hash; None if the person signs in only by link
+    # IDs of the memberships that the password opens; empty for all, also later ones. An admin can
+    # follow an invitation, so a password that was chosen there opens only that organization.
+    password_opens = ListField(ObjectIdField())
     # A password change or a sign-out everywhere increases it, which voids earlier sessions and
     # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
-    # Whether the operator, or a mail to the address, has reached the person. Otherwise, the
-    # inviting admin could choose the password of the new account.
-    is_proved = BooleanField(default=True)
     created_at = DateTimeField(default=now)
     added_at = DateTimeField()  # when another organization last added the person
     joined_at = DateTimeField()  # when the last membership began
@@ -52,13 +60,16 @@ class Account(Document):
     def ensure(cls, name: str, email: str, **new_values: Any) -> tuple[Self, bool]:
         """Return the account with this address, and whether it is new.
 
+        Mails go to the canonical spelling, because others choose the spelling of an invitation.
+
         Args:
             new_values: what only a new account gets.
         """
         for _ in range(MAX_ENSURE_ATTEMPTS):
             if (known := cls.known(email)) is not None:
                 return known, False
-            new = cls(name=name, email=email, address=to_canonical(email), **new_values)
+            address = to_canonical(email)
+            new = cls(name=name, email=address, address=address, **new_values)
             try:
                 new.save(force_insert=True)
             except NotUniqueError:
@@ -92,7 +103,21 @@ class Account(Document):
         except NotUniqueError:
             raise Conflict("Another request is adding this person. Retry the request.") from None
 
-    def renew(self, **changes: Any) -> Self:
-        """Make changes, and void all earlier sessions and links, in one write."""
-        renewed: Self = type(self).objects(id=self.id).modify(new=True, inc__epoch=1, **changes)
+    def opens(self, staff_id: ObjectId) -> bool:
+        """Return whether the password opens a membership."""
+        return not self.password_opens or staff_id in self.password_opens
+
+    def renew(self, *, is_same_epoch: bool = False, **changes: Any) -> Self:
+        """Make changes, and void all earlier sessions and links, in one write.
+
+        Args:
+            is_same_epoch: whether a change since this account was read prevents the write.
+
+        Raises:
+            Conflict: it did, or another process deleted the account.
+        """
+        own = {"id": self.id, "epoch": self.epoch} if is_same_epoch else {"id": self.id}
+        renewed: Self | None = type(self).objects(**own).modify(new=True, inc__epoch=1, **changes)
+        if renewed is None:
+            raise Conflict("Another request is changing this person. Retry the request.")
         return renewed

@@ -33,8 +33,8 @@ class _Act(Document):
     Attributes:
         actor: "key:<id>", "staff:<id>", "sign-on provider" or "command line".
         action: the HTTP verb and the route, or the command.
-        record: the ID in the route.
-        fields: the names of the fields in the request.
+        record: the ID in the route, or of the new staff member.
+        fields: the names of the fields in the request. A staff role has its value, too.
         outcome: the HTTP status; None if it is unknown.
     """
 
@@ -78,10 +78,11 @@ class OpenAct(_Act):
         self.delete()  # a process that dies before leaves two entries, which is better than none
         return moved
 
-    def finish(self, outcome: int) -> None:
-        """Note the outcome, an HTTP status."""
+    def finish(self, outcome: int, record: str | None = None) -> None:
+        """Note the outcome, an HTTP status, and the record that the act created."""
         own = type(self).objects(id=self.id, organization_id=self.organization_id)
-        own.update_one(set__outcome=outcome, set__finished_at=now())
+        created = {"set__record": record} if record else {}
+        own.update_one(set__outcome=outcome, set__finished_at=now(), **created)
 
     def withdraw(self) -> None:
         """Delete the note of an act that the service rejected, because nothing changed."""

@@ -19,6 +19,13 @@ FORMER_STAFF_FILTER: dict[str, Any] = {
 ACCOUNT_FIELDS = ("address", "email", "name", "password", "created_at")
 
 
+def give_own_account(tx: Tx, staff_id: ObjectId) -> None:
+    """Turn a row of the earlier layout into a membership, unless another process has done it."""
+    row = tx.database.staff.find_one({**FORMER_STAFF_FILTER, "_id": staff_id}, session=tx.session)
+    if row is not None:
+        give_account(tx, row)
+
+
 def give_account(tx: Tx, row: dict[str, Any]) -> None:
     """Turn a row of the earlier layout into a membership of an account.
 

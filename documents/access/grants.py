@@ -3,7 +3,7 @@
 A password and a link prove it to all organizations of the account. Single sign-on proves it only
 to the organization whose provider signed the person in, because another organization's provider
 could assert any address. An invitation proves it only to the organization whose admin passed it
-on, because the admin could use it.
+on, because the admin could use it. A password chosen after an invitation opens no more.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,9 @@ from mongoengine import (
     get_db,
 )
 
-GrantWay = Literal["password", "link", "link elsewhere", "invitation", "single sign-on"]
+GrantWay = Literal[
+    "password", "limited password", "link", "link elsewhere", "invitation", "single sign-on"
+]
 # These prove who the person is to the whole account.
 GENERAL_WAYS: tuple[GrantWay, ...] = ("password", "link", "link elsewhere")
 LINK_WAYS: tuple[GrantWay, ...] = ("link", "link elsewhere")
@@ -58,17 +60,28 @@ class Grant(EmbeddedDocument):  # type: ignore[misc]
 def list_grants(staff: Any, way: GrantWay, proof: ProviderProof | None = None) -> list[Grant]:
     """Return the grants of a new session of this member."""
     own = Grant(staff_id=staff.id, epoch=staff.epoch, way=way, proof=proof)
-    if way not in GENERAL_WAYS or staff.account_id is None:
-        return [own]
     elsewhere = "link elsewhere" if way == "link" else way
     return [
         own,
         *(
             Grant(staff_id=row["_id"], epoch=row.get("epoch", 0), way=elsewhere)
-            for row in list_membership_rows(staff.account_id)
+            for row in _list_proved_rows(staff, way)
             if row["_id"] != staff.id
         ),
     ]
+
+
+def _list_proved_rows(staff: Any, way: GrantWay) -> list[dict[str, Any]]:
+    """Return the rows of memberships to which this way proves who the person is."""
+    rows = list_membership_rows(staff.account_id) if staff.account_id else []
+    if way == "limited password":
+        return [row for row in rows if staff.person.opens(row["_id"])]
+    return rows if way in GENERAL_WAYS else []
+
+
+def find_password_way(person: Any) -> GrantWay:
+    """Return what a correct password of this account proves."""
+    return "limited password" if person.password_opens else "password"
 
 
 def add_kept_grants(new: Sequence[Grant], kept: Sequence[Grant]) -> list[Grant]:

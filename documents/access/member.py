@@ -1,12 +1,13 @@
 """The password and epoch with which a person signs in, which the account holds."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
+from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.access.account import Account
-from documents.access.former_staff import FORMER_STAFF_FILTER, give_account
+from documents.access.former_staff import FORMER_STAFF_FILTER, give_own_account
 from documents.access.grants import list_membership_rows
 from documents.access.password import hash_password, matches_password
 from documents.access.reset_link import PasswordResetLink
@@ -17,10 +18,10 @@ from documents.organization import Organization
 from documents.people.spellings import PeopleByAddress, list_address_keys
 from documents.storage.marks import build_text_condition
 from documents.storage.record import Record
+from documents.storage.transaction import in_transaction
 from documents.values.time import now
-from matchback.engine import Tx
 
-NOT_PROVED = "The person belongs to other organizations. Use a sign-in link of the operator."
+OPENS_OTHERS = "The present password opens other organizations. Reset it by mail."
 SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink, PasswordResetLink)
 
 
@@ -39,7 +40,7 @@ class Member(Record):
     # Only in the earlier layout:
     address = StringField()  # canonical
     password = StringField()  # its hash
-    is_proved: bool = True  # the operator added all of them
+    password_opens: Sequence[ObjectId] = ()
 
     _account: Account | None = None
 
@@ -50,7 +51,7 @@ class Member(Record):
         """Return the memberships of the person with this address, last sign-in first."""
         account, former = Account.known(email), cls._find_former(email)
         if former is not None and account is not None:
-            give_account(Tx(get_db()), former.to_mongo().to_dict())
+            in_transaction(give_own_account, former.id)
         # Each address takes as many queries, so that the time does not show which exist.
         members = cls.list_of_account(account.id if account else ObjectId())
         if former is not None and account is None:
@@ -75,7 +76,7 @@ class Member(Record):
         """Return the memberships of the person with this address, of the current layout."""
         members = cls.list_known(email)
         if members and members[0].account_id is None:
-            give_account(Tx(get_db()), members[0].to_mongo().to_dict())
+            in_transaction(give_own_account, members[0].id)
             return cls.list_known(email)
         return members
 
@@ -93,11 +94,6 @@ class Member(Record):
         """Keep the account, so that `person` does not read it again."""
         self._account = account
 
-    def prove(self) -> None:
-        """Note that a link that only the operator or the mailbox can pass on reached the person."""
-        if self.account_id is not None and not self.person.is_proved:
-            Account.objects(id=self.account_id).update_one(set__is_proved=True)
-
     def has_other_memberships(self) -> bool:
         """Return whether the person belongs to other organizations."""
         rows = list_membership_rows(self.account_id) if self.account_id else []
@@ -107,34 +103,48 @@ class Member(Record):
         """Record that the person signed in to this organization, or switched to it."""
         type(self).objects(id=self.id).update_one(set__last_sign_in_at=now())
 
+    def opens(self, staff_id: ObjectId) -> bool:
+        """Return whether the password of the earlier layout opens a membership."""
+        return bool(staff_id == self.id)
+
+    @property
+    def is_opened_by_password(self) -> bool:
+        """True if the person has a password that opens this membership."""
+        person = self.person
+        return person.password is not None and bool(person.opens(self.id))
+
     def has_password(self, password: str) -> bool:
         """Return whether the password is correct."""
         return matches_password(self.person.password, password)
 
-    def set_password(self, password: str, *, is_proved: bool = True) -> Self:
+    def set_password(self, password: str, *, opens: Sequence[ObjectId] = ()) -> Self:
         """Change the person's password, and end all sessions in all organizations.
 
         Args:
-            is_proved: whether the browser has proved who the person is to all organizations. An
-                invitation or a sign-on provider of one organization does not.
+            opens: memberships that the password opens; empty for all, also later ones. An
+                invitation, and the sign-on provider of one organization, prove the person to that
+                organization only.
 
         Raises:
             Unacceptable: the password is too short, too long, or easy to guess.
-            Conflict: the person belongs to other organizations, and `is_proved` is false.
+            Conflict: the present password opens other memberships, or another request is earlier.
             NotFound: another process removed the member meanwhile.
         """
-        return self.store_password(self.hash_new_password(password), is_proved=is_proved)
+        return self.store_password(self.hash_new_password(password), opens=opens)
 
-    def store_password(self, hashed: str, *, is_proved: bool = True) -> Self:
+    def store_password(self, hashed: str, *, opens: Sequence[ObjectId] = ()) -> Self:
         """Change the person's password to one that is hashed already; see `set_password`."""
-        if not is_proved and self.has_other_memberships():
-            raise Conflict(NOT_PROVED)
-        renewed = self._renew(set__password=hashed)
-        # Another organization may have added the person since the check.
-        if not is_proved and renewed.has_other_memberships():
-            renewed._renew(unset__password=True)
-            raise Conflict(NOT_PROVED)
-        return renewed
+        member = self._join_account()
+        person = member.person
+        assert isinstance(person, Account)
+        if opens and person.password and set(member._list_opened()) - set(opens):
+            raise Conflict(OPENS_OTHERS)
+        changes = {"set__password": hashed, "set__password_opens": list(opens)}
+        return member._renew(is_same_epoch=bool(opens), **changes)
+
+    def _list_opened(self) -> list[ObjectId]:
+        rows = list_membership_rows(self.account_id) if self.account_id else []
+        return [row["_id"] for row in rows if self.person.opens(row["_id"])]
 
     def hash_new_password(self, password: str) -> str:
         """Return the hash to store for a new password.
@@ -148,14 +158,20 @@ class Member(Record):
 
     def sign_out_everywhere(self) -> None:
         """End all sessions of the person, and void all links."""
-        self._renew()
+        self._join_account()._renew()
 
-    def _renew(self, **changes: Any) -> Self:
-        former = type(self).objects(id=self.id, account_id=None, deleted_at=None)
-        renewed: Self | None = former.modify(new=True, inc__epoch=1, inc__version=1, **changes)
-        if renewed is None:
-            renewed = type(self).fetch(self.organization_id, self.id)
-            renewed.remember_account(renewed.person.renew(**changes))
+    def _join_account(self) -> Self:
+        """Return this member in the current layout."""
+        if self.account_id is not None:
+            return self
+        in_transaction(give_own_account, self.id)
+        return type(self).fetch(self.organization_id, self.id)
+
+    def _renew(self, *, is_same_epoch: bool = False, **changes: Any) -> Self:
+        person = self.person
+        assert isinstance(person, Account)
+        renewed = type(self).fetch(self.organization_id, self.id)
+        renewed.remember_account(person.renew(is_same_epoch=is_same_epoch, **changes))
         for kind in SECRET_KINDS:
             kind.end_of_person(renewed.person.id, renewed.person.epoch)
         return renewed

@@ -3,64 +3,81 @@
 An organization keeps at least one admin, because only an admin can add another.
 """
 
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 
+from documents.access.account import Account
 from documents.access.member import SECRET_KINDS
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
-from documents.access.staff_session import SignInLink
 from documents.errors import Conflict, NotFound, Unacceptable
+from documents.storage.pagination import RecordPage, list_page
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
-LAST_ADMIN = "This is the organization's last admin. Make another member an admin first."
+MEMBERS_A_PAGE = 100
+ADMIN: StaffRole = "admin"
+LAST_ADMIN = "This is the organization's last admin who has signed in. Add another admin first."
 
 
-def invite_member(
-    organization_id: ObjectId, name: str, email: str, role: StaffRole
-) -> tuple[Staff, str]:
-    """Add a member for an admin, and return the secret of a link to pass on.
+def list_members(organization_id: ObjectId, search: str, cursor: str | None) -> RecordPage:
+    """Return one page of an organization's members, oldest first.
 
-    The answer is the same whether the person belongs to other organizations. The link opens only
-    this organization.
+    Args:
+        search: part of a name or an address; empty for all members.
 
     Raises:
-        Unacceptable: the name or the address is not valid.
-        Conflict: the person is a member already.
+        InvalidCursor: this list did not make the cursor.
     """
-    staff = Staff.add(organization_id, name, email, role, is_proved=False)
-    return staff, SignInLink.make_invitation(staff)
+    part = {"$regex": re.escape(search), "$options": "i"}
+    filters = {"$or": [{"name": part}, {"email": part}]} if search else {}
+    return list_page(
+        Staff, organization_id, filters=filters, sort="_id", limit=MEMBERS_A_PAGE, cursor=cursor
+    )
 
 
-def repeat_invitation(staff: Staff) -> str:
-    """Return the secret of a new link for a member who lost the first one.
+def check_invitable(staff: Staff) -> None:
+    """Check that a member may get another invitation.
 
     Raises:
         Conflict: the member has signed in before. With a link, an admin could act as that member.
     """
-    if not can_be_invited(staff):
+    if staff.id not in find_invitable([staff]):
         raise Conflict("The member has signed in before. Ask the operator for a sign-in link.")
-    return SignInLink.make_invitation(staff)
 
 
-def can_be_invited(staff: Staff) -> bool:
-    """Return whether a member has not used an invitation yet.
+def find_invitable(members: Sequence[Staff]) -> set[ObjectId]:
+    """Return the IDs of the members who have not used an invitation yet.
 
-    Members of earlier versions have no time of their last sign-in, but a password.
+    Members of earlier versions have no time of their last sign-in, but a password. The queries are
+    the same for all members, so that their time does not show who belongs to other organizations.
     """
-    if staff.last_sign_in_at is not None:
-        return False
-    belongs_elsewhere = (
-        staff.has_other_memberships()
-    )  # asked always, so that the time reveals nothing
-    return not staff.person.password or belongs_elsewhere
+    new = [one for one in members if one.last_sign_in_at is None]
+    ids = [one.account_id for one in new if one.account_id]
+    protected = {one.id for one in Account.objects(id__in=ids, password__ne=None).only("id")}
+    rows = get_db().staff.find({"account_id": {"$in": ids}, "deleted_at": None}, {"account_id": 1})
+    memberships = Counter(row["account_id"] for row in rows)
+    return {
+        one.id
+        for one in new
+        if (memberships[one.account_id] > 1 or one.account_id not in protected)
+        and not one.password  # of the earlier layout
+    }
 
 
-def change_role(staff: Staff, role: str) -> Staff:
+def change_role(staff: Staff, role: str, *, counts_invited: bool = False) -> Staff:
     """Change a member's role. The member's next request has the new one.
+
+    Args:
+        counts_invited: whether another admin counts who has never signed in. The operator can make
+            a sign-in link for such an admin.
 
     Raises:
         Unacceptable: the role does not exist.
@@ -69,12 +86,16 @@ def change_role(staff: Staff, role: str) -> Staff:
     """
     if role not in STAFF_ROLES:
         raise Unacceptable("/role", "not_found", "Choose a role that exists.")
-    in_transaction(_change, staff.organization_id, staff.id, {"$set": {"role": role}}, role)
+    change = _Change({"$set": {"role": role}}, role == ADMIN, counts_invited)
+    in_transaction(_change, staff.organization_id, staff.id, change)
     return Staff.fetch(staff.organization_id, staff.id)
 
 
-def remove_member(staff: Staff) -> None:
+def remove_member(staff: Staff, *, counts_invited: bool = False) -> None:
     """Remove a member, and end the sessions that show the organization.
+
+    Args:
+        counts_invited: see `change_role`.
 
     Raises:
         Conflict: the member is the last admin.
@@ -85,7 +106,8 @@ def remove_member(staff: Staff) -> None:
         "$set": {"deleted_at": now()},
         "$unset": {"address": "", "password": "", "account_id": "", "subject": ""},
     }
-    in_transaction(_change, staff.organization_id, staff.id, gone, None)
+    change = _Change(gone, keeps_admin=False, counts_invited=counts_invited)
+    in_transaction(_change, staff.organization_id, staff.id, change)
     staff.forget(account)
 
 
@@ -99,26 +121,41 @@ def end_member_sessions(staff: Staff) -> None:
         kind.end_of_member(staff.id)
 
 
-def _change(
-    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, change: dict[str, Any], role: str | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of a member. `keeps_admin` is whether an admin stays one."""
+
+    update: dict[str, Any]
+    keeps_admin: bool
+    counts_invited: bool
+
+
+def _change(tx: Tx, organization_id: ObjectId, staff_id: ObjectId, change: _Change) -> None:
     """Change a member, unless the organization would lose its last admin."""
     own = {"organization_id": organization_id, "deleted_at": None}
     held = tx.database.staff.find_one({**own, "_id": staff_id}, {"role": 1}, session=tx.session)
     if held is None:
         raise NotFound
-    admin: StaffRole = "admin"
-    if held["role"] == admin != role:
+    if held["role"] == ADMIN and not change.keeps_admin:
         # Each loss of an admin writes this record. So of two at once, one starts again and sees
         # the other.
         tx.database.organizations.update_one(
             {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
         )
-        others = {**own, "role": admin, "_id": {"$ne": staff_id}}
-        if tx.database.staff.find_one(others, {"_id": 1}, session=tx.session) is None:
+        others = {**own, "role": ADMIN, "_id": {"$ne": staff_id}}
+        if not _has_other_admin(tx, others, counts_invited=change.counts_invited):
             raise Conflict(LAST_ADMIN)
     tx.database.staff.update_one(
-        {"_id": staff_id},
-        {**change, "$inc": {"version": 1}},
-        session=tx.session,
+        {"_id": staff_id}, {**change.update, "$inc": {"version": 1}}, session=tx.session
     )
+
+
+def _has_other_admin(tx: Tx, others: dict[str, Any], *, counts_invited: bool) -> bool:
+    """Return whether another admin has a way in. An invited one may never arrive."""
+    found = list(tx.database.staff.find(others, session=tx.session))
+    if any(counts_invited or one.get("last_sign_in_at") or one.get("password") for one in found):
+        return True
+    # Members of earlier versions have no time of their last sign-in, but a password.
+    ids = [one["account_id"] for one in found if "account_id" in one]
+    protected = {"_id": {"$in": ids}, "password": {"$ne": None}}
+    return tx.database.accounts.find_one(protected, {"_id": 1}, session=tx.session) is not None

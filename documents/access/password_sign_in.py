@@ -14,10 +14,4 @@ def sign_in_by_password(
     The answer is the same for an incorrect password and for a person whose organizations all
     require single sign-on.
     """
-    found = Staff.authenticate(email, password, organization_id)
-    if found is None:
-        return None
-    others = Staff.list_of_account(found.account_id) if found.account_id else []
-    for one in others:
-        one.remember_account(found.person)  # with the epoch that the check of the password read
-    return find_password_member([found, *others])
+    return find_password_member(Staff.list_authenticated(email, password, organization_id))

@@ -60,13 +60,10 @@ class Staff(Member):
         email: str,
         role: str,
         password: str | None = None,
-        *,
-        is_proved: bool = True,
     ) -> Self:
         """Add a member: a new person, or one who belongs to another organization already.
 
-        Args:
-            is_proved: whether the operator vouches for the person; see account.py.
+        Only the operator gives a password.
 
         Raises:
             Unacceptable: the name, address or password is not valid.
@@ -84,25 +81,21 @@ class Staff(Member):
         members = cls.list_with_account(email)
         if any(one.organization_id == organization_id for one in members):
             raise Conflict(ALREADY_MEMBER)
-        if hashed and any(one.person.password and one.person.is_proved for one in members):
+        if hashed and any(one.person.password and not one.person.password_opens for one in members):
             raise Conflict(ALREADY_PROTECTED)
-        staff._join(hashed, is_proved=is_proved, is_newcomer=not members)
+        staff._join(hashed, is_newcomer=not members)
         return staff
 
-    def _join(self, hashed: str | None, *, is_proved: bool, is_newcomer: bool) -> None:
-        account, is_new = Account.ensure(
-            self.name, self.email, password=hashed, is_proved=is_proved
-        )
+    def _join(self, hashed: str | None, *, is_newcomer: bool) -> None:
+        account, is_new = Account.ensure(self.name, self.email, password=hashed)
         self.account_id = account.id
         self._insert_member()
         self._keep_account(account)
+        changes: dict[str, Any] = {"set__password": hashed, "set__password_opens": []}
         if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
-            own = {"set__name": self.name, "set__email": self.email, "set__is_proved": is_proved}
-            account = account.renew(set__password=hashed, **own)
-        elif not is_new and (hashed or not account.is_proved):
-            # Another organization's admin may know the password of an account that is not proved.
-            proof = {"set__is_proved": True} if hashed else {}  # only the operator gives passwords
-            account = account.renew(set__password=hashed, **proof)
+            account = account.renew(set__name=self.name, **changes)
+        elif hashed and not is_new:
+            account = account.renew(**changes)
         elif not is_new:
             account.note_addition()
         self.remember_account(account)
@@ -150,14 +143,32 @@ class Staff(Member):
     def authenticate(
         cls, email: str, password: str, organization_id: ObjectId | None = None
     ) -> Self | None:
-        """Return the member with this address and password; None if they do not match.
+        """Return the first member of `list_authenticated`; None without one."""
+        return next(iter(cls.list_authenticated(email, password, organization_id)), None)
 
-        The check takes equally long for an unknown address.
+    @classmethod
+    def list_authenticated(
+        cls, email: str, password: str, organization_id: ObjectId | None = None
+    ) -> list[Self]:
+        """Return the members with this address whom the password opens.
+
+        The member of the organization is the first. The check takes equally long for an unknown
+        address.
         """
         found = cls.known(email, organization_id)
         # The same read found the epoch. So a change of the password voids the session.
-        matches = matches_password(found.person.password if found else None, password)
-        return found if matches else None
+        person = found.person if found else None
+        if not matches_password(person.password if person else None, password):
+            return []
+        return found._list_opened_by_password() if found else []
+
+    def _list_opened_by_password(self) -> list[Self]:
+        """Return the memberships of the person that the password opens, this one first."""
+        others = self.list_of_account(self.account_id) if self.account_id else []
+        for one in others:
+            one.remember_account(self._account)  # with the epoch that the check has read
+        members = [self, *(one for one in others if one.id != self.id)]
+        return [one for one in members if self.person.opens(one.id)]
 
     @classmethod
     def signed_in(cls, secret: Secret | None) -> Self | None:

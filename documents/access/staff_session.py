@@ -14,6 +14,7 @@ from documents.access.grants import (
     add_kept_grants,
     find_way,
     list_grants,
+    list_membership_rows,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.values.time import now
@@ -92,6 +93,16 @@ class StaffSession(Secret):
             return ("link" if self.by_link else "password") if is_own else None
         return find_way(self.grants, staff_id, epoch)
 
+    def list_known_rows(self, account_id: ObjectId | None) -> list[dict[str, Any]]:
+        """Return the rows of the person's memberships that this browser may know of.
+
+        An admin can follow an invitation, and must not learn of other organizations by it.
+        """
+        rows = list_membership_rows(account_id) if account_id else []
+        if self.is_of_person:
+            return rows
+        return [row for row in rows if self.find_way(row["_id"], row.get("epoch", 0))]
+
     def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
         """Return the single sign-on of this member; None without one."""
         return next((one.proof for one in self.grants if one.staff_id == staff_id), None)
@@ -116,9 +127,14 @@ class StaffSession(Secret):
         return shown & {(one.id, one.organization_id) for one in current}
 
     @classmethod
-    def of(cls, staff: Any) -> list[Self]:
-        """Return the current sessions of a person, most recently used first."""
-        whose = {"account_id": staff.account_id} if staff.account_id else {"staff_id": staff.id}
+    def of(cls, staff: Any, *, is_of_person: bool = True) -> list[Self]:
+        """Return the current sessions, most recently used first.
+
+        Args:
+            is_of_person: whether to return those of all organizations of the person.
+        """
+        is_of_account = is_of_person and staff.account_id
+        whose = {"account_id": staff.account_id} if is_of_account else {"staff_id": staff.id}
         return list(cls.objects(**whose, expires_at__gt=now()).order_by("-last_used_at"))
 
     @classmethod

@@ -9,14 +9,19 @@ from documents.mail.mail import Mail
 INVITATION_MAIL_KIND = "invitation"
 
 
-def put_invitation(staff: Staff) -> bool:
-    """Store the mail that invites a member. Return whether a mail server is set."""
-    return Mail.put(
+def send_invitation(staff: Staff) -> str | None:
+    """Store the mail that invites a member. Without a mail server, return a link's secret instead.
+
+    The answer is the same whether the person belongs to other organizations. An admin passes the
+    link on, so it opens only this organization.
+    """
+    is_mailed = Mail.put(
         f"{INVITATION_MAIL_KIND}:{staff.id}:{ObjectId()}",
         INVITATION_MAIL_KIND,
         organization_id=staff.organization_id,
         staff_id=staff.id,
     )
+    return None if is_mailed else SignInLink.make_invitation(staff)
 
 
 def make_mailed_link(staff: Staff) -> str:

@@ -13,6 +13,7 @@ from bson import ObjectId
 from mongoengine import DateTimeField, ObjectIdField, StringField, get_db
 
 from documents.storage.base import Document
+from documents.storage.personal_data import show_address, show_name
 from documents.values.address import to_canonical
 from documents.values.time import now
 from matchback.engine import Tx
@@ -81,8 +82,8 @@ def list_duplicates(organization_id: ObjectId | None = None) -> Iterator[Duplica
             noted["_id"],
             noted["organization_id"],
             noted["collection"],
-            record["name"],
-            record["email"],
+            show_name(record["name"], noted["_id"]),
+            show_address(record["email"]),
             noted["kept_id"],
             noted["noted_at"],
         )

@@ -67,7 +67,7 @@ def _find_member(organization_id: ObjectId, person: Person) -> Staff | None:
 
 def _add_member(organization_id: ObjectId, person: Person, role: SignOnRole) -> Staff | None:
     try:
-        return Staff.add(organization_id, person.name, person.email, role, is_proved=False)
+        return Staff.add(organization_id, person.name, person.email, role)
     except Conflict:  # another request of the same person was earlier
         return None
 

@@ -26,4 +26,5 @@ def audit_request(
     except REJECTION_ERRORS:
         act.withdraw()
         raise
-    act.finish(falcon.http_status_to_code(resp.status))
+    named = getattr(req.context, "audited_record", None)  # of a record that the request created
+    act.finish(falcon.http_status_to_code(resp.status), named)

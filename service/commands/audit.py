@@ -33,7 +33,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
             COMMAND_LINE_ACTOR,
             click.get_current_context().command_path.partition(" ")[2],
             record=options.get("user_id"),
-            fields=sorted(name for name, value in options.items() if value),
+            fields=sorted(_describe(name, value) for name, value in options.items() if value),
         )
         held = click.get_current_context().meta
         held[ACT_KEY] = act
@@ -46,6 +46,10 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return run
+
+
+def _describe(name: str, value: Any) -> str:
+    return f"role={value}" if name == "role" else name
 
 
 def name_audited_record(organization_id: "ObjectId", record: "ObjectId") -> None:

@@ -72,15 +72,16 @@ def invite(email: str, organization_id: str, name: str | None, role: "StaffRole"
     on. The link works once, within seven days.
     """
     from config.settings import get_settings
-    from documents.access.members import invite_member
-    from documents.mail.invitation import put_invitation
+    from documents.access.staff import Staff
+    from documents.mail.invitation import send_invitation
     from documents.organization import Organization
     from service.dashboard.sign_in_links import build_sign_in_link
 
     organization = Organization.named(organization_id)
-    invited, secret = invite_member(organization.id, name or email, email, role)
+    invited = Staff.add(organization.id, name or email, email, role)
     name_audited_record(organization.id, invited.id)
-    if put_invitation(invited):
+    secret = send_invitation(invited)
+    if secret is None:
         click.echo(f"Invitation sent to {email}.")
         return
     link = build_sign_in_link(get_settings().url, secret)
@@ -124,7 +125,7 @@ def role(email: str, role: str, organization_id: str | None) -> None:
     """Change a staff member's role. The last admin of an organization stays an admin."""
     from documents.access.members import change_role
 
-    change_role(find_member(email, organization_id), role)
+    change_role(find_member(email, organization_id), role, counts_invited=True)
     click.echo(f"{email} is {role} now.")
 
 
@@ -140,7 +141,7 @@ def remove(email: str, organization_id: str | None) -> None:
     """
     from documents.removal import remove_staff
 
-    remove_staff(find_member(email, organization_id))
+    remove_staff(find_member(email, organization_id), counts_invited=True)
     click.echo(f"{email} removed.")
 
 

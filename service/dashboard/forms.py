@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import falcon
 
+from documents.access.roles import STAFF_ROLES
 from service.api.parsing import bad_request, read_bytes
 from service.dashboard.presentation.language import marked
 
@@ -65,8 +66,15 @@ class Form:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the known fields that were sent, for the audit."""
-        return sorted(KNOWN_FIELD_NAMES & self._values.keys())
+        """Return the names of the known fields that were sent, for the audit.
+
+        A role has its value, because the audit shows who became an admin.
+        """
+        names = KNOWN_FIELD_NAMES & self._values.keys()
+        role = self.raw("role").strip()
+        return sorted(
+            f"role={role}" if one == "role" and role in STAFF_ROLES else one for one in names
+        )
 
 
 def read_form(req: falcon.Request) -> Form:

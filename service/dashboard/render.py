@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import falcon
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from documents.access.grants import list_membership_rows
 from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
 from documents.organization import Organization
 from documents.providers.registry import PROVIDERS
 from documents.storage.personal_data import is_personal_data_hidden
@@ -64,7 +64,7 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
         "staff": staff,
         "is_hidden": is_personal_data_hidden(),
         "can": build_can(staff.role if staff else ""),
-        "organizations": _list_organizations(staff),
+        "organizations": _list_organizations(staff, getattr(req.context, "session", None)),
         "organization": getattr(req.context, "organization", None),
         "formats": formats,
         "language": formats.language,
@@ -73,9 +73,9 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
     }
 
 
-def _list_organizations(staff: Staff | None) -> list[Organization]:
+def _list_organizations(staff: Staff | None, session: StaffSession | None) -> list[Organization]:
     """Return the organizations to switch between; none if there is only one."""
-    rows = list_membership_rows(staff.account_id) if staff and staff.account_id else []
+    rows = session.list_known_rows(staff.account_id) if staff and session else []
     if len(rows) < 2:
         return []
     ids = [row["organization_id"] for row in rows]

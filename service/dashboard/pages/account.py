@@ -1,7 +1,9 @@
 """A staff member's own account: the password, the open sessions, and the digests."""
 
 import falcon
+from bson import ObjectId
 
+from documents.access.grants import find_password_way
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.digests.choice import DigestChoice
@@ -39,7 +41,8 @@ class Account:
 
     @page(query=AccountQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
-        sessions = StaffSession.of(req.context.staff)
+        is_of_person = req.context.session.is_of_person
+        sessions = StaffSession.of(req.context.staff, is_of_person=is_of_person)
         render_page(
             req,
             resp,
@@ -48,7 +51,7 @@ class Account:
             current=req.context.session_id,
             needs_current=_needs_current(req),
             done=query.done,
-            has_password=bool(req.context.staff.person.password),
+            has_password=req.context.staff.is_opened_by_password,
             digests=DigestChoice.list_of(req.context.staff.id),
             sends_mail=has_mail_server(),
         )
@@ -60,20 +63,35 @@ class Account:
         session: StaffSession = req.context.session
         if req.context.organization.requires_single_sign_on:
             raise falcon.HTTPConflict(description=SINGLE_SIGN_ON_REQUIRED)
-        is_proved, way = session.is_of_person, session.find_way(staff.id, staff.epoch)
-        if _needs_current(req):
-            if not staff.has_password(form.raw("current")):
-                raise Unacceptable("/current", "wrong", "The current password is incorrect.")
-            is_proved = True
+        knows_current = _needs_current(req)
+        if knows_current and not staff.has_password(form.raw("current")):
+            raise Unacceptable("/current", "wrong", "The current password is incorrect.")
+        opens = _list_proved_memberships(staff, session, knows_current=knows_current)
         with explain_conflict(OPERATOR_LINK_NEEDED):
-            changed = staff.set_password(form.raw("password"), is_proved=is_proved)
-        proof = session.find_proof(staff.id) if way == "single sign-on" else None
-        way = "password" if session.is_of_person or not way else way
+            changed = staff.set_password(form.raw("password"), opens=opens)
         put_change_mail(changed)
+        # A password does not replace a sign-in that the organization may require.
+        proof = session.find_proof(staff.id)
+        way = "single sign-on" if proof else find_password_way(changed.person)
         begin_session(req, resp, changed, way, proof)
         redirect_to(resp, f"{req.path}?done=changed")
 
 
 def _needs_current(req: falcon.Request) -> bool:
     """Return whether the current password is required. A sign-in link replaces it."""
-    return bool(req.context.staff.person.password) and not req.context.session.can_skip_password
+    can_skip: bool = req.context.session.can_skip_password
+    return req.context.staff.is_opened_by_password and not can_skip
+
+
+def _list_proved_memberships(
+    staff: Staff, session: StaffSession, *, knows_current: bool
+) -> list[ObjectId]:
+    """Return the memberships that a new password opens; empty for all.
+
+    They are those to which this browser has proved who the person is.
+    """
+    person = staff.person
+    if session.is_of_person or (knows_current and not person.password_opens):
+        return []
+    proved = {row["_id"] for row in session.list_known_rows(staff.account_id)}
+    return sorted(proved | {staff.id, *(person.password_opens if knows_current else ())})

@@ -6,7 +6,7 @@ import falcon
 from bson import ObjectId
 from pydantic import Field
 
-from documents.access.grants import GrantWay, is_accepted
+from documents.access.grants import GrantWay, find_password_way, is_accepted
 from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
@@ -74,7 +74,7 @@ def _check_password(req: falcon.Request, resp: falcon.Response, form: Form) -> N
         problem = WRONG_SIGN_IN_MESSAGE
         _show(req, resp, back, email=email, organization=wanted, problem=problem, status=422)
         return
-    begin_session(req, resp, staff)
+    begin_session(req, resp, staff, find_password_way(staff.person))
     redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
 
 
@@ -151,8 +151,6 @@ def _use(req: falcon.Request, resp: falcon.Response, token: str, then: str) -> N
         _show(req, resp, HOME_PATH, problem=EXPIRED_LINK_MESSAGE, status=422)
         return
     way = _find_way(link)
-    if way != "invitation":
-        staff.prove()
     if _accepts(staff, way):
         begin_session(req, resp, staff, way=way)
     else:  # the provider finds the member by the address

@@ -11,12 +11,11 @@ from mongoengine import get_db
 
 from config.settings import get_settings
 from documents.access.account import Account
-from documents.access.members import invite_member
+from documents.access.members import find_invitable, remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
-from documents.errors import Conflict
 from documents.mail.delivery import send_due_mails
-from documents.mail.invitation import make_mailed_link, put_invitation
+from documents.mail.invitation import make_mailed_link, send_invitation
 from documents.organization import Organization
 from service.mail.register import register_renderers
 from tools.testbed.cast import Api, University, create_university
@@ -57,7 +56,8 @@ def follow(client: testing.TestClient, secret: str) -> Browser:
 
 
 def invite(place: University) -> str:
-    return invite_member(ObjectId(place.id), "Ben", BEN, "viewer")[1]
+    invited = Staff.add(ObjectId(place.id), "Ben", BEN, "viewer")
+    return SignInLink.make_invitation(invited)
 
 
 def test_a_new_person_follows_the_link_and_chooses_a_password(
@@ -76,23 +76,26 @@ def test_an_invitation_opens_only_its_own_organization(
     add_staff(alma.id, BEN)
     browser = follow(real_client, invite(bolt))
     assert "Bolt University" in extract_text(browser.get("/dashboard/account"))
+    assert "Alma University" not in extract_text(browser.get("/dashboard/account"))
     answer = browser.send("/dashboard/organization", {"organization": alma.id})
-    assert answer.headers["location"] == f"/dashboard/sign-in?organization={alma.id}"
+    assert answer.status_code == 404
     browser.get("/dashboard/account")
     fields = {"password": OTHER_PASSWORD}
     assert browser.send("/dashboard/account", fields).status_code == 422
     assert Staff.authenticate(BEN, STAFF_PASSWORD)
 
 
-def test_an_invitation_does_not_set_the_password_of_other_organizations(
+def test_an_invited_session_shows_no_session_of_other_organizations(
     real_client: testing.TestClient, alma: University, bolt: University
 ) -> None:
-    Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")  # has not chosen a password yet
+    add_staff(alma.id, BEN)
+    at_alma = Browser(real_client)
+    at_alma.sign_in(BEN)
     browser = follow(real_client, invite(bolt))
-    answer = browser.send("/dashboard/account", {"password": OTHER_PASSWORD})
-    assert answer.status_code == 409
-    assert "ask your Matchback operator for a sign-in link" in extract_text(answer)
-    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+    sessions = browser.get("/dashboard/account").text.partition('id="sessions-title"')[2]
+    assert sessions.count('<td data-title="Signed in">') == 1
+    page = at_alma.get("/dashboard/account").text
+    assert page.partition('id="sessions-title"')[2].count('<td data-title="Signed in">') == 2
 
 
 def test_an_invitation_signs_out_of_its_own_organization_only(
@@ -107,39 +110,120 @@ def test_an_invitation_signs_out_of_its_own_organization_only(
     assert at_alma.get("/dashboard").status_code == 200
 
 
-@pytest.mark.parametrize("by", ["operator", "admin"])
+@pytest.mark.parametrize("first", ["invited", "added by the operator"])
+@pytest.mark.parametrize("then", ["joins before", "joins after"])
 def test_a_password_that_an_admin_may_know_opens_no_other_organization(
-    real_client: testing.TestClient, alma: University, bolt: University, by: str
+    real_client: testing.TestClient, alma: University, bolt: University, first: str, then: str
 ) -> None:
-    """Bolt's admin invites Ben's address first, and chooses the password of the account."""
+    """Bolt's admin follows a link for Ben, and chooses a password."""
+    if first == "invited":
+        secret = invite(bolt)
+    else:
+        added = Staff.add(ObjectId(bolt.id), "Ben", BEN, "viewer")
+        assert find_invitable([added]) == {added.id}
+        secret = SignInLink.make_invitation(added)
+    if then == "joins before":
+        Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")
+    hostile = follow(real_client, secret)
+    assert hostile.send("/dashboard/account", {"password": OTHER_PASSWORD}).status_code == 303
+    if then == "joins after":
+        Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")
+    hostile = Browser(real_client)
+    assert hostile.sign_in(BEN, OTHER_PASSWORD).status_code == 303
+    assert "Bolt University" in extract_text(hostile.get("/dashboard/account"))
+    assert "Alma" not in hostile.get("/dashboard").text
+    assert hostile.send("/dashboard/organization", {"organization": alma.id}).status_code == 404
+    assert_opens_only_bolt(real_client, alma)
+    assert Staff.authenticate(BEN, OTHER_PASSWORD, ObjectId(alma.id)) == Staff.named(
+        BEN, ObjectId(bolt.id)
+    )
+    again = "one more horse battery"
+    hostile.get("/dashboard/account")
+    fields = {"current": OTHER_PASSWORD, "password": again}
+    assert hostile.send("/dashboard/account", fields).status_code == 303
+    assert Account.objects.get().password_opens == [Staff.named(BEN, ObjectId(bolt.id)).id]
+
+
+def assert_opens_only_bolt(client: testing.TestClient, alma: University) -> None:
+    browser = Browser(client)
+    browser.get("/dashboard/sign-in", query_string=f"organization={alma.id}")
+    fields = {"email": BEN, "password": OTHER_PASSWORD, "organization": alma.id}
+    assert browser.send("/dashboard/sign-in", fields).status_code == 303
+    assert "Bolt University" in extract_text(browser.get("/dashboard/account"))
+
+
+def test_a_link_of_the_operator_replaces_a_password_that_an_admin_may_know(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
     hostile = follow(real_client, invite(bolt))
     hostile.send("/dashboard/account", {"password": OTHER_PASSWORD})
-    if by == "operator":
-        Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")
-    else:
-        invite(alma)
+    joined = Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")
+    ben = follow(real_client, SignInLink.make(joined))
+    assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
+    assert Staff.authenticate(BEN, STAFF_PASSWORD) == joined
     assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
     assert hostile.get("/dashboard").status_code == 303
-    again = SignInLink.make_invitation(Staff.named(BEN, ObjectId(bolt.id)))
-    hostile = follow(real_client, again)
-    assert hostile.send("/dashboard/account", {"password": OTHER_PASSWORD}).status_code == 409
-    ben = follow(real_client, SignInLink.make(Staff.named(BEN, ObjectId(alma.id))))
+    hostile = follow(real_client, SignInLink.make_invitation(Staff.named(BEN, ObjectId(bolt.id))))
+    fields = {"current": "?", "password": OTHER_PASSWORD}
+    assert hostile.send("/dashboard/account", fields).status_code == 422
+    assert Staff.authenticate(BEN, STAFF_PASSWORD, ObjectId(alma.id)) == joined
+
+
+def test_an_invitation_changes_nothing_in_other_organizations(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
+    """Neither a password that was chosen after an invitation, nor sessions of it."""
+    ben = follow(real_client, invite(alma))
+    ben.send("/dashboard/account", {"password": STAFF_PASSWORD})
+    for _ in range(2):
+        invite(bolt)
+        remove_member(Staff.named(BEN, ObjectId(bolt.id)))
+        assert ben.get("/dashboard").status_code == 200
+        assert Staff.authenticate(BEN, STAFF_PASSWORD) == Staff.named(BEN)
+
+
+def test_a_password_opens_what_its_browser_had_opened(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
+    """Ben follows the invitations of two organizations without a mail server."""
+    ben = follow(real_client, invite(alma))
+    secret = invite(bolt)
+    ben.get(LINK, query_string=f"token={secret}")
+    ben.send(LINK, {"token": secret})
+    ben.get("/dashboard/account")
     assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
-    assert Account.objects.get().is_proved
+    again = Browser(real_client)
+    again.sign_in(BEN)
+    for place in (alma, bolt):
+        again.get("/dashboard/account")
+        answer = again.send("/dashboard/organization", {"organization": place.id})
+        assert answer.headers["location"] == "/dashboard"
+    other = create_university("Other University", alma.api)
+    Staff.add(ObjectId(other.id), "Ben", BEN, "viewer")
+    assert "Other University" not in again.get("/dashboard").text
 
 
-def test_joining_while_the_first_password_is_chosen_leaves_none(
+def test_an_invitation_does_not_replace_a_password_of_other_organizations(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
+    ben = follow(real_client, invite(alma))
+    ben.send("/dashboard/account", {"password": STAFF_PASSWORD})
+    browser = follow(real_client, invite(bolt))
+    answer = browser.send("/dashboard/account", {"password": OTHER_PASSWORD})
+    assert answer.status_code == 409
+    assert "ask your Matchback operator for a sign-in link" in extract_text(answer)
+    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+
+
+def test_joining_while_the_first_password_is_chosen_opens_nothing_more(
     alma: University, bolt: University
 ) -> None:
     for number in range(10):
         email = f"ben{number}@example.edu"
-        member, _ = invite_member(ObjectId(bolt.id), "Ben", email, "viewer")
+        member = Staff.add(ObjectId(bolt.id), "Ben", email, "viewer")
 
         def choose(member: Staff = member) -> None:
-            try:
-                member.set_password(OTHER_PASSWORD, is_proved=False)
-            except Conflict:
-                return
+            member.set_password(OTHER_PASSWORD, opens=[member.id])
 
         def join(email: str = email) -> None:
             Staff.add(ObjectId(alma.id), "Ben", email, "admin")
@@ -147,23 +231,24 @@ def test_joining_while_the_first_password_is_chosen_leaves_none(
         with ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(choose), pool.submit(join)]:
                 done.result()
-        assert Staff.authenticate(email, OTHER_PASSWORD) is None
+        assert Staff.authenticate(email, OTHER_PASSWORD, ObjectId(alma.id)) == member
 
 
 def test_the_answer_is_the_same_whether_the_person_is_known(
     alma: University, bolt: University
 ) -> None:
     add_staff(alma.id, BEN)
-    answers = [
-        invite_member(ObjectId(bolt.id), "Person", email, "viewer")
+    members = [
+        Staff.add(ObjectId(bolt.id), "Person", email, "viewer")
         for email in (BEN, "new@example.edu")
     ]
     shown = [
         {name: getattr(staff, name) for name in ("name", "role", "last_sign_in_at", "epoch")}
-        for staff, _ in answers
+        for staff in members
     ]
     assert shown[0] == shown[1]
-    assert len({len(secret) for _, secret in answers}) == 1
+    assert len({len(send_invitation(staff) or "") for staff in members}) == 1
+    assert find_invitable(members) == {staff.id for staff in members}
 
 
 def test_an_invitation_is_mailed(
@@ -183,6 +268,10 @@ def test_an_invitation_is_mailed(
     assert "Your role: Editor." in received.text
     found = re.search(r"token=([\w-]{43})", received.text)
     assert found
+    at = f"/dashboard/settings/staff/{Staff.named(BEN).id}/link"
+    admin.get("/dashboard/settings/staff")
+    again = admin.send(at)  # only Ben sees the link
+    assert again.headers["location"] == "/dashboard/settings/staff?done=mailed"
     ben = follow(real_client, found[1])
     assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
     other = create_university("Other University", alma.api)
@@ -194,16 +283,16 @@ def test_a_mail_to_a_person_of_other_organizations_opens_only_the_new_one(
     real_client: testing.TestClient, mail_server: MailServer, alma: University, bolt: University
 ) -> None:
     add_staff(alma.id, BEN)
-    member, _ = invite_member(ObjectId(bolt.id), "Ben", "BEN@example.edu", "viewer")
+    member = Staff.add(ObjectId(bolt.id), "Ben", "BEN@example.edu", "viewer")
     browser = follow(real_client, make_mailed_link(member))
     answer = browser.send("/dashboard/organization", {"organization": alma.id})
-    assert answer.headers["location"] == f"/dashboard/sign-in?organization={alma.id}"
+    assert answer.status_code == 404
 
 
 def test_a_mailed_invitation_does_not_replace_single_sign_on(
     real_client: testing.TestClient, alma: University
 ) -> None:
-    invited, _ = invite_member(ObjectId(alma.id), "Ben", BEN, "viewer")
+    invited = Staff.add(ObjectId(alma.id), "Ben", BEN, "viewer")
     secret = make_mailed_link(invited)
     Organization.objects(id=invited.organization_id).update_one(set__requires_single_sign_on=True)
     browser = Browser(real_client)
@@ -216,8 +305,8 @@ def test_a_mail_that_waits_is_dropped_once_the_person_signs_in(
     real_client: testing.TestClient, mail_server: MailServer, alma: University
 ) -> None:
     register_renderers()
-    member, secret = invite_member(ObjectId(alma.id), "Ben", BEN, "viewer")
-    assert put_invitation(member)
-    follow(real_client, secret)
+    member = Staff.add(ObjectId(alma.id), "Ben", BEN, "viewer")
+    assert send_invitation(member) is None
+    follow(real_client, SignInLink.make_invitation(member))
     send_due_mails(lambda: False)
     assert mail_server.received == []

@@ -36,7 +36,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    add_staff(alice.id, "alice@example.edu", "viewer")
+    add_staff(alice.id, "alice@example.edu", "editor")
     signed_in = Browser(real_client)
     signed_in.sign_in("alice@example.edu")
     return signed_in

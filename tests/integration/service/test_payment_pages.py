@@ -97,7 +97,7 @@ def test_a_viewer_sees_the_payments_without_the_form(
     viewer = sign_in_staff(real_client, alice.id, "vera@example.edu", "viewer")
     page = viewer.get(HERE)
     assert "The payment names no fundraiser." in extract_text(page)
-    assert "Ask an admin to assign them." in extract_text(page)
+    assert "Ask an editor or an admin to assign them." in extract_text(page)
     assert "formaction" not in page.text
     assert "<select" not in page.text
     answer = viewer.send(f"{HERE}/{payment['id']}/fundraiser", {"fundraiser": spring})

@@ -137,12 +137,30 @@ def test_the_last_admin_stays(alma: Organization, bolt: Organization) -> None:
     remove_member(anna)
 
 
+@pytest.mark.parametrize("way_in", ["signed in", "password of an earlier version", "sign-in link"])
+def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
+    """Anna may have invited an address with a slip of the pen."""
+    anna = add_staff(str(alma.id), ANNA)
+    ben = Staff.add(alma.id, "Ben", BEN, "admin")
+    for act in (lambda: change_role(anna, "viewer"), lambda: remove_member(anna)):
+        with pytest.raises(Conflict, match="last admin"):
+            act()
+    if way_in == "signed in":
+        ben.note_sign_in()
+    elif way_in == "password of an earlier version":
+        ben.set_password(STAFF_PASSWORD)
+    # The operator can make a link for Ben.
+    remove_member(anna, counts_invited=way_in == "sign-in link")
+
+
 @pytest.mark.parametrize("act", ["demote", "remove"])
 def test_fifty_admins_leave_at_once_and_one_stays(alma: Organization, act: str) -> None:
     admins = [
         Staff.add(alma.id, "Admin", f"admin{number}@example.edu", "admin")
         for number in range(COLLEAGUES)
     ]
+    for one in admins:
+        one.note_sign_in()
 
     def leave(one: Staff) -> bool:
         try:

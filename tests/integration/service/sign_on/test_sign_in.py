@@ -45,7 +45,6 @@ def test_the_domain_leads_to_the_provider_and_the_person_comes_in(
     assert "Alice Adams" in page
     added = find_staff(alma)
     assert (added.role, added.subject) == ("viewer", f"{idp.issuer} alice-at-the-provider")
-    assert not added.person.is_proved
     assert list_actions(alma)[-2:] == ["member added as viewer", CALLBACK]
 
 
@@ -218,7 +217,7 @@ def test_a_password_still_works_unless_single_sign_on_is_required(
 def test_an_invitation_leads_to_the_required_provider(
     browser: Browser, alma: University, idp: IdentityProvider
 ) -> None:
-    invited = Staff.add(ObjectId(alma.id), "Alice", ALICE, "editor", is_proved=False)
+    invited = Staff.add(ObjectId(alma.id), "Alice", ALICE, "editor")
     Organization.objects(id=alma.id).update(set__requires_single_sign_on=True)
     secret = SignInLink.make_invitation(invited)
     browser.get("/dashboard/sign-in/link", query_string=f"token={secret}")
