@@ -16,6 +16,7 @@ from documents.access.grants import (
     list_grants,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
+from documents.organization import list_in_deletion
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)
@@ -113,7 +114,9 @@ class StaffSession(Secret):
         """Return the pairs of session and organization that still belong together."""
         ids = list({id_ for id_, _ in shown})
         current = cls.objects(id__in=ids, expires_at__gt=now()).only("id", "organization_id")
-        return shown & {(one.id, one.organization_id) for one in current}
+        pairs = shown & {(one.id, one.organization_id) for one in current}
+        closed = list_in_deletion({owner for _, owner in pairs})
+        return {(id_, owner) for id_, owner in pairs if owner not in closed}
 
     @classmethod
     def of(cls, staff: Any) -> list[Self]:
@@ -167,7 +170,7 @@ class SignInLink(Secret):
     @classmethod
     def known(cls, secret: str) -> Self | None:
         """Return the link with this secret; None if it was used or has expired."""
-        return cls.find_by_secret(secret)
+        return cls.find_link(secret)
 
     @classmethod
     def use(cls, secret: str) -> Self | None:
@@ -175,7 +178,7 @@ class SignInLink(Secret):
 
         If two requests use a link at once, only one succeeds.
         """
-        link = cls.find_by_secret(secret)
+        link = cls.find_link(secret)
         if link is None or link.reusable:
             return link
         return link if cls.objects(id=link.id).delete() else None

@@ -10,8 +10,10 @@ from config.database import await_majority
 from documents.access.members import change_role
 from documents.access.staff import Staff
 from documents.errors import Conflict
+from documents.organization import list_in_deletion
 from documents.sign_on.person import Person
 from documents.sign_on.policy import SignOnRole
+from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import check_identity
 
 MAX_ADMISSION_ATTEMPTS = 5
@@ -40,9 +42,12 @@ def admit_person(organization_id: ObjectId, person: Person, choose_role: RoleCho
         choose_role: returns the role for the current one, which is None for a new person.
 
     Raises:
-        SignOnRejected: the rules do not admit the person, or the address belongs to another one.
+        SignOnRejected: the rules do not admit the person, the address belongs to another one, or
+            the organization is in deletion.
         Conflict: other requests are changing the member.
     """
+    if list_in_deletion([organization_id]):  # it began while the provider was answering
+        raise SignOnRejected("provider_missing")
     for _ in range(MAX_ADMISSION_ATTEMPTS):
         known = _find_member(organization_id, person)
         role = choose_role(known.role if known else None)

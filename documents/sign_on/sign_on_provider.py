@@ -7,6 +7,7 @@ from bson import ObjectId
 from mongoengine import BooleanField, DictField, ListField, StringField
 
 from documents.errors import Unacceptable
+from documents.organization import list_in_deletion
 from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
 from documents.sign_on.provider_fields import (
     check_choice,
@@ -64,6 +65,12 @@ class SignOnProvider(Record):
         return found
 
     @classmethod
+    def find_open(cls, organization_id: ObjectId | str) -> Self | None:
+        """Return the provider that may sign people in; None while the organization is deleted."""
+        found = cls.of(organization_id)
+        return found if found is not None and cls._list_open([found]) else None
+
+    @classmethod
     def list_for_address(cls, email: str) -> list[Self]:
         """Return the providers that the domain of an address leads to, oldest first.
 
@@ -71,7 +78,13 @@ class SignOnProvider(Record):
         organizations of one university may share a domain.
         """
         _, at, domain = to_canonical(email).rpartition("@")
-        return list(cls.objects(domains=domain, deleted_at=None).order_by("id")) if at else []
+        found = cls.objects(domains=domain, deleted_at=None).order_by("id") if at else []
+        return cls._list_open(list(found))
+
+    @classmethod
+    def _list_open(cls, found: list[Self]) -> list[Self]:
+        closed = list_in_deletion(one.organization_id for one in found) if found else set()
+        return [one for one in found if one.organization_id not in closed]
 
     @classmethod
     def put(

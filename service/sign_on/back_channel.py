@@ -51,7 +51,7 @@ def accept_logout_token(
     Raises:
         SignOnRejected: the token is not valid, or had its effect before.
     """
-    provider = SignOnProvider.of(organization_id)
+    provider = SignOnProvider.find_open(organization_id)
     if provider is None:
         raise SignOnRejected("provider_missing")
     claims = _read_claims(token, provider)

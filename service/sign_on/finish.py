@@ -74,7 +74,7 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     pending = PendingSignIn.use(organization_id, browser, answer.state)
     if pending is None:
         raise SignOnRejected("state_unknown")
-    provider = SignOnProvider.of(organization_id)
+    provider = SignOnProvider.find_open(organization_id)
     if provider is None or not pending.is_for(provider):
         raise SignOnRejected("provider_changed")
     metadata = discover_provider(provider.issuer)
