@@ -2,6 +2,7 @@
 
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.pending_sign_in import PendingSignIn
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.urls import build_callback_url
 
@@ -23,7 +24,8 @@ def begin_sign_in(
     """
     from authlib.oauth2.client import OAuth2Client
 
-    metadata = discover_provider(provider.issuer)
+    with count_requests_for(provider.organization_id):
+        metadata = discover_provider(provider.issuer)
     pending = PendingSignIn.begin(provider, browser, back)
     client = OAuth2Client(
         None,

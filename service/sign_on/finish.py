@@ -7,10 +7,11 @@ from typing import Any
 from bson import ObjectId
 
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
-from documents.sign_on.pending_sign_in import PendingSignIn, derive_secrets
+from documents.sign_on.pending_sign_in import PendingSignIn, SignInSecrets, derive_secrets
 from documents.sign_on.person import Person, is_identifier, read_person
 from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.rules import choose_role
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.claims import complete_claims
@@ -77,9 +78,15 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     provider = SignOnProvider.find_open(organization_id)
     if provider is None or not pending.is_for(provider):
         raise SignOnRejected("provider_changed")
+    with count_requests_for(organization_id):
+        return _ask_provider(provider, pending, derive_secrets(browser, answer.state), answer)
+
+
+def _ask_provider(
+    provider: SignOnProvider, pending: PendingSignIn, secrets: SignInSecrets, answer: SignInAnswer
+) -> SignedOn:
     metadata = discover_provider(provider.issuer)
     code = _read_code(answer, metadata)
-    secrets = derive_secrets(browser, answer.state)
     tokens = exchange_code(provider, metadata, code, secrets.verifier)
     claims = read_id_token(
         tokens.id_token,
@@ -91,7 +98,7 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     known = complete_claims(claims, metadata, tokens.access_token, provider.policy)
     session_id = known.get("sid")
     return SignedOn(
-        organization_id=organization_id,
+        organization_id=provider.organization_id,
         person=read_person(known, provider.policy),
         back=pending.back,
         session_id=session_id if is_identifier(session_id) else None,

@@ -9,6 +9,7 @@ from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
     check_client_may_change,
     is_proof_current,
@@ -85,8 +86,10 @@ class SignOnSettings:
 
     @form()
     def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        provider = _fetch_provider(req)
         try:
-            discover_provider(_fetch_provider(req).issuer, is_fresh=True)
+            with count_requests_for(provider.organization_id):
+                discover_provider(provider.issuer, is_fresh=True)
         except SignOnRejected as rejected:
             _show(req, resp, problem=explain_rejection(rejected.reason), status=422)
             return

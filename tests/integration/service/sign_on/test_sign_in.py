@@ -13,6 +13,7 @@ from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.organization import Organization
+from documents.sign_on.fetching import forget_failures
 from tests.integration.service.sign_on.conftest import (
     ALICE,
     begin,
@@ -24,7 +25,7 @@ from tests.integration.service.sign_on.conftest import (
     sign_on,
 )
 from tools.testbed.cast import Api, University, create_university
-from tools.testbed.identity_provider import IdentityProvider
+from tools.testbed.identity_provider import IdentityProvider, Reply
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text
 
 CALLBACK = "GET /dashboard/sign-in/sso/{organization_id}"
@@ -194,6 +195,31 @@ def test_an_unavailable_provider_is_explained(
     answer = browser.send("/dashboard/sign-in", {"email": ALICE})
     assert answer.status_code == 503
     assert "does not answer" in extract_text(answer)
+
+
+def test_strangers_cannot_fill_the_audit(
+    real_client: testing.TestClient, alma: University, idp: IdentityProvider
+) -> None:
+    idp.replies["/.well-known/openid-configuration"] = Reply(500)
+    for number in range(10):
+        stranger = Browser(real_client)
+        stranger.get("/dashboard/sign-in")
+        email = f"stranger-{number}@example.edu"
+        assert stranger.send("/dashboard/sign-in", {"email": email}).status_code == 503
+    assert list_actions(alma) == ["sign-in rejected: provider_unavailable"]
+    idp.replies.clear()
+    forget_failures()  # as after ten seconds
+    for _ in range(3):
+        query = idp.authorize(begin(stranger, organization=alma.id))
+        assert come_back(stranger, alma, {**query, "code": "made-up"}).status_code == 403
+        begun = idp.authorize(begin(stranger, organization=alma.id))
+        assert come_back(stranger, alma, {**begun, "error": "access_denied"}).status_code == 403
+    rejected = ["sign-in rejected: code_rejected", "sign-in rejected: denied"]
+    assert list_actions(alma)[1:] == rejected
+    add_staff(alma.id, "ben@example.edu")
+    ben = Browser(real_client)
+    ben.sign_in("ben@example.edu")
+    assert "provider_unavailable" in extract_text(ben.get("/dashboard/settings/sign-on"))
 
 
 def test_a_password_still_works_unless_single_sign_on_is_required(
