@@ -1,6 +1,6 @@
 """Staff sessions, one for each browser, and the links that sign a person in."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from bson import ObjectId
@@ -61,7 +61,8 @@ class StaffSession(Secret):
         if before is not None and before.grants and not by_link:
             more["grants"] = add_kept_grants(grants, before.grants)
             more["created_at"] = before.created_at  # so that no grant outlives a week
-        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, **more)
+        ends = _find_end(now(), more.get("created_at"))
+        return cls.make_secret(staff, ends - now(), **more)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
@@ -133,8 +134,13 @@ class StaffSession(Secret):
         used = now()
         if used - self.last_used_at < SESSION_USE_INTERVAL:
             return
-        ends = min(used + SESSION_IDLE_LIFETIME, self.created_at + MAX_SESSION_LIFETIME)
+        ends = _find_end(used, self.created_at)
         type(self).objects(id=self.id).update_one(set__last_used_at=used, set__expires_at=ends)
+
+
+def _find_end(used_at: datetime, created_at: datetime | None) -> datetime:
+    """Return when a session ends without further use."""
+    return min(used_at + SESSION_IDLE_LIFETIME, (created_at or used_at) + MAX_SESSION_LIFETIME)
 
 
 class SignInLink(Secret):

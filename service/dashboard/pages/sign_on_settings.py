@@ -4,14 +4,15 @@ from typing import Any
 
 import falcon
 
+from documents.access.roles import STAFF_ROLES
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
-from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
+from documents.sign_on.policy import ADMISSION_MODES
+from documents.sign_on.provider_change import change_provider
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
-    check_client_may_change,
     is_proof_current,
     require_single_sign_on,
     stop_requiring_single_sign_on,
@@ -61,14 +62,14 @@ class SignOnSettings:
 
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        organization_id = req.context.organization_id
-        known = SignOnProvider.of(organization_id)
-        issuer, client_id = form.text("issuer"), form.text("client_id")
-        with explain_conflict(END_REQUIREMENT_FIRST):
-            check_client_may_change(req.context.organization, known, issuer, client_id)
-        with require_master_key():
-            secret = form.text("client_secret") or None
-            SignOnProvider.put(organization_id, issuer, client_id, secret)
+        with explain_conflict(END_REQUIREMENT_FIRST), require_master_key():
+            change_provider(
+                req.context.organization,
+                form.text("issuer"),
+                form.text("client_id"),
+                form.text("client_secret") or None,
+                session_id=req.context.session_id,
+            )
         redirect_to(resp, f"{SIGN_ON_PATH}?done=set")
 
     @form()
@@ -128,7 +129,7 @@ def _read_groups(form: Form) -> dict[str, str]:
         Unacceptable: a group is in two lists.
     """
     roles: dict[str, str] = {}
-    for role in SIGN_ON_ROLES:
+    for role in STAFF_ROLES:
         groups = {line.strip() for line in form.text(f"{role}_groups").splitlines()} - {""}
         if groups & roles.keys():
             raise Unacceptable("/group_roles", "repeated", "A group has two roles.")
@@ -153,7 +154,7 @@ def _show(
         status,
         provider=provider,
         modes=ADMISSION_MODES,
-        roles=SIGN_ON_ROLES,
+        roles=STAFF_ROLES,
         can_require=provider is not None and is_proof_current(provider, _find_proof(req)),
         urls={
             "redirect": build_callback_url(organization_id),
