@@ -15,6 +15,7 @@ REJECTED_ACTION = "sign-in rejected: "
 ADDED_ACTION = "member added as "
 ROLE_ACTION = "role changed by claim: "
 SESSIONS_ENDED_ACTION = "sessions ended"
+ADOPTED_ACTION = "settings took effect"
 MAX_LISTED_REJECTIONS = 20
 # Strangers can cause these without the provider, so the audit does not record them.
 UNRECORDED_REASONS: tuple[SignOnReason, ...] = ("state_unknown", "provider_missing")
@@ -63,6 +64,11 @@ def note_admission(organization_id: ObjectId, admission: Admission) -> None:
         _note(organization_id, f"{ADDED_ACTION}{staff.role}", str(staff.id), 201)
     elif former != staff.role:
         _note(organization_id, f"{ROLE_ACTION}{former} to {staff.role}", str(staff.id), 200)
+
+
+def note_adoption(organization_id: ObjectId) -> None:
+    """Record that settings took effect because an admin signed in with them."""
+    _note(organization_id, ADOPTED_ACTION, None, 200)
 
 
 def note_ended_sessions(organization_id: ObjectId, number: int) -> None:

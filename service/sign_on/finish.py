@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from documents.access.roles import StaffRole
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
+from documents.sign_on.draft import build_tried_provider, check_admin_stays
 from documents.sign_on.pending_sign_in import PendingSignIn, SignInSecrets, derive_secrets
 from documents.sign_on.person import Person, is_identifier, read_person
 from documents.sign_on.rejections import SignOnRejected
@@ -39,6 +40,7 @@ class SignedOn:
         back: page of the dashboard that the person wanted.
         session_id: the provider's `sid`, which a logout token may name.
         id_token: the token, as a hint for sign-out at the provider. It holds personal data.
+        draft_id: settings that the sign-in has tried; None for the present ones.
     """
 
     organization_id: ObjectId
@@ -48,6 +50,7 @@ class SignedOn:
     id_token: str = field(repr=False)
     claims: Mapping[str, Any] = field(repr=False)
     provider: SignOnProvider = field(repr=False)
+    draft_id: ObjectId | None = None
 
     def choose_role(self, current_role: StaffRole | None) -> StaffRole:
         """Return the role with which the organization admits the person.
@@ -58,7 +61,10 @@ class SignedOn:
         Raises:
             SignOnRejected: the person is not admitted.
         """
-        return choose_role(self.person, self.claims, self.provider.policy, current_role)
+        role = choose_role(self.person, self.claims, self.provider.policy, current_role)
+        if self.draft_id is not None:
+            check_admin_stays(current_role, role)
+        return role
 
 
 def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer) -> SignedOn:
@@ -78,6 +84,8 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     provider = SignOnProvider.find_open(organization_id)
     if provider is None or not pending.is_for(provider):
         raise SignOnRejected("provider_changed")
+    if pending.draft_id is not None:
+        provider = build_tried_provider(provider)
     with count_requests_for(organization_id):
         return _ask_provider(provider, pending, derive_secrets(browser, answer.state), answer)
 
@@ -105,6 +113,7 @@ def _ask_provider(
         id_token=tokens.id_token,
         claims=known,
         provider=provider,
+        draft_id=pending.draft_id,
     )
 
 

@@ -8,8 +8,9 @@ from documents.access.roles import STAFF_ROLES
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
+from documents.sign_on.draft import build_tried_provider, discard_draft
 from documents.sign_on.policy import ADMISSION_MODES
-from documents.sign_on.provider_change import change_provider
+from documents.sign_on.provider_change import change_provider, change_rules
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
@@ -25,6 +26,7 @@ from service.dashboard.pages.providers import require_master_key
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
 from service.dashboard.presentation.sign_on_texts import explain_rejection
+from service.dashboard.provider_sign_in import lead_to_provider
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
 from service.sign_on.urls import build_back_channel_url, build_callback_url, build_signed_out_url
@@ -38,6 +40,9 @@ SIGN_ON_MESSAGES = {
     ),
     "required": marked("Single sign-on is required from now on. Passwords no longer work here."),
     "optional": marked("Passwords work again."),
+    "waits": marked("Saved, but not in effect yet. Sign in with the new settings to confirm them."),
+    "adopted": marked("The new settings work, and are in effect from now on."),
+    "discarded": marked("New settings discarded."),
 }
 NOT_PROVED = marked(
     "First sign out, then sign in through the provider with its present settings. So you know that "
@@ -63,18 +68,20 @@ class SignOnSettings:
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         with explain_conflict(END_REQUIREMENT_FIRST), require_master_key():
-            change_provider(
+            changed = change_provider(
                 req.context.organization,
                 form.text("issuer"),
                 form.text("client_id"),
                 form.text("client_secret") or None,
                 session_id=req.context.session_id,
             )
-        redirect_to(resp, f"{SIGN_ON_PATH}?done=set")
+        _report(resp, changed, "set")
 
     @form()
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        changed = _fetch_provider(req).set_rules(
+        changed = change_rules(
+            req.context.organization,
+            _fetch_provider(req),
             admission=form.text("admission"),
             default_role=form.text("default_role"),
             group_claim=form.text("group_claim"),
@@ -82,8 +89,21 @@ class SignOnSettings:
             scopes=form.text("provider_scopes").split(),
             accepts_missing_verification=bool(form.text("accepts_missing_verification")),
         )
-        changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
-        redirect_to(resp, f"{SIGN_ON_PATH}?done=rules")
+        changed = changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
+        _report(resp, changed, "rules")
+
+    @form()
+    def on_post_trial(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        """Sign in with the settings that wait, or discard them."""
+        provider = _fetch_provider(req)
+        if form.text("discard"):
+            discard_draft(provider)
+            redirect_to(resp, f"{SIGN_ON_PATH}?done=discarded")
+        elif provider.draft_id is None:
+            redirect_to(resp, SIGN_ON_PATH)
+        else:
+            back, email = f"{SIGN_ON_PATH}?done=adopted", req.context.staff.email
+            lead_to_provider(req, resp, provider, back, email, is_trial=True)
 
     @form()
     def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
@@ -100,7 +120,7 @@ class SignOnSettings:
     def on_post_required(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         organization, provider = req.context.organization, _fetch_provider(req)
         if not form.text("required"):
-            stop_requiring_single_sign_on(organization)
+            stop_requiring_single_sign_on(organization, provider)
             redirect_to(resp, f"{SIGN_ON_PATH}?done=optional")
             return
         with explain_conflict(NOT_PROVED):
@@ -113,6 +133,11 @@ def _fetch_provider(req: falcon.Request) -> SignOnProvider:
     if provider is None:
         raise NotFound
     return provider
+
+
+def _report(resp: falcon.Response, changed: SignOnProvider, done: str) -> None:
+    """Report a change, or that it waits for a sign-in."""
+    redirect_to(resp, f"{SIGN_ON_PATH}?done={'waits' if changed.draft_id else done}")
 
 
 def _find_proof(req: falcon.Request) -> Any:
@@ -153,6 +178,7 @@ def _show(
         "sign_on.html",
         status,
         provider=provider,
+        rules=build_tried_provider(provider) if provider else None,
         modes=ADMISSION_MODES,
         roles=STAFF_ROLES,
         can_require=provider is not None and is_proof_current(provider, _find_proof(req)),
