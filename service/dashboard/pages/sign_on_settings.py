@@ -25,7 +25,7 @@ from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.providers import require_master_key
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
-from service.dashboard.presentation.sign_on_texts import explain_rejection
+from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
 from service.dashboard.provider_sign_in import lead_to_provider
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
@@ -112,7 +112,7 @@ class SignOnSettings:
             with count_requests_for(provider.organization_id):
                 discover_provider(provider.issuer, is_fresh=True)
         except SignOnRejected as rejected:
-            _show(req, resp, problem=explain_rejection(rejected.reason), status=422)
+            _show(req, resp, problem=explain_to_admin(rejected.reason), status=422)
             return
         redirect_to(resp, f"{SIGN_ON_PATH}?done=checked")
 
@@ -188,7 +188,7 @@ def _show(
             "signed_out": build_signed_out_url(),
         },
         rejections=[
-            (one, explain_rejection(one.reason)) for one in list_rejections(organization_id)
+            (one, explain_to_admin(one.reason)) for one in list_rejections(organization_id)
         ],
         done=done,
         problem=problem,

@@ -1,4 +1,4 @@
-"""Explanations of rejected sign-ins: for the person, and for the admin."""
+"""Explanations of rejected sign-ins for the person."""
 
 from service.dashboard.presentation.language import Marked, marked
 

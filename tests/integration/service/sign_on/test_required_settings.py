@@ -45,7 +45,7 @@ def alice(browser: Browser, alma: University, idp: IdentityProvider) -> Browser:
 
 def propose(alice: Browser, rules: dict[str, str]) -> None:
     assert alice.send(f"{PATH}/rules", rules).headers["location"] == f"{PATH}?done=waits"
-    assert "New settings wait for you" in extract_text(alice.get(PATH))
+    assert "New settings wait for a sign-in" in extract_text(alice.get(PATH))
 
 
 def propose_secret(alice: Browser, idp: IdentityProvider, secret: str) -> None:
