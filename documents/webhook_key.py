@@ -10,6 +10,7 @@ from bson import ObjectId
 from mongoengine import BooleanField, ListField, StringField
 
 from documents.errors import Unacceptable, Unusable
+from documents.organization import list_in_deletion
 from documents.providers.provider import WebhookRequest
 from documents.providers.registry import PROVIDERS
 from documents.storage.process_cache import ProcessCache
@@ -166,7 +167,7 @@ class WebhookKey(Record):
         if known is not None and (signer := known.signer(request)):
             return signer
         keys = cls.of(organization_id, provider)
-        if keys is None:
+        if keys is None or list_in_deletion([keys.organization_id]):
             return "no_key"
         if not (signer := keys.signer(request)):
             headers = PROVIDERS[provider].headers

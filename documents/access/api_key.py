@@ -9,6 +9,7 @@ from typing import Self
 from bson import ObjectId
 from mongoengine import DateTimeField, ListField, StringField
 
+from documents.organization import list_in_deletion
 from documents.storage.record import Record
 from documents.values.time import now
 
@@ -66,10 +67,15 @@ class ApiKey(Record):
 
     @classmethod
     def authenticate(cls, secret: str) -> Self | None:
-        """Return the key with this secret; None if no such key exists or it is deleted."""
+        """Return the key with this secret.
+
+        Return None if no such key exists, it is deleted, or its organization is in deletion.
+        """
         digest = _digest(secret)
         key = cls.objects(digest=digest, deleted_at=None).first()
-        return key if key and hmac.compare_digest(key.digest, digest) else None
+        if key is None or list_in_deletion([key.organization_id]):
+            return None
+        return key if hmac.compare_digest(key.digest, digest) else None
 
     def note_use(self) -> None:
         """Record the time of use, at most once a minute."""

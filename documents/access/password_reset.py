@@ -20,12 +20,14 @@ def may_use_password(members: Sequence[Staff]) -> bool:
 def find_password_member(members: Sequence[Staff]) -> Staff | None:
     """Return the first membership whose organization accepts passwords; None if there is none.
 
-    Without memberships, the query is sent as well, so that the time reveals nothing.
+    An organization in deletion accepts none. Without memberships, the query is sent as well, so
+    that the time reveals nothing.
     """
     ids = [one.organization_id for one in members] or [ObjectId()]
-    strict = Organization.objects(id__in=ids, requires_single_sign_on=True).only("id")
-    requiring = {one.id for one in strict}
-    return next((one for one in members if one.organization_id not in requiring), None)
+    is_closed = [{"requires_single_sign_on": True}, {"deleting_at": {"$ne": None}}]
+    found = Organization.objects(__raw__={"_id": {"$in": ids}, "$or": is_closed}).only("id")
+    closed = {one.id for one in found}
+    return next((one for one in members if one.organization_id not in closed), None)
 
 
 def find_reset_member(secret: str) -> Staff | None:

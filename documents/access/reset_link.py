@@ -31,7 +31,7 @@ class PasswordResetLink(Secret):
     @classmethod
     def known(cls, secret: str) -> Self | None:
         """Return the link with this secret; None if it is void, or not the latest."""
-        link = cls.find_by_secret(secret)
+        link = cls.find_link(secret)
         return link if link is not None and not link._has_later() else None
 
     @classmethod

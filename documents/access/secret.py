@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
+from documents.organization import list_in_deletion
 from documents.storage.base import Document
 from documents.values.time import now
 
@@ -59,6 +60,12 @@ class Secret(Document):
         # An attacker cannot choose digests, so the time of this lookup reveals nothing.
         session: Self | None = cls.objects(id=digest_secret(secret), expires_at__gt=now()).first()
         return session
+
+    @classmethod
+    def find_link(cls, secret: str) -> Self | None:
+        """Return the record; None also if its organization is in deletion."""
+        link = cls.find_by_secret(secret)
+        return None if link is None or list_in_deletion([link.organization_id]) else link
 
     @property
     def person_epoch(self) -> int:

@@ -1,6 +1,6 @@
 """Staff sessions, one for each browser, and the links that sign a person in."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from bson import ObjectId
@@ -17,6 +17,7 @@ from documents.access.grants import (
     list_membership_rows,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
+from documents.organization import list_in_deletion
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)
@@ -61,7 +62,8 @@ class StaffSession(Secret):
         if before is not None and before.grants and not by_link:
             more["grants"] = add_kept_grants(grants, before.grants)
             more["created_at"] = before.created_at  # so that no grant outlives a week
-        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, **more)
+        ends = _find_end(now(), more.get("created_at"))
+        return cls.make_secret(staff, ends - now(), **more)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
@@ -124,7 +126,9 @@ class StaffSession(Secret):
         """Return the pairs of session and organization that still belong together."""
         ids = list({id_ for id_, _ in shown})
         current = cls.objects(id__in=ids, expires_at__gt=now()).only("id", "organization_id")
-        return shown & {(one.id, one.organization_id) for one in current}
+        pairs = shown & {(one.id, one.organization_id) for one in current}
+        closed = list_in_deletion({owner for _, owner in pairs})
+        return {(id_, owner) for id_, owner in pairs if owner not in closed}
 
     @classmethod
     def of(cls, staff: Any, *, is_of_person: bool = True) -> list[Self]:
@@ -146,8 +150,13 @@ class StaffSession(Secret):
         used = now()
         if used - self.last_used_at < SESSION_USE_INTERVAL:
             return
-        ends = min(used + SESSION_IDLE_LIFETIME, self.created_at + MAX_SESSION_LIFETIME)
+        ends = _find_end(used, self.created_at)
         type(self).objects(id=self.id).update_one(set__last_used_at=used, set__expires_at=ends)
+
+
+def _find_end(used_at: datetime, created_at: datetime | None) -> datetime:
+    """Return when a session ends without further use."""
+    return min(used_at + SESSION_IDLE_LIFETIME, (created_at or used_at) + MAX_SESSION_LIFETIME)
 
 
 class SignInLink(Secret):
@@ -183,7 +192,7 @@ class SignInLink(Secret):
     @classmethod
     def known(cls, secret: str) -> Self | None:
         """Return the link with this secret; None if it was used or has expired."""
-        return cls.find_by_secret(secret)
+        return cls.find_link(secret)
 
     @classmethod
     def use(cls, secret: str) -> Self | None:
@@ -191,7 +200,7 @@ class SignInLink(Secret):
 
         If two requests use a link at once, only one succeeds.
         """
-        link = cls.find_by_secret(secret)
+        link = cls.find_link(secret)
         if link is None or link.reusable:
             return link
         return link if cls.objects(id=link.id).delete() else None

@@ -66,7 +66,7 @@ def deliver(mail: Mail, session: SmtpSession) -> None:
         return
     staff = Staff.objects(id=mail.staff_id, deleted_at=None).first()
     organization = Organization.objects(id=mail.organization_id).first()
-    if organization is None:  # so no one can read the result
+    if organization is None or organization.deleting_at:  # so no one can read the result
         mail.delete()
         return
     if staff is None:

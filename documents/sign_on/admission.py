@@ -8,14 +8,16 @@ from mongoengine import NotUniqueError
 
 from config.database import await_majority
 from documents.access.members import change_role
+from documents.access.roles import StaffRole
 from documents.access.staff import Staff
 from documents.errors import Conflict
+from documents.organization import list_in_deletion
 from documents.sign_on.person import Person
-from documents.sign_on.policy import SignOnRole
+from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import check_identity
 
 MAX_ADMISSION_ATTEMPTS = 5
-RoleChoice = Callable[[SignOnRole | None], SignOnRole]
+RoleChoice = Callable[[StaffRole | None], StaffRole]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Admission:
     """
 
     staff: Staff
-    former_role: SignOnRole | None
+    former_role: StaffRole | None
 
 
 def admit_person(organization_id: ObjectId, person: Person, choose_role: RoleChoice) -> Admission:
@@ -40,9 +42,12 @@ def admit_person(organization_id: ObjectId, person: Person, choose_role: RoleCho
         choose_role: returns the role for the current one, which is None for a new person.
 
     Raises:
-        SignOnRejected: the rules do not admit the person, or the address belongs to another one.
+        SignOnRejected: the rules do not admit the person, the address belongs to another one, or
+            the organization is in deletion.
         Conflict: other requests are changing the member.
     """
+    if list_in_deletion([organization_id]):  # it began while the provider was answering
+        raise SignOnRejected("provider_missing")
     for _ in range(MAX_ADMISSION_ATTEMPTS):
         known = _find_member(organization_id, person)
         role = choose_role(known.role if known else None)
@@ -65,7 +70,7 @@ def _find_member(organization_id: ObjectId, person: Person) -> Staff | None:
     return None
 
 
-def _add_member(organization_id: ObjectId, person: Person, role: SignOnRole) -> Staff | None:
+def _add_member(organization_id: ObjectId, person: Person, role: StaffRole) -> Staff | None:
     try:
         return Staff.add(organization_id, person.name, person.email, role)
     except Conflict:  # another request of the same person was earlier
@@ -88,7 +93,7 @@ def _claim_identity(member: Staff, person: Person) -> bool:
         return False
 
 
-def _follow_claims(member: Staff, role: SignOnRole) -> Staff:
+def _follow_claims(member: Staff, role: StaffRole) -> Staff:
     if member.role == role:
         return member
     try:

@@ -14,10 +14,12 @@ from typing import Any
 import httpcore
 
 from documents.outgoing.address_rules import IPAddress
+from documents.sign_on.request_slots import LOOKUPS, MAX_LOOKUPS, find_owner
 
 MAX_TRIED_ADDRESSES = 4
-# The system's resolver can hang for half a minute, so the caller leaves its thread behind.
-_dns_threads = ThreadPoolExecutor(4, "sign-on-dns")
+# The system's resolver can hang for half a minute, so the caller leaves its thread behind. The
+# place of the lookup stays taken until then, so a lookup never waits for another one's thread.
+_dns_threads = ThreadPoolExecutor(MAX_LOOKUPS, "sign-on-dns")
 
 
 class BlockedAddress(Exception):
@@ -63,6 +65,7 @@ class CheckedBackend(httpcore.NetworkBackend):
         Raises:
             BlockedAddress: none of its addresses is allowed.
             ConnectError: none answers.
+            SignOnRejected: the organization's earlier lookups have not ended.
         """
         found = self._resolve(host, port)
         allowed = [one for one in found if self._is_allowed(ip_address(one))]
@@ -80,11 +83,13 @@ class CheckedBackend(httpcore.NetworkBackend):
         raise error
 
     def _resolve(self, host: str, port: int) -> list[str]:
+        owner = find_owner()
+        LOOKUPS.take(owner)
         asked = _dns_threads.submit(resolve_host, host, port)
+        asked.add_done_callback(lambda _: LOOKUPS.free(owner))
         try:
             return asked.result(self._deadline.limit(None))
         except TimeoutError:
-            asked.cancel()
             raise httpcore.ConnectTimeout("DNS") from None
         except (OSError, UnicodeError):
             raise httpcore.ConnectError("DNS") from None

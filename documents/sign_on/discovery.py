@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from documents.sign_on.fetching import fetch_object
+from documents.sign_on.fetching import fetch_object, forget_failures
 from documents.sign_on.provider_url import build_discovery_url, find_provider_url_problem
 from documents.sign_on.rejections import SignOnRejected
 from documents.storage.process_cache import ProcessCache
@@ -50,14 +50,18 @@ def discover_provider(issuer: str, *, is_fresh: bool = False) -> ProviderMetadat
     """
     known = None if is_fresh else _cache.get(issuer)
     if known is None:
-        known = read_metadata(issuer, fetch_object(build_discovery_url(issuer)))
+        url = build_discovery_url(issuer)
+        if is_fresh:
+            forget_failures(url)
+        known = read_metadata(issuer, fetch_object(url))
         _cache.put(issuer, known)
     return known
 
 
 def forget_metadata() -> None:
-    """Forget all metadata."""
+    """Forget all metadata, and all failures to read it."""
     _cache.clear()
+    forget_failures()
 
 
 def read_metadata(issuer: str, given: Mapping[str, Any]) -> ProviderMetadata:

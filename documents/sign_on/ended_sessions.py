@@ -1,5 +1,6 @@
 """The end of sessions that an organization's provider began."""
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +8,25 @@ from bson import ObjectId
 
 from documents.access.staff_session import StaffSession
 from documents.sign_on.person import IDENTITY_SEPARATOR
+
+
+def end_former_sessions(
+    organization_id: ObjectId, issuer: str, *, kept_id: str | None = None
+) -> None:
+    """End what other providers than this one have proved to the organization.
+
+    A session that shows another organization stays, and loses the grant for this one.
+
+    Args:
+        kept_id: session of the admin who changes the provider. Otherwise, an admin without a
+            password could not correct the new provider.
+    """
+    current = f"^{re.escape(issuer + IDENTITY_SEPARATOR)}"
+    former = {"organization_id": organization_id, "identity": {"$not": re.compile(current)}}
+    own = {f"proof.{name}": value for name, value in former.items()}
+    named = {"_id": {"$ne": kept_id}, "grants": {"$elemMatch": own}}
+    StaffSession.objects(__raw__={**named, "organization_id": organization_id}).delete()
+    StaffSession.objects(__raw__=named).update(__raw__={"$pull": {"grants": own}})
 
 
 def end_signed_on_sessions(

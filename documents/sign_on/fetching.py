@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from documents.errors import Unusable
 from documents.outgoing.address_rules import is_allowed_address, is_in_networks
@@ -20,16 +19,24 @@ from documents.sign_on.provider_url import (
 )
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.sign_on.request_slots import take_slot
+from documents.storage.process_cache import ProcessCache
 from documents.values.strict_json import parse_json
 
 FETCH_SECONDS = 5.0
 MAX_FETCHED_BYTES = 512 * 1024
+FAILURE_CACHE_SECONDS = 10.0
+MAX_CACHED_FAILURES = 500
 DEFAULT_HEADERS = {
     "accept": "application/json",
     "accept-encoding": "identity",
     "connection": "close",
     "user-agent": "Matchback",
 }
+
+
+_failures: "ProcessCache[str, SignOnReason]" = ProcessCache(
+    FAILURE_CACHE_SECONDS, MAX_CACHED_FAILURES
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +78,46 @@ def send_request(
 ) -> Answer:
     """Send a request, and return the answer, which can report an error of the client (4xx).
 
+    Strangers can cause requests. So a failure counts for ten seconds, without another request.
+
     Raises:
         SignOnRejected: the URL is not allowed. Or the provider does not answer in time, sends too
             much, redirects, or reports an error of its own.
     """
     if find_provider_url_problem(url):
         raise SignOnRejected("provider_address")
+    _check_recent_failure(url)
+    with take_slot():
+        _check_recent_failure(url)  # another request can fail while this one waits
+        try:
+            return _connect(method, url, {**DEFAULT_HEADERS, **(headers or {})}, body)
+        except SignOnRejected as rejected:
+            if rejected.reason != "provider_busy":
+                _failures.put(url, rejected.reason)
+            raise
+
+
+def forget_failures(url: str | None = None) -> None:
+    """Forget the failures of one URL, or of all."""
+    if url is None:
+        _failures.clear()
+    else:
+        _failures.forget(url)
+
+
+def _check_recent_failure(url: str) -> None:
+    if reason := _failures.get(url):
+        raise SignOnRejected(reason)
+
+
+def _connect(method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
     # Loaded on first use, because most processes never sign anyone in through a provider.
     import httpcore
 
     from documents.sign_on.connection import BlockedAddress
 
     try:
-        with take_slot(urlsplit(url).netloc.lower()):
-            return _send(method, url, {**DEFAULT_HEADERS, **(headers or {})}, body)
+        return _send(method, url, headers, body)
     except BlockedAddress:
         raise SignOnRejected("provider_address") from None
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError):

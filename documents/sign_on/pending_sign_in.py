@@ -45,6 +45,7 @@ class PendingSignIn(Document):
         browser: digest of the secret in the browser's cookie.
         issuer, client_id: the provider at the beginning. An answer counts only for the same one.
         back: page of the dashboard that the person wanted.
+        draft_id: settings that the sign-in tries; None for the present ones.
     """
 
     id = StringField(primary_key=True)
@@ -53,6 +54,7 @@ class PendingSignIn(Document):
     issuer = StringField(required=True)
     client_id = StringField(required=True)
     back = StringField(default="")
+    draft_id = ObjectIdField()
     expires_at = DateTimeField(required=True)
 
     meta = {
@@ -63,7 +65,13 @@ class PendingSignIn(Document):
     }
 
     @classmethod
-    def begin(cls, provider: SignOnProvider, browser: str, back: str = "") -> SignInSecrets:
+    def begin(
+        cls,
+        provider: SignOnProvider,
+        browser: str,
+        back: str = "",
+        draft_id: ObjectId | None = None,
+    ) -> SignInSecrets:
         """Store a new sign-in of a browser, and return its secrets."""
         state = secrets.token_urlsafe(STATE_BYTES)
         cls(
@@ -73,6 +81,7 @@ class PendingSignIn(Document):
             issuer=provider.issuer,
             client_id=provider.client_id,
             back=back,
+            draft_id=draft_id,
             expires_at=now() + PENDING_SIGN_IN_LIFETIME,
         ).save(force_insert=True)
         return derive_secrets(browser, state)
@@ -96,8 +105,9 @@ class PendingSignIn(Document):
         return used
 
     def is_for(self, provider: SignOnProvider) -> bool:
-        """Return whether the sign-in began with this issuer and client ID."""
-        return bool(self.issuer == provider.issuer and self.client_id == provider.client_id)
+        """Return whether the sign-in began with this issuer, client ID and draft."""
+        is_same = self.issuer == provider.issuer and self.client_id == provider.client_id
+        return bool(is_same and self.draft_id in (None, provider.draft_id))
 
 
 def derive_secrets(browser: str, state: str) -> SignInSecrets:

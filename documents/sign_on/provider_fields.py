@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from documents.access.roles import STAFF_ROLES
 from documents.errors import Unacceptable
-from documents.sign_on.policy import SIGN_ON_ROLES
+from documents.sign_on.policy import ADMISSION_MODES
 from documents.values.address_domain import to_canonical_domain
 
 MAX_CLIENT_TEXT_LENGTH = 500
@@ -48,7 +49,7 @@ def check_groups(roles: Mapping[str, str]) -> list[dict[str, str]]:
         words = f"Must be at most {MAX_GROUPS} groups of at most {MAX_GROUP_LENGTH} characters."
         raise Unacceptable("/group_roles", "length", words)
     for role in roles.values():
-        check_choice(role, SIGN_ON_ROLES, "group_roles")
+        check_choice(role, STAFF_ROLES, "group_roles")
     return [{"group": group, "role": role} for group, role in roles.items()]
 
 
@@ -75,3 +76,29 @@ def check_domains(domains: Iterable[str]) -> list[str]:
         words = f"Must be at most {MAX_DOMAINS} domains, such as example.edu."
         raise Unacceptable("/domains", "domain", words)
     return canonical
+
+
+def check_rules(
+    *,
+    admission: str,
+    default_role: str = "viewer",
+    group_claim: str = "groups",
+    group_roles: Mapping[str, str] | None = None,
+    scopes: Iterable[str] = (),
+    accepts_missing_verification: bool = False,
+) -> dict[str, Any]:
+    """Return the stored form of the rules of admission.
+
+    Raises:
+        Unacceptable: a rule is not valid.
+    """
+    check_choice(admission, ADMISSION_MODES, "admission")
+    check_choice(default_role, STAFF_ROLES, "default_role")
+    return {
+        "admission": admission,
+        "default_role": default_role,
+        "group_claim": check_text(group_claim, "group_claim"),
+        "group_roles": check_groups(dict(group_roles or {})),
+        "scopes": check_scopes(list(dict.fromkeys(scopes))),
+        "accepts_missing_verification": accepts_missing_verification,
+    }

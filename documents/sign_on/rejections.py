@@ -43,6 +43,7 @@ SignOnReason = Literal[
     "groups_unreadable",
     "groups_overage",
     "no_group",
+    "draft_not_admin",
 ]
 
 

@@ -3,6 +3,7 @@
 from documents.access.grants import ProviderProof
 from documents.errors import Conflict
 from documents.organization import Organization
+from documents.sign_on.draft import clear_draft
 from documents.sign_on.person import IDENTITY_SEPARATOR
 from documents.sign_on.sign_on_provider import SignOnProvider
 
@@ -15,7 +16,7 @@ def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> b
         proof is not None
         and proof.organization_id == provider.organization_id
         and proof.identity.startswith(provider.issuer + IDENTITY_SEPARATOR)
-        and proof.at >= provider.updated_at
+        and proof.at >= (provider.settings_at or provider.updated_at)
     )
 
 
@@ -31,25 +32,26 @@ def require_single_sign_on(
         Conflict: the session does not show that the provider works. Otherwise, an incorrect setting
             could lock everyone out.
     """
-    if not is_proof_current(provider, proof):
-        raise Conflict(NOT_PROVED)
+
+    def lock(kept: SignOnProvider) -> None:
+        if not is_proof_current(kept, proof):
+            raise Conflict(NOT_PROVED)
+        kept.is_locked = True
+        kept.settings_at = kept.settings_at or kept.updated_at
+
+    provider.change(lock)
     Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=True)
 
 
-def stop_requiring_single_sign_on(organization: Organization) -> None:
-    """Accept passwords again."""
+def stop_requiring_single_sign_on(organization: Organization, provider: SignOnProvider) -> None:
+    """Accept passwords again, and changes of the provider without a sign-in.
+
+    Settings that wait for a sign-in are dropped.
+    """
     Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=False)
 
+    def unlock(kept: SignOnProvider) -> None:
+        kept.is_locked = False
+        clear_draft(kept)
 
-def check_client_may_change(
-    organization: Organization, provider: SignOnProvider | None, issuer: str, client_id: str
-) -> None:
-    """Check that a change of the client cannot lock everyone out. A new secret is allowed.
-
-    Raises:
-        Conflict: the organization requires single sign-on, and another client is given.
-    """
-    if provider is None or not organization.requires_single_sign_on:
-        return
-    if (issuer, client_id) != (provider.issuer, provider.client_id):
-        raise Conflict("End the requirement of single sign-on first.")
+    provider.change(unlock)

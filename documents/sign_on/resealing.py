@@ -1,7 +1,7 @@
 """Sealing of the providers' client secrets with a new master key."""
 
 from documents.sign_on.sign_on_provider import SignOnProvider
-from documents.storage.sealed import seal_secret
+from documents.storage.sealed import seal_secret, unseal_secret
 
 
 def reseal_providers() -> int:
@@ -18,3 +18,5 @@ def reseal_providers() -> int:
 
 def _reseal(provider: SignOnProvider) -> None:
     provider.client_secret = seal_secret(provider.open_secret())
+    if provider.draft_secret:
+        provider.draft_secret = seal_secret(unseal_secret(provider.draft_secret))

@@ -8,15 +8,29 @@ from bson import ObjectId
 from documents.access.audit import AuditEntry, OpenAct
 from documents.sign_on.admission import Admission
 from documents.sign_on.rejections import SignOnReason
+from documents.storage.process_cache import ProcessCache
 
 SIGN_ON_ACTOR = "sign-on provider"
 REJECTED_ACTION = "sign-in rejected: "
 ADDED_ACTION = "member added as "
 ROLE_ACTION = "role changed by claim: "
 SESSIONS_ENDED_ACTION = "sessions ended"
+ADOPTED_ACTION = "settings took effect"
 MAX_LISTED_REJECTIONS = 20
 # Strangers can cause these without the provider, so the audit does not record them.
 UNRECORDED_REASONS: tuple[SignOnReason, ...] = ("state_unknown", "provider_missing")
+# Strangers can cause these as well, but an admin must learn of them. So each process records each
+# of them at most once in ten minutes for an organization.
+LIMITED_REASONS: tuple[SignOnReason, ...] = (
+    *("provider_changed", "provider_address", "provider_unavailable", "provider_busy"),
+    *("provider_answer", "provider_metadata", "provider_issuer", "client_rejected"),
+    *("code_missing", "code_rejected", "denied", "issuer_mixed_up"),
+)
+RECORD_INTERVAL_SECONDS = 600.0
+
+_recorded: "ProcessCache[tuple[ObjectId, SignOnReason], bool]" = ProcessCache(
+    RECORD_INTERVAL_SECONDS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +49,12 @@ class Rejection:
 def note_rejection(
     organization_id: ObjectId, reason: SignOnReason, reference: str, status: int
 ) -> None:
-    """Record a rejected sign-in."""
-    if reason not in UNRECORDED_REASONS:
-        _note(organization_id, f"{REJECTED_ACTION}{reason}", reference, status)
+    """Record a rejected sign-in, unless strangers could cause any number of records."""
+    if reason in UNRECORDED_REASONS or _recorded.get((organization_id, reason)):
+        return
+    if reason in LIMITED_REASONS:
+        _recorded.put((organization_id, reason), True)
+    _note(organization_id, f"{REJECTED_ACTION}{reason}", reference, status)
 
 
 def note_admission(organization_id: ObjectId, admission: Admission) -> None:
@@ -47,6 +64,11 @@ def note_admission(organization_id: ObjectId, admission: Admission) -> None:
         _note(organization_id, f"{ADDED_ACTION}{staff.role}", str(staff.id), 201)
     elif former != staff.role:
         _note(organization_id, f"{ROLE_ACTION}{former} to {staff.role}", str(staff.id), 200)
+
+
+def note_adoption(organization_id: ObjectId) -> None:
+    """Record that settings took effect because an admin signed in with them."""
+    _note(organization_id, ADOPTED_ACTION, None, 200)
 
 
 def note_ended_sessions(organization_id: ObjectId, number: int) -> None:

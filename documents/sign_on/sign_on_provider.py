@@ -1,18 +1,25 @@
 """The OpenID Connect provider of an organization, with the rules by which it admits people."""
 
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import BooleanField, DictField, ListField, StringField
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
 
-from documents.errors import Unacceptable
-from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
+from documents.access.roles import STAFF_ROLES, StaffRole
+from documents.errors import Conflict, Unacceptable
+from documents.organization import list_in_deletion
+from documents.sign_on.policy import ADMISSION_MODES, AdmissionPolicy
 from documents.sign_on.provider_fields import (
-    check_choice,
     check_domains,
-    check_groups,
-    check_scopes,
+    check_rules,
     check_text,
 )
 from documents.sign_on.provider_url import check_issuer
@@ -20,6 +27,9 @@ from documents.storage.marks import known_index
 from documents.storage.record import Record
 from documents.storage.sealed import seal_secret, unseal_secret
 from documents.values.address import to_canonical
+from documents.values.time import now
+
+LOCKED = "Single sign-on is required. A sign-in must prove the change first."
 
 
 class SignOnProvider(Record):
@@ -33,6 +43,9 @@ class SignOnProvider(Record):
             this provider, and admit new people.
         group_roles: pairs of a group and its role, because names of groups may contain dots.
         ends_sessions: whether sign-out also ends the session at the provider.
+        is_locked: whether single sign-on is required; here, so that no change can cross its start.
+        settings_at: when settings that a sign-in proves last changed.
+        draft_id, draft_secret, draft_rules: settings that wait for a sign-in; see draft.py.
     """
 
     issuer = StringField(required=True)
@@ -41,11 +54,16 @@ class SignOnProvider(Record):
     scopes = ListField(StringField())
     domains = ListField(StringField())
     admission = StringField(default="invited", choices=ADMISSION_MODES)
-    default_role = StringField(default="viewer", choices=SIGN_ON_ROLES)
+    default_role = StringField(default="viewer", choices=STAFF_ROLES)
     group_claim = StringField(default="groups")
     group_roles = ListField(DictField())
     accepts_missing_verification = BooleanField(default=False)
     ends_sessions = BooleanField(default=True)
+    is_locked = BooleanField(default=False)
+    settings_at = DateTimeField()
+    draft_id = ObjectIdField()
+    draft_secret = StringField()
+    draft_rules = DictField()
 
     meta = {
         "collection": "sign_on_providers",
@@ -64,6 +82,12 @@ class SignOnProvider(Record):
         return found
 
     @classmethod
+    def find_open(cls, organization_id: ObjectId | str) -> Self | None:
+        """Return the provider that may sign people in; None while the organization is deleted."""
+        found = cls.of(organization_id)
+        return found if found is not None and cls._list_open([found]) else None
+
+    @classmethod
     def list_for_address(cls, email: str) -> list[Self]:
         """Return the providers that the domain of an address leads to, oldest first.
 
@@ -71,7 +95,13 @@ class SignOnProvider(Record):
         organizations of one university may share a domain.
         """
         _, at, domain = to_canonical(email).rpartition("@")
-        return list(cls.objects(domains=domain, deleted_at=None).order_by("id")) if at else []
+        found = cls.objects(domains=domain, deleted_at=None).order_by("id") if at else []
+        return cls._list_open(list(found))
+
+    @classmethod
+    def _list_open(cls, found: list[Self]) -> list[Self]:
+        closed = list_in_deletion(one.organization_id for one in found) if found else set()
+        return [one for one in found if one.organization_id not in closed]
 
     @classmethod
     def put(
@@ -84,6 +114,7 @@ class SignOnProvider(Record):
 
         Raises:
             Unacceptable: the issuer, the client ID or the secret is not valid.
+            Conflict: single sign-on is required, and the change could lock everyone out.
             UnsealableSecret: there is no master key.
         """
         named = {"issuer": check_issuer(issuer), "client_id": check_text(client_id, "client_id")}
@@ -99,39 +130,34 @@ class SignOnProvider(Record):
             if is_new:
                 return known
 
-        def edit(kept: Self) -> None:
-            kept.issuer, kept.client_id = named["issuer"], named["client_id"]
-            kept.client_secret = sealed or kept.client_secret
+        values = {**named, **({"client_secret": sealed} if sealed else {})}
+        return known.change(lambda kept: kept.take(values))
 
-        return known.change(edit)
-
-    def set_rules(
-        self,
-        *,
-        admission: str,
-        default_role: str = "viewer",
-        group_claim: str = "groups",
-        group_roles: Mapping[str, str] | None = None,
-        scopes: Iterable[str] = (),
-        accepts_missing_verification: bool = False,
-    ) -> Self:
-        """Set whom the provider admits, and with which role.
+    def set_rules(self, **rules: Any) -> Self:
+        """Set whom the provider admits, and with which role; see `check_rules`.
 
         Raises:
             Unacceptable: a rule is not valid.
+            Conflict: single sign-on is required, and the rules could lock everyone out.
         """
-        pairs = check_groups(dict(group_roles or {}))
-        known_scopes = check_scopes(list(dict.fromkeys(scopes)))
-        check_choice(admission, ADMISSION_MODES, "admission")
-        check_choice(default_role, SIGN_ON_ROLES, "default_role")
-        claim = check_text(group_claim, "group_claim")
+        values = check_rules(**rules)
+        return self.change(lambda kept: kept.take(values))
 
-        def edit(kept: Self) -> None:
-            kept.admission, kept.default_role = admission, default_role
-            kept.group_claim, kept.group_roles, kept.scopes = claim, pairs, known_scopes
-            kept.accepts_missing_verification = accepts_missing_verification
+    def take(self, values: Mapping[str, Any]) -> None:
+        """Put on values that a sign-in would prove, without storing them.
 
-        return self.change(edit)
+        Raises:
+            Conflict: single sign-on is required, so a sign-in must prove them first.
+        """
+        if self.is_locked:
+            raise Conflict(LOCKED)
+        self.put_on(values)
+
+    def put_on(self, values: Mapping[str, Any]) -> None:
+        """Put on values that a sign-in has proved, without storing them."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.settings_at = now()
 
     def set_sign_out(self, ends_sessions: bool) -> Self:
         """Set whether sign-out also ends the session at the provider."""
@@ -149,10 +175,8 @@ class SignOnProvider(Record):
         """
         canonical = check_domains(domains)
 
-        def edit(kept: Self) -> None:
-            kept.domains = canonical
-
-        return self.change(edit)
+        # Also while single sign-on is required, because the operator has another way in.
+        return self.change(lambda kept: kept.put_on({"domains": canonical}))
 
     def open_secret(self) -> str:
         """Return the client secret as plain text.
@@ -165,7 +189,7 @@ class SignOnProvider(Record):
     @property
     def policy(self) -> AdmissionPolicy:
         """The rules by which people are admitted."""
-        roles: dict[str, SignOnRole] = {one["group"]: one["role"] for one in self.group_roles}
+        roles: dict[str, StaffRole] = {one["group"]: one["role"] for one in self.group_roles}
         return AdmissionPolicy(
             mode=self.admission,
             domains=frozenset(self.domains),

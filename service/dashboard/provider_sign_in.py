@@ -22,13 +22,23 @@ RETRY_REASONS: tuple[SignOnReason, ...] = ("provider_unavailable", "provider_bus
 
 
 def lead_to_provider(
-    req: falcon.Request, resp: falcon.Response, provider: SignOnProvider, back: str, email: str
+    req: falcon.Request,
+    resp: falcon.Response,
+    provider: SignOnProvider,
+    back: str,
+    email: str,
+    *,
+    is_trial: bool = False,
 ) -> None:
-    """Begin a sign-in, and send the browser to the provider."""
+    """Begin a sign-in, and send the browser to the provider.
+
+    Args:
+        is_trial: whether to try the settings that wait.
+    """
     browser = cookies.ensure_visitor_secret(req, resp)
     wanted = back if DASHBOARD_PATH_PATTERN.fullmatch(back) else ""
     try:
-        url = begin_sign_in(provider, browser, wanted, email)
+        url = begin_sign_in(provider, browser, wanted, email, is_trial=is_trial)
     except SignOnRejected as rejected:
         show_rejection(req, resp, provider.organization_id, rejected.reason)
         return

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from documents.access.roles import StaffRole, includes_role
 
 ENDPOINT = "/dashboard/settings/webhook-endpoints"
+SIGN_ON_ACTIONS = ("rules", "check", "required", "trial")
 PUBLIC_ROUTES = (
     "GET /",
     "GET /dashboard/assets/{version}/{name}",
@@ -95,7 +96,7 @@ ADMIN_ROUTES = (
     ),
     "GET /dashboard/settings/sign-on",
     "POST /dashboard/settings/sign-on",
-    *(f"POST /dashboard/settings/sign-on/{action}" for action in ("rules", "check", "required")),
+    *(f"POST /dashboard/settings/sign-on/{action}" for action in SIGN_ON_ACTIONS),
     "POST /dashboard/api-keys",
     "POST /dashboard/api-keys/{id}/revoke",
     "POST /dashboard/webhook-keys",

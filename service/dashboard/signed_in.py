@@ -69,7 +69,12 @@ def _limit(staff: Staff, organization: Organization | None) -> Iterator[None]:
 
 
 def _is_granted(session: StaffSession, staff: Staff, organization: Organization | None) -> bool:
-    """Return whether this browser has proved who the person is, as the organization requires."""
+    """Return whether this browser has proved who the person is, as the organization requires.
+
+    An organization in deletion is closed. A sign-in that began before can store its session after.
+    """
+    if organization is not None and organization.deleting_at is not None:
+        return False
     requires = bool(organization and organization.requires_single_sign_on)
     way = session.find_way(staff.id, staff.epoch)
     return is_accepted(way, requires_single_sign_on=requires)

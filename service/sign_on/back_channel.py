@@ -10,6 +10,7 @@ from bson import ObjectId
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
 from documents.sign_on.person import is_identifier
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.used_logout_token import UsedLogoutToken
 from documents.values.time import now
@@ -51,10 +52,11 @@ def accept_logout_token(
     Raises:
         SignOnRejected: the token is not valid, or had its effect before.
     """
-    provider = SignOnProvider.of(organization_id)
+    provider = SignOnProvider.find_open(organization_id)
     if provider is None:
         raise SignOnRejected("provider_missing")
-    claims = _read_claims(token, provider)
+    with count_requests_for(organization_id):
+        claims = _read_claims(token, provider)
     notice = _read_notice(claims, provider)
     if UsedLogoutToken.is_used(organization_id, claims["jti"]):
         raise SignOnRejected("logout_replayed")

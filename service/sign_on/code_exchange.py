@@ -1,6 +1,5 @@
 """The exchange of an authorization code for tokens, with Authlib over bounded requests."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -14,8 +13,6 @@ from service.sign_on.urls import build_callback_url
 
 # RFC 6749, section 5.2. All other errors are about the client or the request.
 CODE_ERROR = "invalid_grant"
-
-ACCESS_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)  # as a header can carry it
 
 
 @dataclass(frozen=True, slots=True)

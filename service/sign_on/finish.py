@@ -6,11 +6,13 @@ from typing import Any
 
 from bson import ObjectId
 
+from documents.access.roles import StaffRole
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
-from documents.sign_on.pending_sign_in import PendingSignIn, derive_secrets
+from documents.sign_on.draft import build_tried_provider, check_admin_stays
+from documents.sign_on.pending_sign_in import PendingSignIn, SignInSecrets, derive_secrets
 from documents.sign_on.person import Person, is_identifier, read_person
-from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.rules import choose_role
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.claims import complete_claims
@@ -38,6 +40,7 @@ class SignedOn:
         back: page of the dashboard that the person wanted.
         session_id: the provider's `sid`, which a logout token may name.
         id_token: the token, as a hint for sign-out at the provider. It holds personal data.
+        draft_id: settings that the sign-in has tried; None for the present ones.
     """
 
     organization_id: ObjectId
@@ -47,8 +50,9 @@ class SignedOn:
     id_token: str = field(repr=False)
     claims: Mapping[str, Any] = field(repr=False)
     provider: SignOnProvider = field(repr=False)
+    draft_id: ObjectId | None = None
 
-    def choose_role(self, current_role: SignOnRole | None) -> SignOnRole:
+    def choose_role(self, current_role: StaffRole | None) -> StaffRole:
         """Return the role with which the organization admits the person.
 
         Args:
@@ -57,7 +61,10 @@ class SignedOn:
         Raises:
             SignOnRejected: the person is not admitted.
         """
-        return choose_role(self.person, self.claims, self.provider.policy, current_role)
+        role = choose_role(self.person, self.claims, self.provider.policy, current_role)
+        if self.draft_id is not None:
+            check_admin_stays(current_role, role)
+        return role
 
 
 def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer) -> SignedOn:
@@ -74,12 +81,20 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     pending = PendingSignIn.use(organization_id, browser, answer.state)
     if pending is None:
         raise SignOnRejected("state_unknown")
-    provider = SignOnProvider.of(organization_id)
+    provider = SignOnProvider.find_open(organization_id)
     if provider is None or not pending.is_for(provider):
         raise SignOnRejected("provider_changed")
+    if pending.draft_id is not None:
+        provider = build_tried_provider(provider)
+    with count_requests_for(organization_id):
+        return _ask_provider(provider, pending, derive_secrets(browser, answer.state), answer)
+
+
+def _ask_provider(
+    provider: SignOnProvider, pending: PendingSignIn, secrets: SignInSecrets, answer: SignInAnswer
+) -> SignedOn:
     metadata = discover_provider(provider.issuer)
     code = _read_code(answer, metadata)
-    secrets = derive_secrets(browser, answer.state)
     tokens = exchange_code(provider, metadata, code, secrets.verifier)
     claims = read_id_token(
         tokens.id_token,
@@ -91,13 +106,14 @@ def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer
     known = complete_claims(claims, metadata, tokens.access_token, provider.policy)
     session_id = known.get("sid")
     return SignedOn(
-        organization_id=organization_id,
+        organization_id=provider.organization_id,
         person=read_person(known, provider.policy),
         back=pending.back,
         session_id=session_id if is_identifier(session_id) else None,
         id_token=tokens.id_token,
         claims=known,
         provider=provider,
+        draft_id=pending.draft_id,
     )
 
 

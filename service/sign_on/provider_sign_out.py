@@ -6,6 +6,7 @@ from documents.access.grants import ProviderProof
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.person import IDENTITY_SEPARATOR
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.sealed import UnsealableSecret, unseal_secret
 from service.sign_on.urls import build_signed_out_url
@@ -44,7 +45,8 @@ def build_provider_sign_out_url(
     if not provider.ends_sessions:
         return None
     try:
-        endpoint = discover_provider(provider.issuer).end_session_endpoint
+        with count_requests_for(provider.organization_id):
+            endpoint = discover_provider(provider.issuer).end_session_endpoint
     except SignOnRejected:
         return None
     if endpoint is None:

@@ -216,3 +216,31 @@ def test_a_back_channel_logout_ends_the_session_at_the_next_request(
         assert posted.status_code == 200, posted.text
         window.open("/dashboard/gifts")
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_new_rules_of_a_required_sign_on_wait_for_the_admins_sign_in(
+    window: Desk, place: University
+) -> None:
+    page = sign_in(window, "alice")
+    page.get_by_role("heading", name="Fundraisers").wait_for()
+    window.open(SETTINGS)
+    page.get_by_role("button", name="Require single sign-on").click()
+    page.get_by_label("Claim with the groups").fill("roles")
+    page.get_by_role("button", name="Save rules").click()
+    expect(page.get_by_role("heading", name="New settings wait for a sign-in")).to_be_visible()
+    look_at(page, "waiting")
+    page.get_by_role("button", name="Sign in with the new settings").click()
+    page.get_by_role("button", name="alice", exact=True).click()
+    expect(page.locator("main")).to_contain_text("groups_missing")
+    window.open(SETTINGS)  # the session is still there
+    page.get_by_label("Claim with the groups").fill("groups")
+    page.get_by_label("Viewer").last.fill("others")
+    page.get_by_role("button", name="Save rules").click()
+    tab_to(page, page.get_by_role("button", name="Sign in with the new settings"))
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="alice", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="The new settings work")).to_be_visible()
+    expect(page.get_by_role("heading", name="New settings wait for a sign-in")).to_have_count(0)
+    provider = SignOnProvider.of(ObjectId(place.id))
+    assert provider
+    assert provider.policy.group_roles == {"leads": "admin", "others": "viewer"}

@@ -18,7 +18,7 @@ class OrganizationSwitch:
     @form(for_account=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         member = _find_membership(req.context, form.text("organization"))
-        organization = Organization.objects.get(id=member.organization_id)
+        organization = Organization.named(str(member.organization_id))
         way = req.context.session.find_way(member.id, member.epoch)
         requires = organization.requires_single_sign_on
         if not is_accepted(way, requires_single_sign_on=requires):

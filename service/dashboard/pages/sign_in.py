@@ -85,7 +85,7 @@ def _find_provider(req: falcon.Request, resp: falcon.Response, form: Form) -> No
     office can have one.
     """
     email, back, wanted = form.text("email"), form.text("back"), form.text("organization")
-    chosen = SignOnProvider.of(wanted)
+    chosen = SignOnProvider.find_open(wanted)
     providers = [chosen] if chosen else SignOnProvider.list_for_address(email)
     if len(providers) == 1:
         lead_to_provider(req, resp, providers[0], back, email)
@@ -181,9 +181,8 @@ def _show(
     status: int = 200,
 ) -> None:
     """Answer with the sign-in page, of an organization if one is given."""
-    wanted = (
-        Organization.objects(id=organization).first() if ObjectId.is_valid(organization) else None
-    )
+    is_id = ObjectId.is_valid(organization)
+    wanted = Organization.objects(id=organization, deleting_at=None).first() if is_id else None
     _prepare_form(req, resp)
     render_page(
         req,

@@ -4,13 +4,16 @@ from typing import Any
 
 import falcon
 
+from documents.access.roles import STAFF_ROLES
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
-from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
+from documents.sign_on.draft import build_tried_provider, discard_draft
+from documents.sign_on.policy import ADMISSION_MODES
+from documents.sign_on.provider_change import change_provider, change_rules
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
-    check_client_may_change,
     is_proof_current,
     require_single_sign_on,
     stop_requiring_single_sign_on,
@@ -22,7 +25,8 @@ from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.providers import require_master_key
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
-from service.dashboard.presentation.sign_on_texts import explain_rejection
+from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
+from service.dashboard.provider_sign_in import lead_to_provider
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
 from service.sign_on.urls import build_back_channel_url, build_callback_url, build_signed_out_url
@@ -36,6 +40,9 @@ SIGN_ON_MESSAGES = {
     ),
     "required": marked("Single sign-on is required from now on. Passwords no longer work here."),
     "optional": marked("Passwords work again."),
+    "waits": marked("Saved, but not in effect yet. Sign in with the new settings to confirm them."),
+    "adopted": marked("The new settings work, and are in effect from now on."),
+    "discarded": marked("New settings discarded."),
 }
 NOT_PROVED = marked(
     "First sign out, then sign in through the provider with its present settings. So you know that "
@@ -60,19 +67,21 @@ class SignOnSettings:
 
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        organization_id = req.context.organization_id
-        known = SignOnProvider.of(organization_id)
-        issuer, client_id = form.text("issuer"), form.text("client_id")
-        with explain_conflict(END_REQUIREMENT_FIRST):
-            check_client_may_change(req.context.organization, known, issuer, client_id)
-        with require_master_key():
-            secret = form.text("client_secret") or None
-            SignOnProvider.put(organization_id, issuer, client_id, secret)
-        redirect_to(resp, f"{SIGN_ON_PATH}?done=set")
+        with explain_conflict(END_REQUIREMENT_FIRST), require_master_key():
+            changed = change_provider(
+                req.context.organization,
+                form.text("issuer"),
+                form.text("client_id"),
+                form.text("client_secret") or None,
+                session_id=req.context.session_id,
+            )
+        _report(resp, changed, "set")
 
     @form()
     def on_post_rules(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        changed = _fetch_provider(req).set_rules(
+        changed = change_rules(
+            req.context.organization,
+            _fetch_provider(req),
             admission=form.text("admission"),
             default_role=form.text("default_role"),
             group_claim=form.text("group_claim"),
@@ -80,15 +89,30 @@ class SignOnSettings:
             scopes=form.text("provider_scopes").split(),
             accepts_missing_verification=bool(form.text("accepts_missing_verification")),
         )
-        changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
-        redirect_to(resp, f"{SIGN_ON_PATH}?done=rules")
+        changed = changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
+        _report(resp, changed, "rules")
+
+    @form()
+    def on_post_trial(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        """Sign in with the settings that wait, or discard them."""
+        provider = _fetch_provider(req)
+        if form.text("discard"):
+            discard_draft(provider)
+            redirect_to(resp, f"{SIGN_ON_PATH}?done=discarded")
+        elif provider.draft_id is None:
+            redirect_to(resp, SIGN_ON_PATH)
+        else:
+            back, email = f"{SIGN_ON_PATH}?done=adopted", req.context.staff.email
+            lead_to_provider(req, resp, provider, back, email, is_trial=True)
 
     @form()
     def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        provider = _fetch_provider(req)
         try:
-            discover_provider(_fetch_provider(req).issuer, is_fresh=True)
+            with count_requests_for(provider.organization_id):
+                discover_provider(provider.issuer, is_fresh=True)
         except SignOnRejected as rejected:
-            _show(req, resp, problem=explain_rejection(rejected.reason), status=422)
+            _show(req, resp, problem=explain_to_admin(rejected.reason), status=422)
             return
         redirect_to(resp, f"{SIGN_ON_PATH}?done=checked")
 
@@ -96,7 +120,7 @@ class SignOnSettings:
     def on_post_required(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         organization, provider = req.context.organization, _fetch_provider(req)
         if not form.text("required"):
-            stop_requiring_single_sign_on(organization)
+            stop_requiring_single_sign_on(organization, provider)
             redirect_to(resp, f"{SIGN_ON_PATH}?done=optional")
             return
         with explain_conflict(NOT_PROVED):
@@ -109,6 +133,11 @@ def _fetch_provider(req: falcon.Request) -> SignOnProvider:
     if provider is None:
         raise NotFound
     return provider
+
+
+def _report(resp: falcon.Response, changed: SignOnProvider, done: str) -> None:
+    """Report a change, or that it waits for a sign-in."""
+    redirect_to(resp, f"{SIGN_ON_PATH}?done={'waits' if changed.draft_id else done}")
 
 
 def _find_proof(req: falcon.Request) -> Any:
@@ -125,7 +154,7 @@ def _read_groups(form: Form) -> dict[str, str]:
         Unacceptable: a group is in two lists.
     """
     roles: dict[str, str] = {}
-    for role in SIGN_ON_ROLES:
+    for role in STAFF_ROLES:
         groups = {line.strip() for line in form.text(f"{role}_groups").splitlines()} - {""}
         if groups & roles.keys():
             raise Unacceptable("/group_roles", "repeated", "A group has two roles.")
@@ -149,8 +178,9 @@ def _show(
         "sign_on.html",
         status,
         provider=provider,
+        rules=build_tried_provider(provider) if provider else None,
         modes=ADMISSION_MODES,
-        roles=SIGN_ON_ROLES,
+        roles=STAFF_ROLES,
         can_require=provider is not None and is_proof_current(provider, _find_proof(req)),
         urls={
             "redirect": build_callback_url(organization_id),
@@ -158,7 +188,7 @@ def _show(
             "signed_out": build_signed_out_url(),
         },
         rejections=[
-            (one, explain_rejection(one.reason)) for one in list_rejections(organization_id)
+            (one, explain_to_admin(one.reason)) for one in list_rejections(organization_id)
         ],
         done=done,
         problem=problem,

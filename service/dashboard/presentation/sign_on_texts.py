@@ -1,4 +1,4 @@
-"""Explanations of rejected sign-ins: for the person, and for the admin."""
+"""Explanations of rejected sign-ins for the person."""
 
 from service.dashboard.presentation.language import Marked, marked
 
@@ -75,6 +75,10 @@ MESSAGES: dict[str, Marked] = {
     "groups_overage": marked(
         "You are in too many groups for your organization's sign-in service to report them. Ask an "
         "admin to report only the groups that are assigned to Matchback."
+    ),
+    "draft_not_admin": marked(
+        "With the new settings, you would not be an admin. So the present ones still apply. "
+        "Correct the groups and their roles, or discard the new settings."
     ),
     "no_group": marked("None of your groups gives access to Matchback. Ask an admin."),
 }

@@ -13,6 +13,7 @@ from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.organization import Organization
+from documents.sign_on.fetching import forget_failures
 from tests.integration.service.sign_on.conftest import (
     ALICE,
     begin,
@@ -24,7 +25,7 @@ from tests.integration.service.sign_on.conftest import (
     sign_on,
 )
 from tools.testbed.cast import Api, University, create_university
-from tools.testbed.identity_provider import IdentityProvider
+from tools.testbed.identity_provider import IdentityProvider, Reply
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text
 
 CALLBACK = "GET /dashboard/sign-in/sso/{organization_id}"
@@ -140,13 +141,14 @@ def test_claims_do_not_demote_the_last_admin(
 
 
 @pytest.mark.parametrize(
-    ("rules", "claims", "text"),
+    ("rules", "claims", "text", "advice"),
     [
-        ({"admission": "invited"}, {}, "You are not invited."),
-        ({}, {"email": "eve@evil.edu"}, "domain is not admitted"),
-        ({}, {"email_verified": False}, "has not verified your email address"),
-        ({"admission": "group"}, {}, "does not report your groups"),
-        ({}, {"aud": "another-client"}, "a token that is not valid"),
+        ({"admission": "invited"}, {}, "You are not invited.", "Invite the person"),
+        ({}, {"email": "eve@evil.edu"}, "domain is not admitted", "Ask your operator to verify"),
+        ({}, {"email_verified": False}, "has not verified your email address", "Verify it there"),
+        ({"admission": "group"}, {}, "does not report your groups", "Check its name here"),
+        ({"admission": "group"}, {"groups": []}, "Ask an admin.", "Compare the names exactly"),
+        ({}, {"aud": "another-client"}, "a token that is not valid", "Check the client ID"),
     ],
 )
 def test_a_rejected_person_learns_why_and_the_admin_sees_it(
@@ -156,6 +158,7 @@ def test_a_rejected_person_learns_why_and_the_admin_sees_it(
     rules: dict[str, Any],
     claims: dict[str, Any],
     text: str,
+    advice: str,
 ) -> None:
     find_provider(alma).set_rules(**{"admission": "domain", **rules})
     eve = Browser(real_client)
@@ -169,7 +172,8 @@ def test_a_rejected_person_learns_why_and_the_admin_sees_it(
     ben = Browser(real_client)
     ben.sign_in("ben@example.edu")
     seen = extract_text(ben.get("/dashboard/settings/sign-on"))
-    assert text in seen
+    assert advice in seen
+    assert "Ask an admin" not in seen
     assert answer.headers["x-request-id"] in seen
     assert "evil.edu" not in seen
 
@@ -193,6 +197,31 @@ def test_an_unavailable_provider_is_explained(
     answer = browser.send("/dashboard/sign-in", {"email": ALICE})
     assert answer.status_code == 503
     assert "does not answer" in extract_text(answer)
+
+
+def test_strangers_cannot_fill_the_audit(
+    real_client: testing.TestClient, alma: University, idp: IdentityProvider
+) -> None:
+    idp.replies["/.well-known/openid-configuration"] = Reply(500)
+    for number in range(10):
+        stranger = Browser(real_client)
+        stranger.get("/dashboard/sign-in")
+        email = f"stranger-{number}@example.edu"
+        assert stranger.send("/dashboard/sign-in", {"email": email}).status_code == 503
+    assert list_actions(alma) == ["sign-in rejected: provider_unavailable"]
+    idp.replies.clear()
+    forget_failures()  # as after ten seconds
+    for _ in range(3):
+        query = idp.authorize(begin(stranger, organization=alma.id))
+        assert come_back(stranger, alma, {**query, "code": "made-up"}).status_code == 403
+        begun = idp.authorize(begin(stranger, organization=alma.id))
+        assert come_back(stranger, alma, {**begun, "error": "access_denied"}).status_code == 403
+    rejected = ["sign-in rejected: code_rejected", "sign-in rejected: denied"]
+    assert list_actions(alma)[1:] == rejected
+    add_staff(alma.id, "ben@example.edu")
+    ben = Browser(real_client)
+    ben.sign_in("ben@example.edu")
+    assert "provider_unavailable" in extract_text(ben.get("/dashboard/settings/sign-on"))
 
 
 def test_a_password_still_works_unless_single_sign_on_is_required(

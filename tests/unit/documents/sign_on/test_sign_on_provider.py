@@ -10,6 +10,7 @@ from mongoengine import get_db
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
+from documents.sign_on.draft import adopt_draft, propose_secret
 from documents.sign_on.resealing import reseal_providers
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.sealed import UnsealableSecret
@@ -145,6 +146,24 @@ def test_a_new_master_key_seals_again(master_key: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
     get_settings.cache_clear()
     assert put(client_secret=None).open_secret() == SEALED_WORDS
+
+
+def test_a_new_master_key_seals_the_secret_that_waits(
+    master_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = propose_secret(put(), "a-new-secret")
+    assert "a-new-secret" not in str(waiting.to_mongo())
+    settings_at, new = waiting.settings_at, Fernet.generate_key().decode()
+    monkeypatch.setenv("MATCHBACK_MASTER_KEYS", f"{new},{master_key}")
+    get_settings.cache_clear()
+    reseal_providers()
+    monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
+    get_settings.cache_clear()
+    stored = SignOnProvider.of(ALICES)
+    assert stored
+    assert stored.settings_at == settings_at  # so the proof of a session stays valid
+    adopt_draft(ALICES, stored.draft_id)
+    assert put(client_secret=None).open_secret() == "a-new-secret"
 
 
 def test_a_secret_needs_a_master_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from documents.sign_on.discovery import forget_metadata
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.signing_keys import forget_signing_keys
+from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
 from service.dashboard.presentation.sign_on_texts import explain_rejection
 from service.sign_on.begin import begin_sign_in
 from service.sign_on.finish import SignedOn, SignInAnswer, finish_sign_in
@@ -76,5 +77,6 @@ def find_reason(act: Callable[[], Any]) -> SignOnReason:
     """Return why an act is rejected."""
     with pytest.raises(SignOnRejected) as caught:
         act()
-    assert explain_rejection(caught.value.reason).endswith((".", "?"))
+    for explain in (explain_rejection, explain_to_admin):
+        assert explain(caught.value.reason).endswith((".", "?"))
     return caught.value.reason

@@ -4,19 +4,22 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from config.settings import get_settings
 from documents.errors import Unacceptable
 from documents.sign_on import connection, fetching, request_slots
 from documents.sign_on.discovery import discover_provider, forget_metadata
-from documents.sign_on.fetching import fetch_object
+from documents.sign_on.fetching import fetch_object, forget_failures
 from documents.sign_on.rejections import SignOnReason
+from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.begin import begin_sign_in
 from service.sign_on.finish import SignedOn
@@ -34,6 +37,7 @@ from tools.testbed.tls import make_certificate
 SignIn = Callable[..., SignedOn]
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 QUICK_SECONDS = 0.5
+MALLORYS = ObjectId("b" * 24)
 REPLIES: dict[str, tuple[Reply, SignOnReason]] = {
     "10 MB": (Reply(200, b" " * 65536, parts=160), "provider_answer"),
     "HTML": (Reply(200, b"<html>", {"content-type": "text/html"}), "provider_answer"),
@@ -216,6 +220,7 @@ def test_a_certificate_must_be_trusted_and_fit(
         url = f"{provider.issuer}/keys"
         fetching._make_tls_context.cache_clear()
         assert find_reason(lambda: fetch_object(url)) == "provider_unavailable"
+        forget_failures()
         monkeypatch.setenv("SSL_CERT_FILE", str(files[0]))
         fetching._make_tls_context.cache_clear()
         assert fetch_object(url)["keys"]
@@ -245,6 +250,11 @@ def test_a_proxy_of_the_environment_is_not_used(
         assert proxy.requests == []
 
 
+def fetch_for(organization_id: ObjectId, url: str) -> dict[str, Any]:
+    with count_requests_for(organization_id):
+        return fetch_object(url)
+
+
 def test_a_slow_provider_delays_no_other(
     idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,20 +264,83 @@ def test_a_slow_provider_delays_no_other(
     ended = threading.Event()
     idp.replies["/slow"] = Reply(200, b"{}", until=ended)
     slow = [
-        threading.Thread(target=lambda: fetch_object(f"{idp.issuer}/slow"))
-        for _ in range(request_slots.MAX_REQUESTS_PER_HOST)
+        threading.Thread(target=lambda: fetch_for(MALLORYS, f"{idp.issuer}/slow"))
+        for _ in range(request_slots.MAX_REQUESTS_EACH)
     ]
     for thread in slow:
         thread.start()
     while idp.requests.count(("GET", "/slow")) < len(slow):
         time.sleep(0.01)
-    assert find_reason(lambda: fetch_object(f"{idp.issuer}/keys")) == "provider_busy"
+    keys = f"{idp.issuer}/keys"
+    assert find_reason(lambda: fetch_for(MALLORYS, keys)) == "provider_busy"
+    assert fetch_for(ALICES_UNIVERSITY, keys)  # another organization with the same provider
     with run_identity_provider() as other:
         assert discover_provider(other.issuer)
     ended.set()
     for thread in slow:
         thread.join()
-    assert fetch_object(f"{idp.issuer}/keys")
+    assert fetch_for(MALLORYS, keys)
+
+
+def test_a_provider_that_hangs_on_every_port_and_in_dns_delays_no_other_organization(
+    sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mallory's requests hang for a minute. Alice's sign-in needs four requests meanwhile."""
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 60.0)
+    ended, looked_up = threading.Event(), threading.Semaphore(0)
+
+    def hang(host: str, port: int) -> list[str]:
+        if host.endswith("mallory.example"):
+            looked_up.release()
+            ended.wait(60)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(connection, "resolve_host", hang)
+    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(6)]
+    urls = [f"https://{number}.mallory.example/" for number in range(12)]
+    urls += [f"http://127.0.0.1:{one.getsockname()[1]}/" for one in ports]
+    with ThreadPoolExecutor(len(urls)) as pool:
+        asked = [pool.submit(find_reason, partial(fetch_for, MALLORYS, url)) for url in urls]
+        for _ in range(request_slots.MAX_LOOKUPS_EACH):
+            assert looked_up.acquire(timeout=30)
+        while sum(not one.done() for one in asked) > request_slots.MAX_REQUESTS:
+            time.sleep(0.01)
+        assert sign_in().person.address == "alice@example.edu"
+        is_hanging = sum(not one.done() for one in asked)
+        ended.set()
+        for one in ports:
+            one.close()
+        assert {one.result() for one in asked} <= {"provider_busy", "provider_unavailable"}
+    assert is_hanging >= request_slots.MAX_REQUESTS_EACH
+
+
+def test_a_lookup_keeps_its_place_until_it_ends(
+    sign_on_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The requests have ended at their deadline, but the resolver still works on them."""
+    monkeypatch.setattr(fetching, "FETCH_SECONDS", 0.05)
+    ended = threading.Event()
+    monkeypatch.setattr(connection, "resolve_host", lambda host, port: ended.wait(60) and [])
+    for number in range(request_slots.MAX_LOOKUPS_EACH):
+        url = f"https://{number}.mallory.example/"
+        assert find_reason(partial(fetch_for, MALLORYS, url)) == "provider_unavailable"
+    url = "https://another.mallory.example/"
+    assert find_reason(partial(fetch_for, MALLORYS, url)) == "provider_busy"
+    alices = "https://idp.example.edu/"
+    assert find_reason(partial(fetch_for, ALICES_UNIVERSITY, alices)) == "provider_unavailable"
+    ended.set()
+
+
+def test_a_failure_counts_for_some_seconds(
+    university: SignOnProvider, idp: IdentityProvider
+) -> None:
+    idp.replies[DISCOVERY_PATH] = Reply(503)
+    for _ in range(20):
+        assert find_reason(lambda: begin_sign_in(university, BROWSER)) == "provider_unavailable"
+    assert idp.requests == [("GET", DISCOVERY_PATH)]
+    del idp.replies[DISCOVERY_PATH]
+    assert discover_provider(idp.issuer, is_fresh=True)  # an admin checks it
+    assert begin_sign_in(university, BROWSER)
 
 
 def test_a_fresh_discovery_reads_the_provider_again(idp: IdentityProvider) -> None:
