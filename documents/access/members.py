@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from documents.access.departures import end_memberships
 from documents.access.member import SECRET_KINDS
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
@@ -16,6 +17,9 @@ from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
+ADMIN: StaffRole = "admin"
+# What a member's row holds about the person.
+PERSONAL_FIELDS = ("name", "email", "address", "password", "account_id", "subject")
 LAST_ADMIN = "This is the organization's last admin. Make another member an admin first."
 
 
@@ -69,24 +73,20 @@ def change_role(staff: Staff, role: str) -> Staff:
     """
     if role not in STAFF_ROLES:
         raise Unacceptable("/role", "not_found", "Choose a role that exists.")
-    in_transaction(_change, staff.organization_id, staff.id, {"$set": {"role": role}}, role)
+    in_transaction(_change_role, staff.organization_id, staff.id, role)
     return Staff.fetch(staff.organization_id, staff.id)
 
 
-def remove_member(staff: Staff) -> None:
-    """Remove a member, and end the sessions that show the organization.
+def remove_member(staff: Staff, *, may_be_last_admin: bool = False) -> None:
+    """Remove a member, and everything that names the person in the organization.
+
+    The row stays, because the audit names its ID.
 
     Raises:
         Conflict: the member is the last admin.
         NotFound: another process removed the member meanwhile.
     """
-    account = staff.person if staff.account_id else None
-    gone = {
-        "$set": {"deleted_at": now()},
-        "$unset": {"address": "", "password": "", "account_id": "", "subject": ""},
-    }
-    in_transaction(_change, staff.organization_id, staff.id, gone, None)
-    staff.forget(account)
+    in_transaction(_remove, staff.organization_id, staff.id, may_be_last_admin=may_be_last_admin)
 
 
 def end_member_sessions(staff: Staff) -> None:
@@ -99,26 +99,52 @@ def end_member_sessions(staff: Staff) -> None:
         kind.end_of_member(staff.id)
 
 
-def _change(
-    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, change: dict[str, Any], role: str | None
+def _change_role(tx: Tx, organization_id: ObjectId, staff_id: ObjectId, role: str) -> None:
+    held = _find_member(tx, organization_id, staff_id)
+    if role != ADMIN:
+        _check_another_admin(tx, held)
+    _update(tx, staff_id, {"$set": {"role": role}})
+
+
+def _remove(
+    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, *, may_be_last_admin: bool
 ) -> None:
-    """Change a member, unless the organization would lose its last admin."""
-    own = {"organization_id": organization_id, "deleted_at": None}
-    held = tx.database.staff.find_one({**own, "_id": staff_id}, {"role": 1}, session=tx.session)
+    held = _find_member(tx, organization_id, staff_id)
+    if not may_be_last_admin:
+        _check_another_admin(tx, held)
+    gone = {"$set": {"deleted_at": now()}, "$unset": dict.fromkeys(PERSONAL_FIELDS, "")}
+    _update(tx, staff_id, gone)
+    end_memberships(tx, [held])
+
+
+def _find_member(tx: Tx, organization_id: ObjectId, staff_id: ObjectId) -> dict[str, Any]:
+    query = {"_id": staff_id, "organization_id": organization_id, "deleted_at": None}
+    held: dict[str, Any] | None = tx.database.staff.find_one(query, session=tx.session)
     if held is None:
         raise NotFound
-    admin: StaffRole = "admin"
-    if held["role"] == admin != role:
-        # Each loss of an admin writes this record. So of two at once, one starts again and sees
-        # the other.
-        tx.database.organizations.update_one(
-            {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
-        )
-        others = {**own, "role": admin, "_id": {"$ne": staff_id}}
-        if tx.database.staff.find_one(others, {"_id": 1}, session=tx.session) is None:
-            raise Conflict(LAST_ADMIN)
-    tx.database.staff.update_one(
-        {"_id": staff_id},
-        {**change, "$inc": {"version": 1}},
-        session=tx.session,
+    return held
+
+
+def _check_another_admin(tx: Tx, held: dict[str, Any]) -> None:
+    """Check that the organization keeps an admin without this member.
+
+    Raises:
+        Conflict: it does not.
+    """
+    if held["role"] != ADMIN:
+        return
+    organization_id = held["organization_id"]
+    # Each loss of an admin writes this record. So of two at once, one starts again and sees the
+    # other.
+    tx.database.organizations.update_one(
+        {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
     )
+    others = {"organization_id": organization_id, "deleted_at": None, "role": ADMIN}
+    others |= {"_id": {"$ne": held["_id"]}}
+    if tx.database.staff.find_one(others, {"_id": 1}, session=tx.session) is None:
+        raise Conflict(LAST_ADMIN)
+
+
+def _update(tx: Tx, staff_id: ObjectId, change: dict[str, Any]) -> None:
+    counted = {**change, "$inc": {"version": 1}}
+    tx.database.staff.update_one({"_id": staff_id}, counted, session=tx.session)

@@ -6,8 +6,7 @@ from bson import ObjectId
 from mongoengine import NotUniqueError, StringField
 
 from documents.access.account import Account
-from documents.access.grants import list_membership_rows
-from documents.access.member import SECRET_KINDS, Member
+from documents.access.member import Member
 from documents.access.password import matches_password
 from documents.access.roles import STAFF_ROLES, StaffRole, includes_role
 from documents.access.secret import Secret
@@ -90,26 +89,23 @@ class Staff(Member):
         return staff
 
     def _join(self, hashed: str | None, *, is_proved: bool, is_newcomer: bool) -> None:
-        account, is_new = Account.ensure(
-            self.name, self.email, password=hashed, is_proved=is_proved
-        )
+        new = {"password": hashed, "is_proved": is_proved}
+        account, is_new = Account.ensure(self.name, self.email, **new)
         self.account_id = account.id
         self._insert_member()
-        self._keep_account(account)
-        if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
-            own = {"set__name": self.name, "set__email": self.email, "set__is_proved": is_proved}
-            account = account.renew(set__password=hashed, **own)
+        if is_newcomer and not is_new:  # a process died before it stored the first membership
+            account = self._admit(account, name=self.name, email=self.email, **new)
         elif not is_new and (hashed or not account.is_proved):
             # Another organization's admin may know the password of an account that is not proved.
-            proof = {"set__is_proved": True} if hashed else {}  # only the operator gives passwords
-            account = account.renew(set__password=hashed, **proof)
+            # Only the operator gives passwords.
+            account = self._admit(account, password=hashed, is_proved=bool(hashed))
         elif not is_new:
-            account.note_addition()
+            account = self._admit(account)
         self.remember_account(account)
 
-    def _keep_account(self, account: Account) -> None:
+    def _admit(self, account: Account, **values: Any) -> Account:
         try:
-            account.keep()
+            return account.admit(**values)
         except Conflict:
             type(self).objects(id=self.id).delete()
             raise
@@ -181,22 +177,6 @@ class Staff(Member):
     def can(self, role: StaffRole) -> bool:
         """Return whether the member may do what a role allows."""
         return includes_role(self.role, role)
-
-    def remove(self) -> None:
-        """Remove the member, end the sessions of the organization, and free the address.
-
-        A person without any membership has no password.
-        """
-        account = self.person if self.account_id else None
-        self.mark_deleted(address=None, password=None, account_id=None, subject=None)
-        self.forget(account)
-
-    def forget(self, account: Any) -> None:
-        """End the sessions of a removed member. Delete the password with the last membership."""
-        for kind in SECRET_KINDS:
-            kind.end_of_member(self.id)
-        if account is not None and not list_membership_rows(account.id):
-            account.renew(unset__password=True)
 
 
 def _checked(text: Any, longest: int, pointer: str) -> str:

@@ -10,14 +10,19 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
+from documents.access.member import SECRET_KINDS
 from documents.imports.file_import import FileImport
 from documents.organization import Organization
 from documents.organizations.members import delete_members
+from documents.sign_on.ended_sessions import end_proofs
 from documents.values.time import now
 
 DELETION_ACTION = "org delete"
-# Keys and secrets, without which no request reaches the organization.
-ENTRANCES = ("api_keys", "webhook_keys", "staff_sessions", "sign_in_links")
+# Keys, secrets and providers, without which no request reaches the organization.
+ENTRANCES = (
+    *("api_keys", "webhook_keys", "sign_on_providers", "pending_sign_ins"),
+    *(kind._get_collection_name() for kind in SECRET_KINDS),
+)
 
 
 def request_deletion(organization: Organization) -> datetime:
@@ -38,9 +43,9 @@ def request_deletion(organization: Organization) -> datetime:
 
 
 def close_entrances(organization_id: ObjectId) -> None:
-    """Void keys, sessions and memberships, and stop outgoing events and imports.
+    """Void keys, sessions, providers and memberships, and stop outgoing events and imports.
 
-    A request that passed its checks before may create a key afterwards. So each batch of the
+    A request that passed its checks before may create a key afterwards. So each walk of the
     deletion repeats this.
     """
     own = {"organization_id": organization_id}
@@ -48,6 +53,8 @@ def close_entrances(organization_id: ObjectId) -> None:
         get_db()[name].delete_many(own)
     while delete_members(organization_id):
         pass
+    # A sign-in that began before can store a proof after the member is gone.
+    end_proofs(organization_id)
     gone: dict[str, Any] = {"$set": {"deleted_at": now()}, "$inc": {"version": 1}}
     get_db().webhook_endpoints.update_many({**own, "deleted_at": None}, gone)
     FileImport.stop_all(organization_id)

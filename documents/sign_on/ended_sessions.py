@@ -1,4 +1,4 @@
-"""The end of sessions that an organization's provider began."""
+"""The end of sessions and grants that an organization's provider began."""
 
 from datetime import datetime
 from typing import Any
@@ -35,3 +35,15 @@ def end_signed_on_sessions(
         known = [session_id] if subject is None else [session_id, None]
         named["proof.session_id"] = {"$in": known}
     return int(StaffSession.objects(__raw__={"grants": {"$elemMatch": named}}).delete())
+
+
+def end_proofs(organization_id: ObjectId) -> None:
+    """End what the organization's provider has proved, whichever provider that was.
+
+    A session that shows another organization stays, and keeps the grants for others.
+    """
+    named = {"grants.proof.organization_id": organization_id}
+    StaffSession.objects(__raw__={**named, "organization_id": organization_id}).delete()
+    StaffSession.objects(__raw__=named).update(
+        __raw__={"$pull": {"grants": {"proof.organization_id": organization_id}}}
+    )
