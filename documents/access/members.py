@@ -19,7 +19,10 @@ from matchback.engine import Tx
 
 ADMIN: StaffRole = "admin"
 # What a member's row holds about the person.
-PERSONAL_FIELDS = ("name", "email", "address", "password", "account_id", "subject")
+PERSONAL_FIELDS = (
+    *("name", "email", "address", "password", "account_id"),
+    *("subject", "subject_client_id"),
+)
 LAST_ADMIN = "This is the organization's last admin. Make another member an admin first."
 
 

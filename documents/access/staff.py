@@ -27,6 +27,7 @@ class Staff(Member):
 
     role = StringField(required=True, choices=STAFF_ROLES)
     subject = StringField()  # the person's ID at the organization's sign-on provider
+    subject_client_id = StringField()  # the client ID to which the provider gave that ID
 
     meta = {
         "collection": "staff",

@@ -37,12 +37,16 @@ def end_signed_on_sessions(
     return int(StaffSession.objects(__raw__={"grants": {"$elemMatch": named}}).delete())
 
 
-def end_proofs(organization_id: ObjectId) -> None:
+def end_proofs(organization_id: ObjectId, kept_session: str | None = None) -> None:
     """End what the organization's provider has proved, whichever provider that was.
 
     A session that shows another organization stays, and keeps the grants for others.
+
+    Args:
+        kept_session: ID of a session that stays as it is.
     """
-    named = {"grants.proof.organization_id": organization_id}
+    named: dict[str, Any] = {"grants.proof.organization_id": organization_id}
+    named |= {} if kept_session is None else {"_id": {"$ne": kept_session}}
     StaffSession.objects(__raw__={**named, "organization_id": organization_id}).delete()
     StaffSession.objects(__raw__=named).update(
         __raw__={"$pull": {"grants": {"proof.organization_id": organization_id}}}

@@ -1,10 +1,16 @@
 """The requirement of single sign-on, which ends passwords for an organization."""
 
+from bson import ObjectId
+
 from documents.access.grants import ProviderProof
+from documents.access.staff_session import StaffSession
 from documents.errors import Conflict
 from documents.organization import Organization
 from documents.sign_on.person import IDENTITY_SEPARATOR
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.transaction import in_transaction
+from documents.values.time import now
+from matchback.engine import Tx
 
 NOT_PROVED = "Sign in through the provider with its present settings first."
 
@@ -33,7 +39,27 @@ def require_single_sign_on(
     """
     if not is_proof_current(provider, proof):
         raise Conflict(NOT_PROVED)
-    Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=True)
+    in_transaction(_require, organization.id, provider)
+
+
+def _require(tx: Tx, organization_id: ObjectId, provider: SignOnProvider) -> None:
+    # The settings can change after the check, and another admin can remove the provider.
+    same = {"_id": provider.id, "version": provider.version}
+    if tx.database.sign_on_providers.find_one(same, {"_id": 1}, session=tx.session) is None:
+        raise Conflict(NOT_PROVED)
+    tx.database.organizations.update_one(
+        {"_id": organization_id},
+        {"$set": {"requires_single_sign_on": True}, "$inc": {"sign_on_changes": 1}},
+        session=tx.session,
+    )
+
+
+def find_current_proof(provider: SignOnProvider) -> ProviderProof | None:
+    """Return a member's proof that the provider works with its present settings, or None."""
+    named = {"grants.proof.organization_id": provider.organization_id}
+    sessions = StaffSession.objects(__raw__=named, expires_at__gt=now())
+    proofs = (proof for session in sessions for proof in session.list_proofs())
+    return next((one for one in proofs if is_proof_current(provider, one)), None)
 
 
 def stop_requiring_single_sign_on(organization: Organization) -> None:

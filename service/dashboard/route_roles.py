@@ -94,7 +94,10 @@ ADMIN_ROUTES = (
     ),
     "GET /dashboard/settings/sign-on",
     "POST /dashboard/settings/sign-on",
-    *(f"POST /dashboard/settings/sign-on/{action}" for action in ("rules", "check", "required")),
+    *(
+        f"POST /dashboard/settings/sign-on/{action}"
+        for action in ("rules", "check", "required", "remove")
+    ),
     "POST /dashboard/api-keys",
     "POST /dashboard/api-keys/{id}/revoke",
     "POST /dashboard/webhook-keys",

@@ -6,6 +6,7 @@ import falcon
 from bson import ObjectId
 
 from documents.access.grants import ProviderProof
+from documents.access.staff_session import StaffSession
 from documents.errors import NotFound
 from documents.sign_on.admission import admit_person
 from documents.sign_on.ended_sessions import end_signed_on_sessions
@@ -37,12 +38,18 @@ class SignOnReturn:
         try:
             with require_master_key():
                 signed_on = finish_sign_in(owner, _read_browser(req), _read_answer(req))
-            admission = admit_person(owner, signed_on.person, signed_on.choose_role)
+            admission = admit_person(signed_on.provider, signed_on.person, signed_on.choose_role)
         except SignOnRejected as rejected:
             show_rejection(req, resp, owner, rejected.reason)
             return
         note_admission(owner, admission)
-        begin_session(req, resp, admission.staff, "single sign-on", _build_proof(signed_on))
+        secret = begin_session(
+            req, resp, admission.staff, "single sign-on", _build_proof(signed_on)
+        )
+        if not signed_on.is_provider_current():
+            StaffSession.end_with(secret)
+            show_rejection(req, resp, owner, "provider_changed")
+            return
         back = signed_on.back
         redirect_to(resp, back if DASHBOARD_PATH_PATTERN.fullmatch(back) else HOME_PATH)
 

@@ -8,9 +8,13 @@ from documents.access.staff_session import StaffSession
 from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
+from documents.sign_on.provider_changes import (
+    check_password_remains,
+    remove_provider,
+    set_client,
+)
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.requirement import (
-    check_client_may_change,
     is_proof_current,
     require_single_sign_on,
     stop_requiring_single_sign_on,
@@ -36,14 +40,19 @@ SIGN_ON_MESSAGES = {
     ),
     "required": marked("Single sign-on is required from now on. Passwords no longer work here."),
     "optional": marked("Passwords work again."),
+    "removed": marked("Provider removed. Staff sign in with a password."),
 }
 NOT_PROVED = marked(
     "First sign out, then sign in through the provider with its present settings. So you know that "
     "it works before passwords end."
 )
 END_REQUIREMENT_FIRST = marked(
-    "Single sign-on is required, so another provider could lock everyone out. Accept passwords "
-    "first, then change the provider."
+    "Single sign-on is required, so a change of the provider could lock everyone out. Accept "
+    "passwords first, then change the provider."
+)
+PASSWORD_FIRST = marked(
+    "No admin has a password, so the provider is the only way in. Choose a password on the account "
+    "page first."
 )
 
 
@@ -60,14 +69,14 @@ class SignOnSettings:
 
     @form()
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        organization_id = req.context.organization_id
-        known = SignOnProvider.of(organization_id)
-        issuer, client_id = form.text("issuer"), form.text("client_id")
-        with explain_conflict(END_REQUIREMENT_FIRST):
-            check_client_may_change(req.context.organization, known, issuer, client_id)
-        with require_master_key():
-            secret = form.text("client_secret") or None
-            SignOnProvider.put(organization_id, issuer, client_id, secret)
+        with explain_conflict(END_REQUIREMENT_FIRST), require_master_key():
+            set_client(
+                req.context.organization,
+                form.text("issuer"),
+                form.text("client_id"),
+                form.text("client_secret") or None,
+                kept_session=req.context.session.id,
+            )
         redirect_to(resp, f"{SIGN_ON_PATH}?done=set")
 
     @form()
@@ -82,6 +91,15 @@ class SignOnSettings:
         )
         changed.set_sign_out(ends_sessions=bool(form.text("ends_sessions")))
         redirect_to(resp, f"{SIGN_ON_PATH}?done=rules")
+
+    @form()
+    def on_post_remove(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        organization_id = _fetch_provider(req).organization_id
+        with explain_conflict(PASSWORD_FIRST):
+            check_password_remains(organization_id)
+        with explain_conflict(END_REQUIREMENT_FIRST):
+            remove_provider(organization_id)
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=removed")
 
     @form()
     def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:

@@ -16,7 +16,7 @@ from mongoengine import get_db
 
 import documents
 from documents.access.account import Account
-from documents.access.grants import ProviderProof
+from documents.access.grants import GrantWay, ProviderProof
 from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
@@ -83,13 +83,14 @@ def delete(place: University) -> None:
         deletion.step()
 
 
-def list_document_classes(of: type = Document) -> Iterator[type]:
+def list_document_classes(of: type[Document] = Document) -> Iterator[type[Document]]:
     """Yield every document class of the package, whether or not a list names it."""
     for module in pkgutil.walk_packages(documents.__path__, "documents."):
         importlib.import_module(module.name)
-    for one in of.__subclasses__():
+    kinds: list[type[Document]] = of.__subclasses__()
+    for one in kinds:
         if one.__module__.startswith("documents."):
-            if not one._meta.get("abstract"):  # type: ignore[attr-defined]
+            if not one._meta.get("abstract"):
                 yield one
             yield from list_document_classes(one)
 
@@ -198,7 +199,7 @@ def test_a_person_of_both_keeps_the_session_with_the_other_provider(
 ) -> None:
     hers = Staff.add(ObjectId(alice.id), "Eve", "eve@example.edu", "viewer")
     his = Staff.add(ObjectId(charlie.id), "Eve", "eve@example.edu", "viewer")
-    way = "single sign-on"
+    way: GrantWay = "single sign-on"
     first = StaffSession.begin(hers, way=way, proof=prove(alice, HERS))
     kept = StaffSession.current(first)
     second = StaffSession.begin(his, way=way, proof=prove(charlie, HIS), before=kept)
