@@ -11,14 +11,16 @@ from documents.access.audit import OpenAct
 from documents.access.staff_session import StaffSession
 from documents.errors import Conflict
 from documents.organization import Organization
-from documents.sign_on import provider_changes
 from documents.sign_on.pending_sign_in import PendingSignIn
 from documents.sign_on.provider_changes import remove_provider, set_client
-from documents.sign_on.requirement import find_current_proof, require_single_sign_on
+from documents.sign_on.requirement import (
+    check_client_may_change,
+    find_current_proof,
+    require_single_sign_on,
+)
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.finish import SignedOn
 from tests.integration.service.sign_on.conftest import (
-    ALICE,
     begin,
     come_back,
     find_provider,
@@ -223,12 +225,10 @@ def test_a_requirement_and_a_removal_at_once_lock_no_one_out(
 def test_a_requirement_during_a_change_of_the_client_ends(
     alma: University, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = provider_changes.check_client_may_change
-
     def require_after(*given: Any) -> None:
-        check(*given)
+        check_client_may_change(*given)
         Organization.objects(id=alma.id).update(set__requires_single_sign_on=True)
 
-    monkeypatch.setattr(provider_changes, "check_client_may_change", require_after)
+    monkeypatch.setattr("documents.sign_on.provider_changes.check_client_may_change", require_after)
     set_client(fetch(alma), "https://idp.example.edu", "other", "secret")
     assert not fetch(alma).requires_single_sign_on
