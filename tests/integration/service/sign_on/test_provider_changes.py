@@ -21,6 +21,7 @@ from documents.sign_on.requirement import (
 from documents.sign_on.sign_on_provider import SignOnProvider
 from service.sign_on.finish import SignedOn
 from tests.integration.service.sign_on.conftest import (
+    ALICE,
     begin,
     come_back,
     find_provider,
@@ -126,6 +127,7 @@ def test_a_session_that_shows_another_organization_keeps_its_own_grants(
     other_idp: IdentityProvider,
 ) -> None:
     set_provider(bolt, other_idp)
+    add_staff(alma.id, ALICE)
     sign_on(browser, alma, idp)
     sign_on(browser, bolt, other_idp)
     assert {one.organization_id for one in StaffSession.objects.get().list_proofs()} == {
