@@ -31,7 +31,7 @@ class Organization(Exported, Document):
     locale = StringField(default=DEFAULT_LOCALE)
     # canonical domains of its own addresses, with their subdomains; see values/mailbox_provider.py
     email_domains = ListField(StringField())
-    # Members who are only viewers see no names and addresses of donors.
+    # Members who are only viewers see no personal data of donors; see storage/personal_data.py.
     hides_personal_data = BooleanField(default=False)
     # Passwords do not open the organization; see access/grants.py.
     requires_single_sign_on = BooleanField(default=False)
