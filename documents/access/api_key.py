@@ -1,6 +1,5 @@
 """API keys. A key identifies a client and its organization, and its scopes limit the client."""
 
-import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from bson import ObjectId
 from mongoengine import DateTimeField, ListField, StringField
 
 from documents.storage.record import Record
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 API_KEY_PREFIX = "mb_"
@@ -22,8 +22,8 @@ API_KEY_SCOPES = ("read", "write", "admin")
 class ApiKey(Record):
     """A bearer key. MongoDB stores only the digest of its secret, which the client sees once.
 
-    A plain SHA-256 is enough, because an attacker cannot guess 256 random bits. The index compares
-    digests, which an attacker cannot choose. The final comparison takes constant time.
+    The index compares digests, which an attacker cannot choose. The final comparison takes constant
+    time.
     """
 
     name = StringField(required=True)
@@ -54,7 +54,7 @@ class ApiKey(Record):
             organization_id=organization_id,
             name=name,
             scopes=sorted(set(scopes)),
-            digest=_digest(secret),
+            digest=digest_secret(secret),
             prefix=secret[:SHOWN_PREFIX_LENGTH],
             expires_at=expires_at,
         )
@@ -67,7 +67,7 @@ class ApiKey(Record):
     @classmethod
     def authenticate(cls, secret: str) -> Self | None:
         """Return the key with this secret; None if no such key exists or it is deleted."""
-        digest = _digest(secret)
+        digest = digest_secret(secret)
         key = cls.objects(digest=digest, deleted_at=None).first()
         return key if key and hmac.compare_digest(key.digest, digest) else None
 
@@ -87,7 +87,3 @@ class ApiKey(Record):
 def is_expired(expires_at: datetime | None) -> bool:
     """Return whether a key with this time of expiry is no longer valid."""
     return expires_at is not None and expires_at <= now()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

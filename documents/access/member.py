@@ -20,7 +20,7 @@ from documents.storage.record import Record
 from documents.values.time import now
 from matchback.engine import Tx
 
-NOT_PROVED = "The person belongs to other organizations. Use a sign-in link of the operator."
+LINK_NEEDED = "The person belongs to other organizations. Use a sign-in link of the operator."
 SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink, PasswordResetLink)
 
 
@@ -133,12 +133,12 @@ class Member(Record):
     def store_password(self, hashed: str, *, is_proved: bool = True) -> Self:
         """Change the person's password to one that is hashed already; see `set_password`."""
         if not is_proved and self.has_other_memberships():
-            raise Conflict(NOT_PROVED)
+            raise Conflict(LINK_NEEDED)
         renewed = self._renew(set__password=hashed)
         # Another organization may have added the person since the check.
         if not is_proved and renewed.has_other_memberships():
             renewed._renew(unset__password=True)
-            raise Conflict(NOT_PROVED)
+            raise Conflict(LINK_NEEDED)
         return renewed
 
     def hash_new_password(self, password: str) -> str:

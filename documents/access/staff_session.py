@@ -15,7 +15,8 @@ from documents.access.grants import (
     find_way,
     list_grants,
 )
-from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
+from documents.access.secret import SECRET_INDEXES, Secret
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)

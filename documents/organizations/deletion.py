@@ -13,7 +13,7 @@ from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
 from documents.access.member import SECRET_KINDS
 from documents.imports.file_import import FileImport
 from documents.organization import Organization
-from documents.organizations.members import delete_members
+from documents.organizations.batches import delete_members
 from documents.sign_on.ended_sessions import end_proofs
 from documents.values.time import now
 

@@ -8,15 +8,15 @@ from mongoengine import NotUniqueError
 
 from config.database import await_majority
 from documents.access.members import change_role
+from documents.access.roles import StaffRole
 from documents.access.staff import Staff
 from documents.errors import Conflict
 from documents.sign_on.person import Person
-from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rules import check_identity
 from documents.sign_on.sign_on_provider import SignOnProvider
 
 MAX_ADMISSION_ATTEMPTS = 5
-RoleChoice = Callable[[SignOnRole | None], SignOnRole]
+RoleChoice = Callable[[StaffRole | None], StaffRole]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Admission:
     """
 
     staff: Staff
-    former_role: SignOnRole | None
+    former_role: StaffRole | None
 
 
 def admit_person(provider: SignOnProvider, person: Person, choose_role: RoleChoice) -> Admission:
@@ -69,7 +69,7 @@ def _find_member(provider: SignOnProvider, person: Person) -> Staff | None:
     return None
 
 
-def _add_member(organization_id: ObjectId, person: Person, role: SignOnRole) -> Staff | None:
+def _add_member(organization_id: ObjectId, person: Person, role: StaffRole) -> Staff | None:
     try:
         return Staff.add(organization_id, person.name, person.email, role, is_proved=False)
     except Conflict:  # another request of the same person was earlier
@@ -97,7 +97,7 @@ def _claim_identity(member: Staff, provider: SignOnProvider, person: Person) -> 
         return False
 
 
-def _follow_claims(member: Staff, role: SignOnRole) -> Staff:
+def _follow_claims(member: Staff, role: StaffRole) -> Staff:
     if member.role == role:
         return member
     try:

@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.access.staff_session import StaffSession
-from documents.sign_on.person import IDENTITY_SEPARATOR
+from documents.sign_on.person import build_identity
 
 
 def end_signed_on_sessions(
@@ -29,7 +29,7 @@ def end_signed_on_sessions(
         "proof.issued_at": {"$lte": until},
     }
     if subject is not None:
-        named["proof.identity"] = f"{issuer}{IDENTITY_SEPARATOR}{subject}"
+        named["proof.identity"] = build_identity(issuer, subject)
     if session_id is not None:
         # Some providers name the session in logout tokens only.
         known = [session_id] if subject is None else [session_id, None]

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-SignOnRole = Literal["viewer", "editor", "admin"]
-SIGN_ON_ROLES: tuple[SignOnRole, ...] = ("viewer", "editor", "admin")  # in ascending order
+from documents.access.roles import StaffRole
+
 AdmissionMode = Literal["invited", "domain", "group"]
 ADMISSION_MODES: tuple[AdmissionMode, ...] = ("invited", "domain", "group")
 
@@ -24,7 +24,7 @@ class AdmissionPolicy:
 
     mode: AdmissionMode = "invited"
     domains: frozenset[str] = frozenset()
-    default_role: SignOnRole = "viewer"
+    default_role: StaffRole = "viewer"
     group_claim: str = "groups"
-    group_roles: Mapping[str, SignOnRole] = field(default_factory=dict)
+    group_roles: Mapping[str, StaffRole] = field(default_factory=dict)
     accepts_missing_verification: bool = False

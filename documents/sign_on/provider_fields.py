@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from documents.access.roles import STAFF_ROLES
 from documents.errors import Unacceptable
-from documents.sign_on.policy import SIGN_ON_ROLES
 from documents.values.address_domain import to_canonical_domain
 
 MAX_CLIENT_TEXT_LENGTH = 500
@@ -48,7 +48,7 @@ def check_groups(roles: Mapping[str, str]) -> list[dict[str, str]]:
         words = f"Must be at most {MAX_GROUPS} groups of at most {MAX_GROUP_LENGTH} characters."
         raise Unacceptable("/group_roles", "length", words)
     for role in roles.values():
-        check_choice(role, SIGN_ON_ROLES, "group_roles")
+        check_choice(role, STAFF_ROLES, "group_roles")
     return [{"group": group, "role": role} for group, role in roles.items()]
 
 

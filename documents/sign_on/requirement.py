@@ -6,13 +6,13 @@ from documents.access.grants import ProviderProof
 from documents.access.staff_session import StaffSession
 from documents.errors import Conflict
 from documents.organization import Organization
-from documents.sign_on.person import IDENTITY_SEPARATOR
+from documents.sign_on.person import is_of_issuer
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 from matchback.engine import Tx
 
-NOT_PROVED = "Sign in through the provider with its present settings first."
+SIGN_IN_FIRST = "Sign in through the provider with its present settings first."
 
 
 def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> bool:
@@ -20,7 +20,7 @@ def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> b
     return (
         proof is not None
         and proof.organization_id == provider.organization_id
-        and proof.identity.startswith(provider.issuer + IDENTITY_SEPARATOR)
+        and is_of_issuer(proof.identity, provider.issuer)
         and proof.at >= provider.updated_at
     )
 
@@ -38,7 +38,7 @@ def require_single_sign_on(
             could lock everyone out.
     """
     if not is_proof_current(provider, proof):
-        raise Conflict(NOT_PROVED)
+        raise Conflict(SIGN_IN_FIRST)
     in_transaction(_require, organization.id, provider)
 
 
@@ -46,7 +46,7 @@ def _require(tx: Tx, organization_id: ObjectId, provider: SignOnProvider) -> Non
     # The settings can change after the check, and another admin can remove the provider.
     same = {"_id": provider.id, "version": provider.version}
     if tx.database.sign_on_providers.find_one(same, {"_id": 1}, session=tx.session) is None:
-        raise Conflict(NOT_PROVED)
+        raise Conflict(SIGN_IN_FIRST)
     tx.database.organizations.update_one(
         {"_id": organization_id},
         {"$set": {"requires_single_sign_on": True}, "$inc": {"sign_on_changes": 1}},

@@ -7,8 +7,9 @@ the provider, and the provider can assert any address.
 from collections.abc import Mapping
 from typing import Any
 
-from documents.sign_on.person import IDENTITY_SEPARATOR, Person
-from documents.sign_on.policy import SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
+from documents.access.roles import STAFF_ROLES, StaffRole
+from documents.sign_on.person import Person, is_of_issuer
+from documents.sign_on.policy import AdmissionPolicy
 from documents.sign_on.rejections import SignOnRejected
 
 
@@ -16,8 +17,8 @@ def choose_role(
     person: Person,
     claims: Mapping[str, Any],
     policy: AdmissionPolicy,
-    current_role: SignOnRole | None,
-) -> SignOnRole:
+    current_role: StaffRole | None,
+) -> StaffRole:
     """Return the role with which a person is admitted.
 
     Args:
@@ -53,9 +54,9 @@ def check_identity(
     Raises:
         SignOnRejected: the provider has given the address to another person.
     """
-    issuer = (known_identity or "").partition(IDENTITY_SEPARATOR)[0]
-    is_other = known_identity != person.identity
-    if is_other and issuer == person.issuer and not has_other_client:
+    if known_identity in (None, person.identity) or has_other_client:
+        return
+    if is_of_issuer(known_identity, person.issuer):
         raise SignOnRejected("person_changed")
 
 
@@ -64,12 +65,12 @@ def has_groups(claims: Mapping[str, Any], policy: AdmissionPolicy) -> bool:
     return policy.group_claim in claims or _is_overage(claims, policy.group_claim)
 
 
-def _choose_role_by_group(claims: Mapping[str, Any], policy: AdmissionPolicy) -> SignOnRole:
+def _choose_role_by_group(claims: Mapping[str, Any], policy: AdmissionPolicy) -> StaffRole:
     groups = _read_groups(claims, policy.group_claim)
     roles = {role for group, role in policy.group_roles.items() if group in groups}
     if not roles:
         raise SignOnRejected("no_group")
-    return max(roles, key=SIGN_ON_ROLES.index)
+    return max(roles, key=STAFF_ROLES.index)
 
 
 def _read_groups(claims: Mapping[str, Any], name: str) -> frozenset[str]:

@@ -6,8 +6,9 @@ from typing import Self
 from bson import ObjectId
 from mongoengine import BooleanField, DictField, ListField, StringField
 
+from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.errors import Unacceptable
-from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES, AdmissionPolicy, SignOnRole
+from documents.sign_on.policy import ADMISSION_MODES, AdmissionPolicy
 from documents.sign_on.provider_fields import (
     check_choice,
     check_domains,
@@ -41,7 +42,7 @@ class SignOnProvider(Record):
     scopes = ListField(StringField())
     domains = ListField(StringField())
     admission = StringField(default="invited", choices=ADMISSION_MODES)
-    default_role = StringField(default="viewer", choices=SIGN_ON_ROLES)
+    default_role = StringField(default="viewer", choices=STAFF_ROLES)
     group_claim = StringField(default="groups")
     group_roles = ListField(DictField())
     accepts_missing_verification = BooleanField(default=False)
@@ -123,7 +124,7 @@ class SignOnProvider(Record):
         pairs = check_groups(dict(group_roles or {}))
         known_scopes = check_scopes(list(dict.fromkeys(scopes)))
         check_choice(admission, ADMISSION_MODES, "admission")
-        check_choice(default_role, SIGN_ON_ROLES, "default_role")
+        check_choice(default_role, STAFF_ROLES, "default_role")
         claim = check_text(group_claim, "group_claim")
 
         def edit(kept: Self) -> None:
@@ -165,7 +166,7 @@ class SignOnProvider(Record):
     @property
     def policy(self) -> AdmissionPolicy:
         """The rules by which people are admitted."""
-        roles: dict[str, SignOnRole] = {one["group"]: one["role"] for one in self.group_roles}
+        roles: dict[str, StaffRole] = {one["group"]: one["role"] for one in self.group_roles}
         return AdmissionPolicy(
             mode=self.admission,
             domains=frozenset(self.domains),

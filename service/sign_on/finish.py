@@ -6,10 +6,10 @@ from typing import Any
 
 from bson import ObjectId
 
+from documents.access.roles import StaffRole
 from documents.sign_on.discovery import ProviderMetadata, discover_provider
 from documents.sign_on.pending_sign_in import PendingSignIn, derive_secrets
 from documents.sign_on.person import Person, is_identifier, read_person
-from documents.sign_on.policy import SignOnRole
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import choose_role
 from documents.sign_on.sign_on_provider import SignOnProvider
@@ -48,7 +48,7 @@ class SignedOn:
     claims: Mapping[str, Any] = field(repr=False)
     provider: SignOnProvider = field(repr=False)
 
-    def choose_role(self, current_role: SignOnRole | None) -> SignOnRole:
+    def choose_role(self, current_role: StaffRole | None) -> StaffRole:
         """Return the role with which the organization admits the person.
 
         Args:

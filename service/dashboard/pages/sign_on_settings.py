@@ -4,10 +4,11 @@ from typing import Any
 
 import falcon
 
+from documents.access.roles import STAFF_ROLES
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
-from documents.sign_on.policy import ADMISSION_MODES, SIGN_ON_ROLES
+from documents.sign_on.policy import ADMISSION_MODES
 from documents.sign_on.provider_changes import (
     check_password_remains,
     remove_provider,
@@ -42,7 +43,7 @@ SIGN_ON_MESSAGES = {
     "optional": marked("Passwords work again."),
     "removed": marked("Provider removed. Staff sign in with a password."),
 }
-NOT_PROVED = marked(
+SIGN_IN_FIRST = marked(
     "First sign out, then sign in through the provider with its present settings. So you know that "
     "it works before passwords end."
 )
@@ -117,7 +118,7 @@ class SignOnSettings:
             stop_requiring_single_sign_on(organization)
             redirect_to(resp, f"{SIGN_ON_PATH}?done=optional")
             return
-        with explain_conflict(NOT_PROVED):
+        with explain_conflict(SIGN_IN_FIRST):
             require_single_sign_on(organization, provider, _find_proof(req))
         redirect_to(resp, f"{SIGN_ON_PATH}?done=required")
 
@@ -143,7 +144,7 @@ def _read_groups(form: Form) -> dict[str, str]:
         Unacceptable: a group is in two lists.
     """
     roles: dict[str, str] = {}
-    for role in SIGN_ON_ROLES:
+    for role in STAFF_ROLES:
         groups = {line.strip() for line in form.text(f"{role}_groups").splitlines()} - {""}
         if groups & roles.keys():
             raise Unacceptable("/group_roles", "repeated", "A group has two roles.")
@@ -168,7 +169,7 @@ def _show(
         status,
         provider=provider,
         modes=ADMISSION_MODES,
-        roles=SIGN_ON_ROLES,
+        roles=STAFF_ROLES,
         can_require=provider is not None and is_proof_current(provider, _find_proof(req)),
         urls={
             "redirect": build_callback_url(organization_id),

@@ -61,15 +61,20 @@ def ids(alice: University) -> dict[str, str]:
         alice.email(spring, DONOR)
     alice.email(spring, OTHER, mailing_id=mailing)
     for number in range(6):
-        shared = {"name": f"P {number}", "email": f"p{number}@example.edu"}
+        shared: dict[str, Any] = {"name": f"P {number}", "email": f"p{number}@example.edu"}
         shared |= {"attributes": {"class_year": SHARED_VALUE}}
         alice.email(spring, shared, mailing_id=mailing)
     url = "https://example.edu/give/quentin?for=quentin.z%40quentin.example#quentin"
     alice.deliver([make_event(email, "click", int(time.time()), url=url)])
     bounce = make_event(email, "bounce", int(time.time()), reason=f"550 {DONOR['email']}: unknown")
     alice.deliver([bounce])
-    named = {"external_id": "Numbat-gift", "recurring_id": "Numbat-plan"}
-    gift = alice.gift(spring, donor=DONOR, email_id=email, **named)
+    gift = alice.gift(
+        spring,
+        donor=DONOR,
+        email_id=email,
+        external_id="Numbat-gift",
+        recurring_id="Numbat-plan",
+    )
     alice.gift(spring, donor=OTHER)
     set_stripe_secret(alice)
     event = make_charge_event("succeeded")

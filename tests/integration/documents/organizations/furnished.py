@@ -10,7 +10,7 @@ from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.concurrency.mutex import name_organization_turn
 from documents.history.journal import JOURNAL
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import JOURNAL_HOUR, Tx

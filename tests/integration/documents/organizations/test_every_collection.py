@@ -20,7 +20,7 @@ from documents.access.grants import GrantWay, ProviderProof
 from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.organization import Organization
 from documents.organizations.deleting import list_deletions
 from documents.organizations.deletion import close_entrances, request_deletion

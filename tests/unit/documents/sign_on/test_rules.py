@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from documents.access.roles import StaffRole
 from documents.sign_on.person import Person, read_person, read_plain_address
-from documents.sign_on.policy import AdmissionPolicy, SignOnRole
+from documents.sign_on.policy import AdmissionPolicy
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.sign_on.rules import check_identity, choose_role
 from service.dashboard.presentation.sign_on_texts import explain_rejection
@@ -24,8 +25,8 @@ ALICE = {
 
 
 def admit(
-    policy: AdmissionPolicy, current_role: SignOnRole | None = None, **changes: Any
-) -> SignOnRole | SignOnReason:
+    policy: AdmissionPolicy, current_role: StaffRole | None = None, **changes: Any
+) -> StaffRole | SignOnReason:
     """Return the role, or why there is none."""
     claims = {name: one for name, one in (ALICE | changes).items() if one is not None}
     try:
