@@ -36,7 +36,7 @@ class Organization(Exported, Document):
     # Passwords do not open the organization; see access/grants.py.
     requires_single_sign_on = BooleanField(default=False)
     created_at = DateTimeField(default=now)
-    deleting_at = DateTimeField()  # when its deletion began; see organizations/deletion.py
+    deleting_at = DateTimeField()  # when its deletion began; see organizations/deletion_request.py
 
     @classmethod
     def create(cls, name: str, time_zone: str = "UTC", locale: str = DEFAULT_LOCALE) -> Self:

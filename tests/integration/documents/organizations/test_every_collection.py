@@ -23,7 +23,7 @@ from documents.access.staff_session import StaffSession
 from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.organization import Organization
 from documents.organizations.deleting import list_deletions
-from documents.organizations.deletion import close_entrances, request_deletion
+from documents.organizations.deletion_request import close_entrances, request_deletion
 from documents.organizations.export import export_organization
 from documents.organizations.ownership import RULES, is_system
 from documents.organizations.secrets import LEFT_OUT, PLAIN_FIELDS, SECRET_FIELDS, is_secret_name
