@@ -31,7 +31,7 @@ from documents.storage.marks import (
     unique_index,
 )
 from documents.storage.pagination import PageRead
-from documents.storage.personal_data import AddressField, NameField
+from documents.storage.personal_data import AddressField, NameField, PersonalIdField
 from documents.storage.record import CountedRecord, Record
 from documents.values.donation_state import amend_state
 from documents.values.gift import NewGift, build_gift_values, hide_import_id
@@ -54,10 +54,10 @@ class Donation(FormerMatchReader, CountedRecord, Record):
     donor_address = StringField()
     donor_mailbox = StringField()  # the address without its `+tag`
     email_ref = StringField()  # as the client sent it: a token, an ID, nothing, or an invalid text
-    recurring_id = StringField()
+    recurring_id = PersonalIdField()
     status = StringField(required=True, choices=DONATION_STATUSES)
     refunded_amount = IntField(default=0)
-    external_id = StringField()  # the client's, or an import's; see values/gift.py
+    external_id = PersonalIdField()  # the client's, or an import's; see values/gift.py
     payment_id = StringField()  # the payment that made the gift; see payments/
     donated_at = DateTimeField(required=True)
 

@@ -31,12 +31,12 @@ class Organization(Exported, Document):
     locale = StringField(default=DEFAULT_LOCALE)
     # canonical domains of its own addresses, with their subdomains; see values/mailbox_provider.py
     email_domains = ListField(StringField())
-    # Members who are only viewers see no names and addresses of donors.
+    # Members who are only viewers see no personal data of donors; see storage/personal_data.py.
     hides_personal_data = BooleanField(default=False)
     # Passwords do not open the organization; see access/grants.py.
     requires_single_sign_on = BooleanField(default=False)
     created_at = DateTimeField(default=now)
-    deleting_at = DateTimeField()  # when its deletion began; see organizations/deletion.py
+    deleting_at = DateTimeField()  # when its deletion began; see organizations/deletion_request.py
 
     @classmethod
     def create(cls, name: str, time_zone: str = "UTC", locale: str = DEFAULT_LOCALE) -> Self:

@@ -26,7 +26,12 @@ from documents.people.spellings import PeopleByAddress, list_address_keys, list_
 from documents.storage.export_outbox import EXPORT_INDEX, Exported, build_export_mark
 from documents.storage.marks import build_text_condition, text_index, unique_index
 from documents.storage.pagination import RecordPage
-from documents.storage.personal_data import AddressField, NameField, check_search
+from documents.storage.personal_data import (
+    AddressField,
+    AttributesField,
+    NameField,
+    check_search,
+)
 from documents.storage.record import Record
 from documents.values.address import to_canonical, to_mailbox
 from documents.values.attributes import (
@@ -51,7 +56,7 @@ class User(Exported, Record):
 
     name = NameField(required=True)
     email = AddressField(required=True)
-    attributes = MapField(StringField())  # see values/attributes.py
+    attributes = AttributesField()
     # the address, until erasure has removed all data; see privacy/erasure.py
     erasing = StringField()
     erasing_names = ListField(StringField())

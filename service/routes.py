@@ -180,6 +180,7 @@ DASHBOARD_ROUTES: tuple[tuple[str, object, str | None], ...] = (
     ("/dashboard/settings/sign-on/check", sign_on_settings, "check"),
     ("/dashboard/settings/sign-on/required", sign_on_settings, "required"),
     ("/dashboard/settings/sign-on/trial", sign_on_settings, "trial"),
+    ("/dashboard/settings/sign-on/remove", sign_on_settings, "remove"),
     ("/dashboard/api-keys", key_forms, None),
     ("/dashboard/api-keys/{id}/revoke", key_forms, "revoke"),
     ("/dashboard/webhook-keys", WebhookKeyForms(), None),

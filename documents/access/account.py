@@ -26,7 +26,7 @@ MAX_ENSURE_ATTEMPTS = 3
 class Account(Document):
     """A person with an email address, which signs in to all organizations of the person.
 
-    An account belongs to no organization. If its last membership ends, it stays without a password.
+    An account belongs to no organization. It ends with its last membership; see departures.py.
     """
 
     email = StringField(required=True)
@@ -40,7 +40,6 @@ class Account(Document):
     # links. This includes a session that a request with the old password creates at that moment.
     epoch = IntField(default=0)
     created_at = DateTimeField(default=now)
-    added_at = DateTimeField()  # when another organization last added the person
     joined_at = DateTimeField()  # when the last membership began
 
     meta: ClassVar[dict[str, Any]] = {
@@ -69,7 +68,8 @@ class Account(Document):
             if (known := cls.known(email)) is not None:
                 return known, False
             address = to_canonical(email)
-            new = cls(name=name, email=address, address=address, **new_values)
+            values = {"email": address, "address": address, "joined_at": now(), **new_values}
+            new = cls(name=name, **values)
             try:
                 new.save(force_insert=True)
             except NotUniqueError:
@@ -78,30 +78,26 @@ class Account(Document):
                 return new, True
         raise Conflict("Another request is adding this person. Retry the request.")
 
-    def note_addition(self) -> None:
-        """Record that another organization adds the person.
+    def admit(self, **values: Any) -> Self:
+        """Note a new membership in one write. Given values void all earlier sessions and links.
 
         For an unknown person, the admin waits for the write of a new account. So the time does not
-        show who has one.
-        """
-        type(self).objects(id=self.id).update_one(set__added_at=now())
-
-    def keep(self) -> None:
-        """Note a new membership.
-
-        The deletion of another organization may delete an account without memberships. It then
-        conflicts with this write and finds the new one, or this write restores the account.
+        show who has one. The end of another membership may delete the account. It then conflicts
+        with this write and finds the new membership, or this write restores the account.
 
         Raises:
             Conflict: a new account of the address has taken its place.
         """
+        restored = {name: self[name] for name in ("name", "email", "address")}
+        update = {f"set_on_insert__{name}": restored[name] for name in restored.keys() - values}
+        update |= {f"set__{name}": value for name, value in values.items()}
+        update |= {"inc__epoch": 1} if values else {}
         own = type(self).objects(id=self.id)
-        if own.update_one(set__joined_at=now()):
-            return
         try:
-            self.save(force_insert=True)
+            admitted: Self = own.modify(upsert=True, new=True, set__joined_at=now(), **update)
         except NotUniqueError:
             raise Conflict("Another request is adding this person. Retry the request.") from None
+        return admitted
 
     def opens(self, staff_id: ObjectId) -> bool:
         """Return whether the password opens a membership."""

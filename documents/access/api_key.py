@@ -1,6 +1,5 @@
 """API keys. A key identifies a client and its organization, and its scopes limit the client."""
 
-import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from mongoengine import DateTimeField, ListField, StringField
 
 from documents.organization import list_in_deletion
 from documents.storage.record import Record
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 API_KEY_PREFIX = "mb_"
@@ -23,8 +23,8 @@ API_KEY_SCOPES = ("read", "write", "admin")
 class ApiKey(Record):
     """A bearer key. MongoDB stores only the digest of its secret, which the client sees once.
 
-    A plain SHA-256 is enough, because an attacker cannot guess 256 random bits. The index compares
-    digests, which an attacker cannot choose. The final comparison takes constant time.
+    The index compares digests, which an attacker cannot choose. The final comparison takes constant
+    time.
     """
 
     name = StringField(required=True)
@@ -55,7 +55,7 @@ class ApiKey(Record):
             organization_id=organization_id,
             name=name,
             scopes=sorted(set(scopes)),
-            digest=_digest(secret),
+            digest=digest_secret(secret),
             prefix=secret[:SHOWN_PREFIX_LENGTH],
             expires_at=expires_at,
         )
@@ -71,7 +71,7 @@ class ApiKey(Record):
 
         Return None if no such key exists, it is deleted, or its organization is in deletion.
         """
-        digest = _digest(secret)
+        digest = digest_secret(secret)
         key = cls.objects(digest=digest, deleted_at=None).first()
         if key is None or list_in_deletion([key.organization_id]):
             return None
@@ -93,7 +93,3 @@ class ApiKey(Record):
 def is_expired(expires_at: datetime | None) -> bool:
     """Return whether a key with this time of expiry is no longer valid."""
     return expires_at is not None and expires_at <= now()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -13,7 +13,7 @@ from documents.access.password import hash_password, matches_password
 from documents.access.reset_link import PasswordResetLink
 from documents.access.secret import Secret
 from documents.access.staff_session import SignInLink, StaffSession
-from documents.errors import Conflict
+from documents.errors import Conflict, NotFound
 from documents.organization import Organization
 from documents.people.spellings import PeopleByAddress, list_address_keys
 from documents.storage.marks import build_text_condition
@@ -82,12 +82,17 @@ class Member(Record):
 
     @property
     def person(self) -> "Account | Self":
-        """The account; for a member of the earlier layout, the member itself."""
+        """The account; for a member of the earlier layout, the member itself.
+
+        Raises:
+            NotFound: another process removed the member meanwhile.
+        """
         if self.account_id is None:
             return self
         if self._account is None:
-            self.remember_account(Account.objects.get(id=self.account_id))
-        assert self._account
+            self._account = Account.objects(id=self.account_id).first()
+        if self._account is None:
+            raise NotFound
         return self._account
 
     def remember_account(self, account: Account | None) -> None:

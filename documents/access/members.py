@@ -6,13 +6,13 @@ An organization keeps at least one admin, because only an admin can add another.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.account import Account
+from documents.access.departures import end_memberships
 from documents.access.member import SECRET_KINDS
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
@@ -24,6 +24,11 @@ from matchback.engine import Tx
 
 MEMBERS_A_PAGE = 100
 ADMIN: StaffRole = "admin"
+# What a member's row holds about the person.
+PERSONAL_FIELDS = (
+    *("name", "email", "address", "password", "account_id"),
+    *("subject", "subject_client_id"),
+)
 LAST_ADMIN = "This is the organization's last admin who has signed in. Add another admin first."
 
 
@@ -86,13 +91,16 @@ def change_role(staff: Staff, role: str, *, counts_invited: bool = False) -> Sta
     """
     if role not in STAFF_ROLES:
         raise Unacceptable("/role", "not_found", "Choose a role that exists.")
-    change = _Change({"$set": {"role": role}}, role == ADMIN, counts_invited)
-    in_transaction(_change, staff.organization_id, staff.id, change)
+    in_transaction(_change_role, staff.organization_id, staff.id, role, counts_invited)
     return Staff.fetch(staff.organization_id, staff.id)
 
 
-def remove_member(staff: Staff, *, counts_invited: bool = False) -> None:
-    """Remove a member, and end the sessions that show the organization.
+def remove_member(
+    staff: Staff, *, counts_invited: bool = False, may_be_last_admin: bool = False
+) -> None:
+    """Remove a member, and everything that names the person in the organization.
+
+    The row stays, because the audit names its ID.
 
     Args:
         counts_invited: see `change_role`.
@@ -101,14 +109,8 @@ def remove_member(staff: Staff, *, counts_invited: bool = False) -> None:
         Conflict: the member is the last admin.
         NotFound: another process removed the member meanwhile.
     """
-    account = staff.person if staff.account_id else None
-    gone = {
-        "$set": {"deleted_at": now()},
-        "$unset": {"address": "", "password": "", "account_id": "", "subject": ""},
-    }
-    change = _Change(gone, keeps_admin=False, counts_invited=counts_invited)
-    in_transaction(_change, staff.organization_id, staff.id, change)
-    staff.forget(account)
+    guard = not may_be_last_admin
+    in_transaction(_remove, staff.organization_id, staff.id, guard, counts_invited)
 
 
 def end_member_sessions(staff: Staff) -> None:
@@ -121,33 +123,52 @@ def end_member_sessions(staff: Staff) -> None:
         kind.end_of_member(staff.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A change of a member. `keeps_admin` is whether an admin stays one."""
+def _change_role(
+    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, role: str, counts_invited: bool
+) -> None:
+    held = _find_member(tx, organization_id, staff_id)
+    if role != ADMIN:
+        _check_another_admin(tx, held, counts_invited=counts_invited)
+    _update(tx, staff_id, {"$set": {"role": role}})
 
-    update: dict[str, Any]
-    keeps_admin: bool
-    counts_invited: bool
+
+def _remove(
+    tx: Tx, organization_id: ObjectId, staff_id: ObjectId, guards: bool, counts_invited: bool
+) -> None:
+    held = _find_member(tx, organization_id, staff_id)
+    if guards:
+        _check_another_admin(tx, held, counts_invited=counts_invited)
+    gone = {"$set": {"deleted_at": now()}, "$unset": dict.fromkeys(PERSONAL_FIELDS, "")}
+    _update(tx, staff_id, gone)
+    end_memberships(tx, [held])
 
 
-def _change(tx: Tx, organization_id: ObjectId, staff_id: ObjectId, change: _Change) -> None:
-    """Change a member, unless the organization would lose its last admin."""
-    own = {"organization_id": organization_id, "deleted_at": None}
-    held = tx.database.staff.find_one({**own, "_id": staff_id}, {"role": 1}, session=tx.session)
+def _find_member(tx: Tx, organization_id: ObjectId, staff_id: ObjectId) -> dict[str, Any]:
+    query = {"_id": staff_id, "organization_id": organization_id, "deleted_at": None}
+    held: dict[str, Any] | None = tx.database.staff.find_one(query, session=tx.session)
     if held is None:
         raise NotFound
-    if held["role"] == ADMIN and not change.keeps_admin:
-        # Each loss of an admin writes this record. So of two at once, one starts again and sees
-        # the other.
-        tx.database.organizations.update_one(
-            {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
-        )
-        others = {**own, "role": ADMIN, "_id": {"$ne": staff_id}}
-        if not _has_other_admin(tx, others, counts_invited=change.counts_invited):
-            raise Conflict(LAST_ADMIN)
-    tx.database.staff.update_one(
-        {"_id": staff_id}, {**change.update, "$inc": {"version": 1}}, session=tx.session
+    return held
+
+
+def _check_another_admin(tx: Tx, held: dict[str, Any], *, counts_invited: bool) -> None:
+    """Check that the organization keeps an admin without this member.
+
+    Raises:
+        Conflict: it does not.
+    """
+    if held["role"] != ADMIN:
+        return
+    organization_id = held["organization_id"]
+    # Each loss of an admin writes this record. So of two at once, one starts again and sees the
+    # other.
+    tx.database.organizations.update_one(
+        {"_id": organization_id}, {"$inc": {"lost_admins": 1}}, session=tx.session
     )
+    others = {"organization_id": organization_id, "deleted_at": None, "role": ADMIN}
+    others |= {"_id": {"$ne": held["_id"]}}
+    if not _has_other_admin(tx, others, counts_invited=counts_invited):
+        raise Conflict(LAST_ADMIN)
 
 
 def _has_other_admin(tx: Tx, others: dict[str, Any], *, counts_invited: bool) -> bool:
@@ -159,3 +180,8 @@ def _has_other_admin(tx: Tx, others: dict[str, Any], *, counts_invited: bool) ->
     ids = [one["account_id"] for one in found if "account_id" in one]
     protected = {"_id": {"$in": ids}, "password": {"$ne": None}}
     return tx.database.accounts.find_one(protected, {"_id": 1}, session=tx.session) is not None
+
+
+def _update(tx: Tx, staff_id: ObjectId, change: dict[str, Any]) -> None:
+    counted = {**change, "$inc": {"version": 1}}
+    tx.database.staff.update_one({"_id": staff_id}, counted, session=tx.session)

@@ -4,7 +4,6 @@ MongoDB stores only a digest of each secret, so an attacker with a copy of the d
 in. Sessions and links belong to a person, so tenancy does not narrow their queries.
 """
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any, ClassVar, Self
@@ -14,6 +13,7 @@ from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 
 from documents.organization import list_in_deletion
 from documents.storage.base import Document
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 SECRET_BYTES = 32
@@ -41,6 +41,7 @@ class Secret(Document):
 
     @classmethod
     def make_secret(cls, staff: Any, lasts: timedelta, **more: Any) -> str:
+        """Store a record of a member, and return its secret."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
         made = cls(
             id=digest_secret(secret),
@@ -57,6 +58,7 @@ class Secret(Document):
 
     @classmethod
     def find_by_secret(cls, secret: str) -> Self | None:
+        """Return the record with this secret; None if it was used or has expired."""
         # An attacker cannot choose digests, so the time of this lookup reveals nothing.
         session: Self | None = cls.objects(id=digest_secret(secret), expires_at__gt=now()).first()
         return session
@@ -83,8 +85,3 @@ class Secret(Document):
     def end_of_member(cls, staff_id: ObjectId) -> None:
         """Delete what shows a member's organization."""
         cls.objects(staff_id=staff_id).delete()
-
-
-def digest_secret(secret: str) -> str:
-    """Return the ID of the record that a secret unlocks."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -6,8 +6,7 @@ from bson import ObjectId
 from mongoengine import NotUniqueError, StringField
 
 from documents.access.account import Account
-from documents.access.grants import list_membership_rows
-from documents.access.member import SECRET_KINDS, Member
+from documents.access.member import Member
 from documents.access.password import matches_password
 from documents.access.roles import STAFF_ROLES, StaffRole, includes_role
 from documents.access.secret import Secret
@@ -28,6 +27,7 @@ class Staff(Member):
 
     role = StringField(required=True, choices=STAFF_ROLES)
     subject = StringField()  # the person's ID at the organization's sign-on provider
+    subject_client_id = StringField()  # the client ID to which the provider gave that ID
 
     meta = {
         "collection": "staff",
@@ -90,19 +90,18 @@ class Staff(Member):
         account, is_new = Account.ensure(self.name, self.email, password=hashed)
         self.account_id = account.id
         self._insert_member()
-        self._keep_account(account)
-        changes: dict[str, Any] = {"set__password": hashed, "set__password_opens": []}
-        if is_newcomer and not is_new:  # nothing stays of an earlier member with this address
-            account = account.renew(set__name=self.name, **changes)
+        password: dict[str, Any] = {"password": hashed, "password_opens": []}
+        if is_newcomer and not is_new:  # a process died before it stored the first membership
+            account = self._admit(account, name=self.name, **password)
         elif hashed and not is_new:
-            account = account.renew(**changes)
+            account = self._admit(account, **password)
         elif not is_new:
-            account.note_addition()
+            account = self._admit(account)
         self.remember_account(account)
 
-    def _keep_account(self, account: Account) -> None:
+    def _admit(self, account: Account, **values: Any) -> Account:
         try:
-            account.keep()
+            return account.admit(**values)
         except Conflict:
             type(self).objects(id=self.id).delete()
             raise
@@ -192,22 +191,6 @@ class Staff(Member):
     def can(self, role: StaffRole) -> bool:
         """Return whether the member may do what a role allows."""
         return includes_role(self.role, role)
-
-    def remove(self) -> None:
-        """Remove the member, end the sessions of the organization, and free the address.
-
-        A person without any membership has no password.
-        """
-        account = self.person if self.account_id else None
-        self.mark_deleted(address=None, password=None, account_id=None, subject=None)
-        self.forget(account)
-
-    def forget(self, account: Any) -> None:
-        """End the sessions of a removed member. Delete the password with the last membership."""
-        for kind in SECRET_KINDS:
-            kind.end_of_member(self.id)
-        if account is not None and not list_membership_rows(account.id):
-            account.renew(unset__password=True)
 
 
 def _checked(text: Any, longest: int, pointer: str) -> str:

@@ -16,8 +16,9 @@ from documents.access.grants import (
     list_grants,
     list_membership_rows,
 )
-from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
+from documents.access.secret import SECRET_INDEXES, Secret
 from documents.organization import list_in_deletion
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)
@@ -90,7 +91,7 @@ class StaffSession(Secret):
 
     def find_way(self, staff_id: ObjectId, epoch: int) -> GrantWay | None:
         """Return how this browser proved who the member is; None if it did not, or no longer."""
-        if not self.grants:  # begun by an earlier version
+        if not self.grants and self.account_epoch is None:  # begun by an earlier version
             is_own = (staff_id, epoch) == (self.staff_id, self.epoch)
             return ("link" if self.by_link else "password") if is_own else None
         return find_way(self.grants, staff_id, epoch)

@@ -14,6 +14,7 @@ from config.observability.metrics import MAILS
 from config.settings import get_settings
 from documents.access.staff import Staff
 from documents.concurrency.retries import describe_error
+from documents.errors import NotFound
 from documents.mail.mail import Mail, has_mail_server
 from documents.mail.message import UnusableAddress, add_headers, parse_recipient
 from documents.mail.renderers import find_renderer
@@ -73,7 +74,13 @@ def deliver(mail: Mail, session: SmtpSession) -> None:
         _drop(mail)
         return
     try:
+        # Another organization's admin chose the spelling of a member's address, so a mail for the
+        # person goes to the address of the account.
+        address = (staff.person if mail.is_for_person else staff).email
         message = _render(mail, staff, organization)
+    except NotFound:  # another process removed the member meanwhile
+        _drop(mail)
+        return
     except Exception as error:  # a bug in one kind of mail must not stop the others
         log.exception("cannot write a mail of kind %s", mail.kind)
         _retry(mail, describe_error(error))
@@ -81,9 +88,7 @@ def deliver(mail: Mail, session: SmtpSession) -> None:
     if message is None:
         _drop(mail)
         return
-    # Another organization's admin chose the spelling of a member's address, so a mail for the
-    # person goes to the address of the account.
-    _send(mail, message, (staff.person if mail.is_for_person else staff).email, session)
+    _send(mail, message, address, session)
 
 
 def _render(mail: Mail, staff: Staff, organization: Organization) -> EmailMessage | None:

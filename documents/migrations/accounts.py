@@ -1,14 +1,45 @@
-"""The migration that gives each staff member an account."""
+"""Migrations of accounts: one for each staff member, and none for removed people."""
 
+from datetime import timedelta
 from typing import Any
 
+from documents.access.departures import end_lone_accounts
 from documents.access.former_staff import give_account
+from documents.access.members import PERSONAL_FIELDS
+from documents.values.time import now
 from matchback.engine import Tx
 
 ACCOUNTS_MIGRATION = 40
+REMOVED_STAFF_MIGRATION, LONE_ACCOUNTS_MIGRATION = 41, 42
+NEW_ACCOUNT_TIME = timedelta(hours=1)
+REMOVED_STAFF_FILTER: dict[str, Any] = {
+    "deleted_at": {"$ne": None},
+    "$or": [{name: {"$exists": True}} for name in PERSONAL_FIELDS],
+}
 
 
 def add_accounts(tx: Tx, rows: list[dict[str, Any]]) -> None:
     """Give each member an account with the same ID, the address and the password."""
     for row in rows:
         give_account(tx, row)
+
+
+def forget_removed_staff(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Delete what the rows of removed members hold about people."""
+    tx.database.staff.update_many(
+        {"_id": {"$in": [row["_id"] for row in rows]}, "deleted_at": {"$ne": None}},
+        {"$unset": dict.fromkeys(PERSONAL_FIELDS, "")},
+        session=tx.session,
+    )
+
+
+def delete_lone_accounts(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Delete accounts without a membership, as earlier versions left them.
+
+    A request stores a new account a moment before its membership, so new ones stay.
+    """
+    newest = now() - NEW_ACCOUNT_TIME
+    old = {
+        row["_id"] for row in rows if (row.get("joined_at") or row["_id"].generation_time) < newest
+    }
+    end_lone_accounts(tx, old)

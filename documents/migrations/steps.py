@@ -17,7 +17,15 @@ from documents.gift_day import make_gift_day_id
 from documents.history.journal import FUNDRAISERS_JOURNAL_MIGRATION, MAILINGS_JOURNAL_MIGRATION
 from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
-from documents.migrations.accounts import ACCOUNTS_MIGRATION, add_accounts
+from documents.migrations.accounts import (
+    ACCOUNTS_MIGRATION,
+    LONE_ACCOUNTS_MIGRATION,
+    REMOVED_STAFF_FILTER,
+    REMOVED_STAFF_MIGRATION,
+    add_accounts,
+    delete_lone_accounts,
+    forget_removed_staff,
+)
 from documents.migrations.addresses import (
     respell_events,
     respell_gifts,
@@ -279,5 +287,18 @@ MIGRATIONS = (
         "staff",
         add_accounts,
         FORMER_STAFF_FILTER,
+    ),
+    Migration(
+        REMOVED_STAFF_MIGRATION,
+        "Delete names and addresses of removed staff",
+        "staff",
+        forget_removed_staff,
+        REMOVED_STAFF_FILTER,
+    ),
+    Migration(
+        LONE_ACCOUNTS_MIGRATION,
+        "Delete accounts of removed staff",
+        "accounts",
+        delete_lone_accounts,
     ),
 )

@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.access.departures import end_memberships
 from documents.storage.export_outbox import EXPORTED_COLLECTIONS, note_deletions
 from documents.storage.transaction import in_transaction
 from matchback.engine import Tx
@@ -16,6 +17,7 @@ DELETED_ROWS_PER_BATCH = 500
 SCANNED_ROWS_PER_BATCH = 5_000
 ANCHORS_PER_BATCH = 50
 EMAILS_PER_BATCH = 200
+MEMBERS_PER_BATCH = 100
 JOURNAL_COLLECTIONS = ("counter_changes", "counter_sums")
 
 
@@ -60,6 +62,11 @@ def delete_emails(organization_id: ObjectId) -> BatchResult:
     if ids:
         in_transaction(_delete, "emails", ids, {"messages": [{"email_id": {"$in": ids}}]})
     return BatchResult(len(ids), len(ids) < EMAILS_PER_BATCH)
+
+
+def delete_members(organization_id: ObjectId) -> int:
+    """Delete some members, with what ends with their memberships. Return their number."""
+    return in_transaction(_delete_members, organization_id)
 
 
 def delete_journal(name: str, organization_id: ObjectId, after: Any) -> BatchResult:
@@ -120,6 +127,16 @@ def _delete(
             tx.database[of].delete_many(query, session=tx.session)
     tx.database[name].delete_many({"_id": {"$in": ids}}, session=tx.session)
     note_deletions(tx, name, ids)
+
+
+def _delete_members(tx: Tx, organization_id: ObjectId) -> int:
+    own = tx.database.staff.find({"organization_id": organization_id}, session=tx.session)
+    members = list(own.limit(MEMBERS_PER_BATCH))
+    if members:
+        ids = [one["_id"] for one in members]
+        tx.database.staff.delete_many({"_id": {"$in": ids}}, session=tx.session)
+        end_memberships(tx, members)
+    return len(members)
 
 
 def _list_children(name: str, id_: ObjectId) -> dict[str, list[dict[str, Any]]]:

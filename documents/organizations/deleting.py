@@ -24,7 +24,7 @@ from documents.organizations.batches import (
     delete_owned_rows,
     delete_rows,
 )
-from documents.organizations.deletion import close_entrances
+from documents.organizations.deletion_request import close_entrances
 from documents.organizations.ownership import (
     ANCHOR_COLLECTIONS,
     RULES,

@@ -6,6 +6,9 @@ from typing import Any
 LEFT_OUT: dict[str, str] = {
     "staff_sessions": "secrets",
     "sign_in_links": "secrets",
+    "password_reset_links": "secrets",
+    "pending_sign_ins": "secrets",
+    "used_logout_tokens": "digests of tokens that expire",
     "idempotency_keys": "encrypted answers that expire",
     "open_acts": "acts that are not in the audit yet",
     "erased_bodies": "digests of an erasure",

@@ -28,7 +28,7 @@ from documents.reports.experiment_figures import (
     ComparisonFigures,
 )
 from documents.reports.past_report import open_snapshot
-from documents.reports.segments import MAX_LISTED_VALUES, Kind, list_attributes
+from documents.reports.segments import MAX_LISTED_VALUES, Kind, is_segment_shown, list_attributes
 from documents.rows.collections import collection
 from documents.rows.experiment import ArmRow, ArmSegmentRow, StoredExperiment
 from documents.segments.arm_segment import make_arm_segment_id
@@ -158,10 +158,11 @@ def _read_values(
         _add_all(without, rows, -1)
     others = values.pop(None, [{} for _ in arm_ids])
     largest = sorted(values.items(), key=lambda one: (-_count(one[1]), one[0] or ""))
-    for value, rows in largest[:MAX_LISTED_VALUES]:
-        yield "value", value, rows
-    for _, rows in largest[MAX_LISTED_VALUES:]:
-        _add_all(others, rows)
+    for place, (value, rows) in enumerate(largest):
+        if place < MAX_LISTED_VALUES and is_segment_shown(by, _count(rows)):
+            yield "value", value, rows
+        else:
+            _add_all(others, rows)
     yield "other", None, others
     yield "none", None, without
 

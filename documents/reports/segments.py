@@ -12,6 +12,7 @@ from documents.mailing import Mailing
 from documents.reports.figures import SegmentLine, SegmentTable
 from documents.reports.funnel_fields import REPORTED_FUNNEL_FIELDS
 from documents.storage.former_match import add_former_counters
+from documents.storage.personal_data import is_value_shown
 from documents.values.attributes import MAILBOX_PROVIDER
 from documents.values.rates import (
     compute_email_rates,
@@ -32,12 +33,15 @@ class SegmentSums:
 
     emails: int = 0
     gifts: int = 0
+    people: int = 0  # at least; an email without a mailing can be a person's second one
     funnel: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     raised: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, counters: Mapping[str, Any], sign: int = 1) -> None:
         """Add the counters of a segment, or subtract them if `sign` is -1."""
         self.emails += sign * counters.get("emails_count", 0)
+        if counters.get("mailing_id"):
+            self.people = max(self.people, counters.get("emails_count", 0))
         matched = counters.get("matched", {})
         self.gifts += sign * matched.get("count", 0)
         parts = ((self.funnel, counters.get("funnel")), (self.raised, matched.get("raised")))
@@ -59,12 +63,12 @@ def build_segment_table(of: Fundraiser | Mailing, by: str) -> SegmentTable:
     """
     owner = "mailing_id" if isinstance(of, Mailing) else "fundraiser_id"
     query = {"organization_id": of.organization_id, owner: of.id}
-    fields = dict.fromkeys(("value", *SEGMENT_COUNTER_FIELDS), 1)
+    fields = dict.fromkeys(("value", "mailing_id", *SEGMENT_COUNTER_FIELDS), 1)
     rows = get_db().segments.find({**query, "attribute": by}, fields)
     return {
         "by": by,
         "attributes": list_attributes(of),
-        "values": _list_lines(of, rows),
+        "values": _list_lines(of, rows, by),
     }
 
 
@@ -76,7 +80,14 @@ def list_attributes(of: Fundraiser | Mailing) -> list[str]:
     return sorted({*names, MAILBOX_PROVIDER} - {None})
 
 
-def _list_lines(of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]]) -> list[SegmentLine]:
+def is_segment_shown(by: str, people: int) -> bool:
+    """Return whether a report may name the value of a segment with this number of people."""
+    return by == MAILBOX_PROVIDER or is_value_shown(people)
+
+
+def _list_lines(
+    of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]], by: str
+) -> list[SegmentLine]:
     by_value: defaultdict[str | None, SegmentSums] = defaultdict(SegmentSums)
     without = _sum_all(of)
     for row in rows:
@@ -84,9 +95,12 @@ def _list_lines(of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]]) -> 
         without.add(row, -1)
     others = by_value.pop(None, SegmentSums())
     largest = sorted(by_value.items(), key=lambda one: (-one[1].emails, one[0] or ""))
-    for _, sums in largest[MAX_LISTED_VALUES:]:
-        others.add(sums.counters)
-    lines = [_line("value", value, sums) for value, sums in largest[:MAX_LISTED_VALUES]]
+    lines = []
+    for place, (value, sums) in enumerate(largest):
+        if place < MAX_LISTED_VALUES and is_segment_shown(by, sums.people):
+            lines.append(_line("value", value, sums))
+        else:
+            others.add(sums.counters)
     lines += [_line("other", None, others), _line("none", None, without)]
     return [line for line in lines if line["recorded"] > 0]
 

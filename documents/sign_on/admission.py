@@ -15,6 +15,7 @@ from documents.organization import list_in_deletion
 from documents.sign_on.person import Person
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.rules import check_identity
+from documents.sign_on.sign_on_provider import SignOnProvider
 
 MAX_ADMISSION_ATTEMPTS = 5
 RoleChoice = Callable[[StaffRole | None], StaffRole]
@@ -32,13 +33,14 @@ class Admission:
     former_role: StaffRole | None
 
 
-def admit_person(organization_id: ObjectId, person: Person, choose_role: RoleChoice) -> Admission:
+def admit_person(provider: SignOnProvider, person: Person, choose_role: RoleChoice) -> Admission:
     """Return the person's member, with the role that the claims give.
 
     The provider's ID of the person finds the member, and otherwise the verified address does. A new
     person becomes a member if the rules admit them.
 
     Args:
+        provider: the organization's provider, which has signed the person in.
         choose_role: returns the role for the current one, which is None for a new person.
 
     Raises:
@@ -46,26 +48,28 @@ def admit_person(organization_id: ObjectId, person: Person, choose_role: RoleCho
             the organization is in deletion.
         Conflict: other requests are changing the member.
     """
-    if list_in_deletion([organization_id]):  # it began while the provider was answering
+    if list_in_deletion([provider.organization_id]):  # it began while the provider was answering
         raise SignOnRejected("provider_missing")
     for _ in range(MAX_ADMISSION_ATTEMPTS):
-        known = _find_member(organization_id, person)
+        known = _find_member(provider, person)
         role = choose_role(known.role if known else None)
-        member = known or _add_member(organization_id, person, role)
-        if member is not None and _claim_identity(member, person):
+        member = known or _add_member(provider.organization_id, person, role)
+        if member is not None and _claim_identity(member, provider, person):
             return Admission(_follow_claims(member, role), known.role if known else None)
         await_majority()  # so that the next attempt reads what the other request wrote
     raise Conflict("Another request is changing this member. Retry the request.")
 
 
-def _find_member(organization_id: ObjectId, person: Person) -> Staff | None:
-    own = {"organization_id": organization_id, "deleted_at": None}
+def _find_member(provider: SignOnProvider, person: Person) -> Staff | None:
+    own = {"organization_id": provider.organization_id, "deleted_at": None}
     found: Staff | None = Staff.objects(**own, subject=person.identity).first()
     if found is not None:
         return found
     for one in Staff.list_with_account(person.address):
-        if one.organization_id == organization_id:
-            check_identity(person, one.subject)
+        if one.organization_id == provider.organization_id:
+            # Members of earlier versions have no client ID.
+            is_other = one.subject_client_id not in (None, provider.client_id)
+            check_identity(person, one.subject, has_other_client=is_other)
             return one
     return None
 
@@ -77,9 +81,10 @@ def _add_member(organization_id: ObjectId, person: Person, role: StaffRole) -> S
         return None
 
 
-def _claim_identity(member: Staff, person: Person) -> bool:
+def _claim_identity(member: Staff, provider: SignOnProvider, person: Person) -> bool:
     """Note whom the provider calls this member; False if another request was earlier."""
-    if member.subject == person.identity:
+    known = (member.subject, member.subject_client_id)
+    if known == (person.identity, provider.client_id):
         return True
     unchanged = Staff.objects(
         id=member.id,
@@ -88,7 +93,11 @@ def _claim_identity(member: Staff, person: Person) -> bool:
         subject=member.subject,
     )
     try:
-        return bool(unchanged.update_one(set__subject=person.identity))
+        return bool(
+            unchanged.update_one(
+                set__subject=person.identity, set__subject_client_id=provider.client_id
+            )
+        )
     except NotUniqueError:
         return False
 

@@ -18,6 +18,7 @@ from mongoengine import DateTimeField, ObjectIdField, StringField
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
+from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 PENDING_SIGN_IN_LIFETIME = timedelta(minutes=10)
@@ -75,9 +76,9 @@ class PendingSignIn(Document):
         """Store a new sign-in of a browser, and return its secrets."""
         state = secrets.token_urlsafe(STATE_BYTES)
         cls(
-            id=_digest(state),
+            id=digest_secret(state),
             organization_id=provider.organization_id,
-            browser=_digest(browser),
+            browser=digest_secret(browser),
             issuer=provider.issuer,
             client_id=provider.client_id,
             back=back,
@@ -96,9 +97,9 @@ class PendingSignIn(Document):
         if len(state) > MAX_STATE_LENGTH:
             return None
         own = cls.objects(
-            id=_digest(state),
+            id=digest_secret(state),
             organization_id=organization_id,
-            browser=_digest(browser),
+            browser=digest_secret(browser),
             expires_at__gt=now(),
         )
         used: Self | None = own.modify(remove=True)
@@ -121,7 +122,3 @@ def _derive(browser: str, purpose: str, state: str) -> str:
     message = f"matchback sign-on {purpose} {state}".encode("utf-8", "surrogatepass")
     digest = hmac.new(browser.encode("utf-8", "surrogatepass"), message, hashlib.sha256).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

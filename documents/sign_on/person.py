@@ -14,7 +14,7 @@ from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_addre
 from documents.values.address_domain import to_readable_domain
 
 MAX_NAME_LENGTH = 200
-IDENTITY_SEPARATOR = " "  # a URL contains none
+_IDENTITY_SEPARATOR = " "  # a URL contains none
 MAX_IDENTIFIER_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
 
@@ -38,12 +38,22 @@ class Person:
     @property
     def identity(self) -> str:
         """The permanent ID of the person, to store with a member. A new person never has it."""
-        return f"{self.issuer}{IDENTITY_SEPARATOR}{self.subject}"
+        return build_identity(self.issuer, self.subject)
 
     @property
     def domain(self) -> str:
         """The canonical domain of the address."""
         return self.address.rpartition("@")[2]
+
+
+def build_identity(issuer: str, subject: str) -> str:
+    """Return the permanent ID of a person at any issuer, as a member and a session have it."""
+    return f"{issuer}{_IDENTITY_SEPARATOR}{subject}"
+
+
+def is_of_issuer(identity: str, issuer: str) -> bool:
+    """Return whether this issuer gave a person that ID."""
+    return identity.startswith(f"{issuer}{_IDENTITY_SEPARATOR}")
 
 
 def read_person(claims: Mapping[str, Any], policy: AdmissionPolicy) -> Person:

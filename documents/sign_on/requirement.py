@@ -1,13 +1,15 @@
 """The requirement of single sign-on, which ends passwords for an organization."""
 
 from documents.access.grants import ProviderProof
+from documents.access.staff_session import StaffSession
 from documents.errors import Conflict
 from documents.organization import Organization
 from documents.sign_on.draft import clear_draft
-from documents.sign_on.person import IDENTITY_SEPARATOR
+from documents.sign_on.person import is_of_issuer
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.values.time import now
 
-NOT_PROVED = "Sign in through the provider with its present settings first."
+SIGN_IN_FIRST = "Sign in through the provider with its present settings first."
 
 
 def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> bool:
@@ -15,7 +17,7 @@ def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> b
     return (
         proof is not None
         and proof.organization_id == provider.organization_id
-        and proof.identity.startswith(provider.issuer + IDENTITY_SEPARATOR)
+        and is_of_issuer(proof.identity, provider.issuer)
         and proof.at >= (provider.settings_at or provider.updated_at)
     )
 
@@ -35,7 +37,7 @@ def require_single_sign_on(
 
     def lock(kept: SignOnProvider) -> None:
         if not is_proof_current(kept, proof):
-            raise Conflict(NOT_PROVED)
+            raise Conflict(SIGN_IN_FIRST)
         kept.is_locked = True
         kept.settings_at = kept.settings_at or kept.updated_at
 
@@ -43,7 +45,15 @@ def require_single_sign_on(
     Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=True)
 
 
-def stop_requiring_single_sign_on(organization: Organization, provider: SignOnProvider) -> None:
+def find_current_proof(provider: SignOnProvider) -> ProviderProof | None:
+    """Return a member's proof that the provider works with its present settings, or None."""
+    named = {"grants.proof.organization_id": provider.organization_id}
+    sessions = StaffSession.objects(__raw__=named, expires_at__gt=now())
+    proofs = (proof for session in sessions for proof in session.list_proofs())
+    return next((one for one in proofs if is_proof_current(provider, one)), None)
+
+
+def stop_requiring_single_sign_on(organization: Organization) -> None:
     """Accept passwords again, and changes of the provider without a sign-in.
 
     Settings that wait for a sign-in are dropped.
@@ -54,4 +64,6 @@ def stop_requiring_single_sign_on(organization: Organization, provider: SignOnPr
         kept.is_locked = False
         clear_draft(kept)
 
-    provider.change(unlock)
+    provider = SignOnProvider.of(organization.id)
+    if provider is not None:
+        provider.change(unlock)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from documents.access.roles import STAFF_ROLES, StaffRole
-from documents.sign_on.person import IDENTITY_SEPARATOR, Person
+from documents.sign_on.person import Person, is_of_issuer
 from documents.sign_on.policy import AdmissionPolicy
 from documents.sign_on.rejections import SignOnRejected
 
@@ -38,7 +38,9 @@ def choose_role(
     return current_role or policy.default_role
 
 
-def check_identity(person: Person, known_identity: str | None) -> None:
+def check_identity(
+    person: Person, known_identity: str | None, *, has_other_client: bool = False
+) -> None:
     """Check that a member with the person's address is the same person.
 
     A university can give an address to another person. The newcomer must not take over the member.
@@ -46,12 +48,15 @@ def check_identity(person: Person, known_identity: str | None) -> None:
     Args:
         known_identity: identity of the member's last sign-in; None before the first one. One of
             another issuer does not matter, because the admin has changed the provider since then.
+        has_other_client: whether that was with another client ID. Some providers, such as Microsoft
+            Entra ID, give a person another ID for each client.
 
     Raises:
         SignOnRejected: the provider has given the address to another person.
     """
-    issuer = (known_identity or "").partition(IDENTITY_SEPARATOR)[0]
-    if issuer == person.issuer and known_identity != person.identity:
+    if known_identity in (None, person.identity) or has_other_client:
+        return
+    if is_of_issuer(known_identity, person.issuer):
         raise SignOnRejected("person_changed")
 
 

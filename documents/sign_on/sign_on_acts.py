@@ -34,7 +34,7 @@ _recorded: "ProcessCache[tuple[ObjectId, SignOnReason], bool]" = ProcessCache(
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RejectedSignIn:
     """A rejected sign-in.
 
     Attributes:
@@ -77,7 +77,7 @@ def note_ended_sessions(organization_id: ObjectId, number: int) -> None:
         _note(organization_id, SESSIONS_ENDED_ACTION, None, 200)
 
 
-def list_rejections(organization_id: ObjectId) -> list[Rejection]:
+def list_rejections(organization_id: ObjectId) -> list[RejectedSignIn]:
     """Return the last rejected sign-ins, newest first.
 
     Acts that a worker has not linked into the audit yet are among them.
@@ -91,7 +91,7 @@ def list_rejections(organization_id: ObjectId) -> list[Rejection]:
     # An act can be in both for a moment.
     own = {act.id: act for act in sorted(acts, key=lambda act: act.id, reverse=True)}
     return [
-        Rejection(act.at, act.action.removeprefix(REJECTED_ACTION), act.record or "")
+        RejectedSignIn(act.at, act.action.removeprefix(REJECTED_ACTION), act.record or "")
         for act in list(own.values())[:MAX_LISTED_REJECTIONS]
     ]
 

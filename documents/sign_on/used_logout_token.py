@@ -1,6 +1,5 @@
 """Logout tokens that a provider has sent, so that no token counts twice."""
 
-import hashlib
 from contextlib import suppress
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from mongoengine import DateTimeField, NotUniqueError, ObjectIdField, StringFiel
 
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
+from documents.values.secret_digest import digest_secret
 
 
 class UsedLogoutToken(Document):
@@ -45,5 +45,4 @@ class UsedLogoutToken(Document):
 
 
 def _digest(organization_id: ObjectId, token_id: str) -> str:
-    text = f"{organization_id} {token_id}"
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_secret(f"{organization_id} {token_id}")

@@ -1,7 +1,8 @@
-"""Personal data: the one place that hides names and addresses of donors from a request.
+"""Personal data: the one place that hides what identifies or describes a donor from a request.
 
-Within `hide_personal_data`, every record has a short mark in place of a name, and no address. So a
-page that forgets this still shows none. Rows that are not records use `show_name` and its siblings.
+Within `hide_personal_data`, every record has a short mark in place of a name, and no address,
+external ID or attributes. So a page that forgets this still shows none. Rows that are not records
+use `show_name` and its siblings.
 Stored data stays as it is, because a record stores its own values, not the shown ones.
 """
 
@@ -12,18 +13,20 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bson import ObjectId
-from mongoengine import StringField
+from mongoengine import MapField, StringField
 
 from documents.errors import Unacceptable
 
 SHOWN_ID_LENGTH = 6
+# A report names a value of fewer people to no one who must not see them.
+MIN_PEOPLE_OF_SHOWN_VALUE = 5
 
 _hides: ContextVar[bool] = ContextVar("hides", default=False)
 
 
 @contextmanager
 def hide_personal_data(hides: bool = True) -> Iterator[None]:
-    """Hide names and addresses in this context."""
+    """Hide names, addresses, external IDs and attributes of donors in this context."""
     token = _hides.set(hides)
     try:
         yield
@@ -32,7 +35,7 @@ def hide_personal_data(hides: bool = True) -> Iterator[None]:
 
 
 def is_personal_data_hidden() -> bool:
-    """Return whether this context sees no names and addresses."""
+    """Return whether this context sees no personal data."""
     return _hides.get()
 
 
@@ -60,6 +63,14 @@ def show_url(url: str) -> str:
         return urlunsplit((parts.scheme, parts.hostname or "", path, "", ""))
     except ValueError:
         return ""
+
+
+def is_value_shown(people: int) -> bool:
+    """Return whether a report may name a value of an attribute that this number of people has.
+
+    An attribute such as an alumni number would identify each person.
+    """
+    return not _hides.get() or people >= MIN_PEOPLE_OF_SHOWN_VALUE
 
 
 def check_search(text: str) -> None:
@@ -92,6 +103,25 @@ class AddressField(StringField):  # type: ignore[misc]
     def __get__(self, instance: Any, owner: Any) -> Any:
         value = super().__get__(instance, owner)
         return value if instance is None or not value else show_address(value)
+
+
+class PersonalIdField(StringField):  # type: ignore[misc]
+    """An ID that a client chose, such as a donor's number in its own database."""
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        value = super().__get__(instance, owner)
+        return None if instance is not None and _hides.get() else value
+
+
+class AttributesField(MapField):  # type: ignore[misc]
+    """The attributes of a person; see values/attributes.py."""
+
+    def __init__(self) -> None:
+        super().__init__(StringField())
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        value = super().__get__(instance, owner)
+        return {} if instance is not None and _hides.get() else value
 
 
 class PersonalUrlField(StringField):  # type: ignore[misc]

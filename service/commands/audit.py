@@ -23,6 +23,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def run(**options: Any) -> Any:
         from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
+        from documents.errors import Conflict, NotFound, Unacceptable
         from documents.organization import Organization
 
         if options.get("dry_run") or options.get("repair") is False:
@@ -39,7 +40,7 @@ def audited(command: Callable[..., Any]) -> Callable[..., Any]:
         held[ACT_KEY] = act
         try:
             result = command(**options)
-        except click.ClickException:
+        except (click.ClickException, click.Abort, Conflict, NotFound, Unacceptable):
             held[ACT_KEY].finish(1)
             raise
         held[ACT_KEY].finish(0)

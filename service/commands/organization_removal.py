@@ -60,7 +60,7 @@ def delete_organization(organization: str, confirm: str | None) -> None:
     Its keys, sessions and webhooks stop working at once. A worker deletes the rest in the
     background.
     """
-    from documents.organizations.deletion import request_deletion
+    from documents.organizations.deletion_request import request_deletion
     from documents.organizations.lookup import find_organization, is_name_of
 
     found = find_organization(organization)

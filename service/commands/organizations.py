@@ -66,12 +66,12 @@ def set_locale(organization_id: str, locale: str) -> None:
 @connected
 @audited
 def set_privacy(organization_id: str, donors: str) -> None:
-    """Show names and addresses of donors to viewers, or hide them."""
+    """Show names, addresses, external IDs and attributes of donors to viewers, or hide them."""
     from documents.organization import Organization
 
     Organization.named(organization_id).amend({"hides_personal_data": donors == "hide"})
     verb = "see" if donors == "show" else "do not see"
-    click.echo(f"Viewers {verb} names and addresses of donors.")
+    click.echo(f"Viewers {verb} personal data of donors.")
 
 
 @click.group()

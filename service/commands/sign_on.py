@@ -1,6 +1,6 @@
 """`matchback sign-on`: the identity providers of organizations, for the operator."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -18,6 +18,82 @@ def sign_on() -> None:
 
     Admins set their identity provider in the dashboard. See docs/explanation/single-sign-on.md.
     """
+
+
+@sign_on.command("set")
+@organization_option
+@click.option("--issuer", required=True, metavar="URL", help="Issuer, exactly as published.")
+@click.option("--client-id", required=True, metavar="ID", help="Client ID at the provider.")
+@click.option(
+    "--secret-file",
+    type=click.File("r"),
+    help="File with the client secret; - for standard input.  [default: keep the present secret]",
+)
+@connected
+@audited
+def set_provider(
+    organization_id: str, issuer: str, client_id: str, secret_file: TextIO | None
+) -> None:
+    """Set an organization's identity provider, or replace its client secret.
+
+    Rules and domains of a present provider stay, and so do members. Another issuer ends the
+    sessions that the former one began.
+    """
+    from documents.organization import Organization
+    from documents.sign_on.provider_changes import change_provider
+
+    secret = secret_file.read().strip() if secret_file is not None else None
+    changed = change_provider(Organization.named(organization_id), issuer, client_id, secret)
+    if changed.draft_id is not None:
+        click.echo("The secret waits. An admin signs in with it on the page Single sign-on.")
+        return
+    click.echo("Provider set. Sign in through it before you require it.")
+
+
+@sign_on.command("require")
+@organization_option
+@click.argument("required", type=click.Choice(["on", "off"]))
+@connected
+@audited
+def require(organization_id: str, required: str) -> None:
+    """Require single sign-on of an organization's staff, or accept passwords again.
+
+    To switch it on, a member must be signed in through the provider with its present settings.
+    """
+    from documents.organization import Organization
+    from documents.sign_on.requirement import (
+        find_current_proof,
+        require_single_sign_on,
+        stop_requiring_single_sign_on,
+    )
+
+    organization = Organization.named(organization_id)
+    if required == "off":
+        stop_requiring_single_sign_on(organization)
+        click.echo("Passwords open the organization again.")
+        return
+    provider = _find_provider(organization_id)
+    require_single_sign_on(organization, provider, find_current_proof(provider))
+    click.echo("Single sign-on is required. `matchback staff link` opens the organization, too.")
+
+
+@sign_on.command("remove")
+@organization_option
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@connected
+@audited
+def remove(organization_id: str, *, yes: bool) -> None:
+    """Remove an organization's identity provider, and end the sessions that it began.
+
+    Members stay. `matchback staff link` lets in a member who has no password.
+    """
+    from documents.sign_on.provider_changes import remove_provider
+
+    provider = _find_provider(organization_id)
+    if not yes:
+        click.confirm(f"Remove the provider {provider.issuer}?", abort=True)
+    remove_provider(provider.organization_id)
+    click.echo("Provider removed. Staff sign in with a password.")
 
 
 @sign_on.command("domains")
@@ -67,7 +143,7 @@ def _find_provider(organization_id: str) -> "SignOnProvider":
     provider = SignOnProvider.of(Organization.named(organization_id).id)
     if provider is None:
         raise click.ClickException(
-            "The organization has no identity provider. Ask an admin to set one in the dashboard."
+            "The organization has no identity provider. Set one with `matchback sign-on set`."
         )
     return provider
 

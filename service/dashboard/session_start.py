@@ -15,8 +15,8 @@ def begin_session(
     staff: Staff,
     way: GrantWay,
     proof: ProviderProof | None = None,
-) -> None:
-    """Sign this browser in with a new secret, and end its previous session.
+) -> str:
+    """Sign this browser in with a new secret, end its previous session, and return the secret.
 
     If the previous session is the same person's, its grants stay. So a person who switches to an
     organization with its own sign-in does not lose the others.
@@ -31,6 +31,7 @@ def begin_session(
     staff.note_sign_in()
     action = f"{req.method} {req.uri_template}"
     OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
+    return secret
 
 
 def _find_session(secret: str, staff: Staff) -> StaffSession | None:

@@ -66,6 +66,15 @@ class SignedOn:
             check_admin_stays(current_role, role)
         return role
 
+    def is_provider_current(self) -> bool:
+        """Return whether the organization still has this provider.
+
+        A change ends the sessions of the former one. Check this after the session has begun, so
+        that none is left.
+        """
+        current = SignOnProvider.of(self.organization_id)
+        return current is not None and current.issuer == self.provider.issuer
+
 
 def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer) -> SignedOn:
     """Return the person whom the provider has signed in.

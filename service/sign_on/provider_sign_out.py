@@ -4,7 +4,7 @@ from urllib.parse import urlencode, urlsplit
 
 from documents.access.grants import ProviderProof
 from documents.sign_on.discovery import discover_provider
-from documents.sign_on.person import IDENTITY_SEPARATOR
+from documents.sign_on.person import is_of_issuer
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
@@ -23,7 +23,7 @@ def find_provider_sign_out_url(proof: ProviderProof | None) -> str | None:
     provider = SignOnProvider.of(proof.organization_id) if proof else None
     if proof is None or provider is None:
         return None
-    if not proof.identity.startswith(provider.issuer + IDENTITY_SEPARATOR):
+    if not is_of_issuer(proof.identity, provider.issuer):
         return None  # the organization has changed its provider since then
     try:
         id_token = unseal_secret(proof.id_token) if proof.id_token else None

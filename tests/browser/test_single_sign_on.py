@@ -14,6 +14,7 @@ from bson import ObjectId
 from playwright.sync_api import Browser, Page, Route, expect
 
 from config.settings import get_settings
+from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.organization import Organization
 from documents.sign_on.sign_on_provider import SignOnProvider
@@ -69,7 +70,7 @@ def place(stack: Stack, issuer: str) -> Iterator[University]:
     yield place
     SignOnProvider.objects(organization_id=place.id).update(set__domains=[])
     for one in Staff.live(ObjectId(place.id)):
-        one.remove()
+        remove_member(one, may_be_last_admin=True)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from mongoengine import get_db
 from pymongo.collection import Collection
 
 from config import database
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.user import User
 from tools.testbed.stack import Servers
 

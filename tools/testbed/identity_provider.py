@@ -98,6 +98,7 @@ class IdentityProvider:
         userinfo: claims of the userinfo endpoint; the subject is added.
         requests: method and path of each request.
         accepts_codes_again: whether a code can be exchanged twice, and with any verifier.
+        client_id, client_secret: the only client.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -110,6 +111,7 @@ class IdentityProvider:
         self.requests: list[tuple[str, str]] = []
         self.authorizations: list[str] = []
         self.accepts_codes_again = False
+        self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
         self._grants: dict[str, Grant] = {}
 
     def build_claims(self, **more: Any) -> dict[str, Any]:
@@ -118,7 +120,7 @@ class IdentityProvider:
         return {
             "iss": self.issuer,
             "sub": "alice-at-the-provider",
-            "aud": CLIENT_ID,
+            "aud": self.client_id,
             "exp": now + 300,
             "iat": now,
             "email": "alice@example.edu",
@@ -162,7 +164,7 @@ class IdentityProvider:
         return {"issuer": self.issuer, **endpoints, **self.metadata}
 
     def _exchange(self, headers: Mapping[str, str], form: dict[str, str]) -> Reply:
-        if not is_client(headers, form):
+        if read_client(headers, form) != (self.client_id, self.client_secret):
             return reply_with({"error": "invalid_client"}, 401)
         grant = self._grants.get(form.get("code", ""))
         if grant is None or not (self.accepts_codes_again or is_exchangeable(grant, form)):
@@ -172,11 +174,13 @@ class IdentityProvider:
         return reply_with({"token_type": "Bearer", "access_token": "opaque", "id_token": token})
 
 
-def is_client(headers: Mapping[str, str], form: Mapping[str, str]) -> bool:
+def read_client(headers: Mapping[str, str], form: Mapping[str, str]) -> tuple[str, str]:
+    """Return the client ID and the secret of a request."""
     if "client_secret" in form:
-        return (form.get("client_id"), form["client_secret"]) == (CLIENT_ID, CLIENT_SECRET)
+        return form.get("client_id", ""), form["client_secret"]
     given = headers.get("authorization", "").removeprefix("Basic ")
-    return unquote(base64.b64decode(given).decode()) == f"{CLIENT_ID}:{CLIENT_SECRET}"
+    client_id, _, secret = unquote(base64.b64decode(given).decode()).partition(":")
+    return client_id, secret
 
 
 def is_exchangeable(grant: Grant, form: Mapping[str, str]) -> bool:

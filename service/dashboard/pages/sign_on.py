@@ -6,12 +6,11 @@ import falcon
 from bson import ObjectId
 
 from documents.access.grants import ProviderProof
-from documents.access.members import end_member_sessions
+from documents.access.staff_session import StaffSession
 from documents.errors import NotFound
 from documents.sign_on.admission import admit_person
 from documents.sign_on.draft import adopt_draft
 from documents.sign_on.ended_sessions import end_signed_on_sessions
-from documents.sign_on.provider_change import has_issuer
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_acts import note_admission, note_adoption, note_ended_sessions
 from documents.storage.sealed import seal_secret
@@ -40,7 +39,7 @@ class SignOnReturn:
         try:
             with require_master_key():
                 signed_on = finish_sign_in(owner, _read_browser(req), _read_answer(req))
-            admission = admit_person(owner, signed_on.person, signed_on.choose_role)
+            admission = admit_person(signed_on.provider, signed_on.person, signed_on.choose_role)
             if signed_on.draft_id is not None:
                 adopt_draft(owner, signed_on.draft_id)
                 note_adoption(owner)
@@ -48,10 +47,11 @@ class SignOnReturn:
             show_rejection(req, resp, owner, rejected.reason)
             return
         note_admission(owner, admission)
-        begin_session(req, resp, admission.staff, "single sign-on", _build_proof(signed_on))
-        # A change of the provider ends the sessions of the former one. It can miss this new one.
-        if not has_issuer(owner, signed_on.person.issuer):
-            end_member_sessions(admission.staff)
+        secret = begin_session(
+            req, resp, admission.staff, "single sign-on", _build_proof(signed_on)
+        )
+        if not signed_on.is_provider_current():
+            StaffSession.end_with(secret)
             show_rejection(req, resp, owner, "provider_changed")
             return
         back = signed_on.back

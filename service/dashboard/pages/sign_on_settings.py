@@ -10,7 +10,12 @@ from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.draft import build_tried_provider, discard_draft
 from documents.sign_on.policy import ADMISSION_MODES
-from documents.sign_on.provider_change import change_provider, change_rules
+from documents.sign_on.provider_changes import (
+    change_provider,
+    change_rules,
+    check_password_remains,
+    remove_provider,
+)
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
@@ -43,14 +48,19 @@ SIGN_ON_MESSAGES = {
     "waits": marked("Saved, but not in effect yet. Sign in with the new settings to confirm them."),
     "adopted": marked("The new settings work, and are in effect from now on."),
     "discarded": marked("New settings discarded."),
+    "removed": marked("Provider removed. Staff sign in with a password."),
 }
-NOT_PROVED = marked(
+SIGN_IN_FIRST = marked(
     "First sign out, then sign in through the provider with its present settings. So you know that "
     "it works before passwords end."
 )
 END_REQUIREMENT_FIRST = marked(
-    "Single sign-on is required, so another provider could lock everyone out. Accept passwords "
-    "first, then change the provider."
+    "Single sign-on is required, so a change of the provider could lock everyone out. Accept "
+    "passwords first, then change the provider."
+)
+PASSWORD_FIRST = marked(
+    "No admin has a password, so the provider is the only way in. Choose a password on the account "
+    "page first."
 )
 
 
@@ -106,6 +116,15 @@ class SignOnSettings:
             lead_to_provider(req, resp, provider, back, email, is_trial=True)
 
     @form()
+    def on_post_remove(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
+        organization_id = _fetch_provider(req).organization_id
+        with explain_conflict(PASSWORD_FIRST):
+            check_password_remains(organization_id)
+        with explain_conflict(END_REQUIREMENT_FIRST):
+            remove_provider(organization_id)
+        redirect_to(resp, f"{SIGN_ON_PATH}?done=removed")
+
+    @form()
     def on_post_check(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         provider = _fetch_provider(req)
         try:
@@ -120,10 +139,10 @@ class SignOnSettings:
     def on_post_required(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
         organization, provider = req.context.organization, _fetch_provider(req)
         if not form.text("required"):
-            stop_requiring_single_sign_on(organization, provider)
+            stop_requiring_single_sign_on(organization)
             redirect_to(resp, f"{SIGN_ON_PATH}?done=optional")
             return
-        with explain_conflict(NOT_PROVED):
+        with explain_conflict(SIGN_IN_FIRST):
             require_single_sign_on(organization, provider, _find_proof(req))
         redirect_to(resp, f"{SIGN_ON_PATH}?done=required")
 

@@ -1,9 +1,13 @@
-"""An organization hides donors' names and addresses from viewers: pages, files, searches."""
+"""An organization hides its donors from viewers: on pages, in files, in streams, by searches.
+
+The walk plants values that occur nowhere else, and searches every byte of each answer for them.
+"""
 
 import time
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -11,6 +15,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.staff_session import StaffSession
+from documents.donation import Donation
 from documents.organization import Organization
 from documents.storage.personal_data import hide_personal_data
 from documents.user import User
@@ -23,10 +28,17 @@ from tools.testbed.settled import settle_all
 from tools.testbed.stripe_events import make_charge_event, post_stripe_event, set_stripe_secret
 
 NAMES = ("Quentin", "Zephyrine", "Ottokar")
-DONOR = {"name": "Quentin Zephyrine", "email": "Quentin.Z+gifts@quentin.example"}
+# Attributes and IDs of donors: an alumni number, a rare class year, and the client's own IDs.
+DETAILS = ("Quokka-4711", "Wombat-1899", "Numbat-gift", "Numbat-plan")
+SHARED_VALUE = "Bilby-1998"  # of six people, so that a report may name it
+ATTRIBUTES = {"alumni_number": "Quokka-4711", "class_year": "Wombat-1899"}
+DONOR: dict[str, Any] = {
+    "name": "Quentin Zephyrine",
+    "email": "Quentin.Z+gifts@quentin.example",
+}
 OTHER = {"name": "Ottokar", "email": "ottokar@ottokar.example"}
 CHANGES = "fundraisers/{id}/changes"
-SECRETS = tuple(name.casefold() for name in NAMES)
+SECRETS = tuple(name.casefold() for name in (*NAMES, *DETAILS))
 PAGE_NOUNS = {"people": "users", "gifts": "donations"}
 
 
@@ -43,11 +55,27 @@ def ids(alice: University) -> dict[str, str]:
     alice.set_webhook_key()
     spring = alice.fundraiser()
     mailing = alice.mailing(spring)
-    email = alice.email(spring, DONOR, mailing_id=mailing)
+    arms = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
+    alice.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": arms})
+    email = alice.email(spring, DONOR | {"attributes": ATTRIBUTES}, mailing_id=mailing)
+    for _ in range(6):  # of one person, so that their number says nothing
+        alice.email(spring, DONOR)
     alice.email(spring, OTHER, mailing_id=mailing)
+    for number in range(6):
+        shared: dict[str, Any] = {"name": f"P {number}", "email": f"p{number}@example.edu"}
+        shared |= {"attributes": {"class_year": SHARED_VALUE}}
+        alice.email(spring, shared, mailing_id=mailing)
     url = "https://example.edu/give/quentin?for=quentin.z%40quentin.example#quentin"
     alice.deliver([make_event(email, "click", int(time.time()), url=url)])
-    gift = alice.gift(spring, donor=DONOR, email_id=email)
+    bounce = make_event(email, "bounce", int(time.time()), reason=f"550 {DONOR['email']}: unknown")
+    alice.deliver([bounce])
+    gift = alice.gift(
+        spring,
+        donor=DONOR,
+        email_id=email,
+        external_id="Numbat-gift",
+        recurring_id="Numbat-plan",
+    )
     alice.gift(spring, donor=OTHER)
     set_stripe_secret(alice)
     event = make_charge_event("succeeded")
@@ -88,19 +116,24 @@ def list_pages(ids: dict[str, str]) -> Iterator[tuple[str, str]]:
                 yield at.replace("{table}", table), asked
 
 
+BY = ["", "by=alumni_number", "by=class_year", "by=mailbox_provider"]
 QUERIES = {
+    "/dashboard/fundraisers/{id}": BY,
+    "/dashboard/mailings/{id}/experiment": BY,
     "/dashboard/gifts": [f"match={one}" for one in ("none", "link", "address", "pinned", "all")],
-    "/dashboard/mailings/{id}": ["", "did=clicked", "did=gave", "by=mailbox_provider"],
+    "/dashboard/mailings/{id}": [*BY, "did=clicked", "did=gave"],
     "/dashboard/mailings/{id}/recipients": ["", "did=clicked"],
     "/dashboard/live": ["watch=users:{users},donations:{donations},new_donations:{donations}"],
 }
 
 
 def read(answer: testing.Result) -> str:
+    """Return all bytes of an answer as text, with its headers and without its compression."""
+    head = str(answer.headers).casefold()
     if "spreadsheet" not in answer.headers.get("content-type", ""):
-        return answer.text.casefold()
+        return head + answer.content.decode("latin-1").casefold()
     with zipfile.ZipFile(BytesIO(answer.content)) as book:
-        return "".join(book.read(name).decode() for name in book.namelist()).casefold()
+        return head + "".join(book.read(name).decode() for name in book.namelist()).casefold()
 
 
 def find_names(browser: Browser, ids: dict[str, str]) -> tuple[int, dict[str, list[str]]]:
@@ -122,6 +155,10 @@ def test_a_viewer_finds_no_name_and_no_address_on_any_page(
     assert walked > 25
     assert found == {}
     assert "hides names and addresses" in viewer.get("/dashboard/gifts").text
+    for path in (f"fundraisers/{ids['fundraisers']}", f"mailings/{ids['mailings']}"):
+        page = viewer.get(f"/dashboard/{path}", query_string="by=class_year").text
+        assert SHARED_VALUE in page, path
+        assert "All other values" in page, path
     page = viewer.get(f"/dashboard/people/{ids['users']}").text
     assert f"#{ids['users'][-6:]}" in page
 
@@ -132,6 +169,9 @@ def test_editors_and_admins_see_them(
 ) -> None:
     browser = sign_in_staff(real_client, alice.id, "erik@example.edu", role)
     _, found = find_names(browser, ids)
+    assert {one for named in found.values() for one in named} >= {
+        one.casefold() for one in (*NAMES, *DETAILS) if one != "Numbat-plan"
+    }
     expected = (
         "gifts",
         "gifts/{id}",
@@ -195,10 +235,17 @@ def test_a_record_that_is_saved_keeps_its_name(alice: University, ids: dict[str,
     with hide_personal_data():
         user = User.fetch(ObjectId(alice.id), ids["users"])
         assert (user.name, user.email) == (f"#{ids['users'][-6:]}", "")
+        assert user.attributes == {}
         user.donations_count = 7
         user.save()
+        gift = Donation.fetch(ObjectId(alice.id), ids["donations"])
+        assert gift.external_id is gift.recurring_id is gift.client_external_id is None
+        gift.save()
     stored = get_db().users.find_one({"_id": ObjectId(ids["users"])}) or {}
     assert (stored["name"], stored["donations_count"]) == (DONOR["name"], 7)
+    assert stored["attributes"] == ATTRIBUTES
+    kept = get_db().donations.find_one({"_id": ObjectId(ids["donations"])}) or {}
+    assert (kept["external_id"], kept["recurring_id"]) == ("Numbat-gift", "Numbat-plan")
 
 
 def test_every_page_of_a_viewer_is_walked(ids: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from bson import ObjectId
@@ -10,7 +11,13 @@ from falcon import testing
 
 from config import database
 from config.settings import get_settings
+from documents.access.audit import OpenAct
+from documents.access.grants import ProviderProof
+from documents.access.staff import Staff
+from documents.access.staff_session import StaffSession
+from documents.organization import Organization
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.values.time import now
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
 from tools.testbed.command_line import run_matchback
 from tools.testbed.identity_provider import (
@@ -56,6 +63,57 @@ def test_the_operator_sees_the_provider(alice: University, idp: IdentityProvider
     assert CLIENT_SECRET not in str(shown)
     idp.replies["/.well-known/openid-configuration"] = Reply(500)
     assert "problem: provider_unavailable" in run_matchback("sign-on", "show", *of).stdout
+
+
+def test_the_operator_sets_and_removes_the_provider(alice: University, tmp_path: Path) -> None:
+    of = ("--organization", alice.id)
+    secret = tmp_path / "secret"
+    secret.write_text("words-of-the-client\n")
+    client = ("--issuer", "https://idp.example.edu", "--client-id", "matchback")
+    without = run_matchback("sign-on", "set", *of, *client)
+    assert "Enter the client secret." in without.output
+    made = run_matchback("sign-on", "set", *of, *client, "--secret-file", str(secret))
+    assert made.exit_code == 0, made.output
+    assert "words-of-the-client" not in made.output
+    stored = SignOnProvider.of(alice.id)
+    assert stored
+    assert stored.open_secret() == "words-of-the-client"
+    assert run_matchback("sign-on", "set", *of, *client).exit_code == 0  # keeps the secret
+    assert run_matchback("sign-on", "remove", *of, said="n\n").exit_code == 1
+    assert SignOnProvider.of(alice.id)
+    assert run_matchback("sign-on", "remove", *of, said="y\n").exit_code == 0
+    assert SignOnProvider.of(alice.id) is None
+    acts = OpenAct.objects(organization_id=ObjectId(alice.id)).order_by("id")
+    assert [(one.action, one.outcome) for one in acts] == [
+        ("sign-on set", 1),
+        ("sign-on set", 0),
+        ("sign-on set", 0),
+        ("sign-on remove", 1),
+        ("sign-on remove", 0),
+    ]
+
+
+def test_the_operator_requires_it_after_a_member_has_signed_in(
+    alice: University, idp: IdentityProvider
+) -> None:
+    of = ("--organization", alice.id)
+    early = run_matchback("sign-on", "require", *of, "on")
+    assert early.exit_code == 1
+    assert "Sign in through the provider with its present settings first." in early.output
+    anna = Staff.add(ObjectId(alice.id), "Anna", "anna@example.edu", "viewer")
+    proof = ProviderProof(
+        organization_id=ObjectId(alice.id),
+        identity=f"{idp.issuer} anna-7",
+        at=now(),
+        issued_at=now(),
+    )
+    StaffSession.begin(anna, way="single sign-on", proof=proof)
+    assert run_matchback("sign-on", "require", *of, "on").exit_code == 0
+    assert Organization.named(alice.id).requires_single_sign_on
+    denied = run_matchback("sign-on", "remove", *of, "--yes")
+    assert "Accept passwords first." in denied.output
+    assert run_matchback("sign-on", "require", *of, "off").exit_code == 0
+    assert not Organization.named(alice.id).requires_single_sign_on
 
 
 def test_wrong_input_is_explained(alice: University, idp: IdentityProvider) -> None:

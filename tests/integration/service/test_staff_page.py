@@ -8,6 +8,7 @@ from falcon import testing
 
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
+from documents.removal import remove_staff
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
@@ -102,6 +103,16 @@ def test_roles_sessions_and_removals_apply_at_once(
     assert browser.send(f"{at}/remove").status_code == 303
     assert ben.get("/dashboard").status_code == 303
     assert "ben@example.edu" not in browser.get(PAGE).text
+
+
+def test_a_removed_person_is_signed_out_and_the_address_is_free(
+    real_client: testing.TestClient, alice: University, browser: Browser
+) -> None:
+    ben = sign_in_staff(real_client, alice.id, BEN, "viewer")
+    remove_staff(Staff.named(BEN))
+    assert ben.get("/dashboard").status_code == 303
+    add_staff(alice.id, BEN)
+    assert ben.sign_in(BEN).status_code == 303
 
 
 def test_the_last_admin_stays(browser: Browser, alice: University) -> None:

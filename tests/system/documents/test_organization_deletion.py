@@ -16,7 +16,7 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.organization import Organization
 from documents.organizations.deleting import list_deletions
-from documents.organizations.deletion import request_deletion
+from documents.organizations.deletion_request import request_deletion
 from documents.storage import export_outbox
 from documents.storage.export_state import WarehouseState
 from service.local.command import build_matchback_command

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 PAGE, INDEX_PAGE = REFERENCE / "stored-data.md", REFERENCE / "indexes.md"

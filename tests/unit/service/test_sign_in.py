@@ -297,16 +297,6 @@ def test_an_expired_or_invalid_link_does_not_sign_in(browser: Browser) -> None:
         assert "matchback-session" not in answer.cookies
 
 
-def test_a_removed_person_is_signed_out_and_the_address_is_free(
-    browser: Browser, alice: University
-) -> None:
-    browser.sign_in(ALICE)
-    Staff.named(ALICE).remove()
-    assert browser.get("/dashboard").status_code == 303
-    add_staff(alice.id, ALICE)
-    assert browser.sign_in(ALICE).status_code == 303
-
-
 def test_a_session_ends_after_twelve_idle_hours(browser: Browser) -> None:
     browser.sign_in(ALICE)
     StaffSession.objects.update(set__expires_at=now() - timedelta(seconds=1))

@@ -7,11 +7,16 @@ import pytest
 from mongoengine import get_db
 
 from config import database
+from documents.access.account import Account
+from documents.access.grants import ProviderProof
 from documents.access.members import change_role, end_member_sessions, remove_member
+from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
-from documents.access.staff_session import StaffSession
+from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict, Unacceptable
 from documents.organization import Organization
+from documents.values.time import now
+from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.commands import CommandRecorder, read_command_name
 from tools.testbed.pages import STAFF_PASSWORD, add_staff
 
@@ -91,11 +96,74 @@ def test_a_removed_person_stays_in_the_other_organization(
     assert StaffSession.current(here) is None
     assert Staff.signed_in(StaffSession.current(there)) == second
     assert Staff.authenticate(ANNA, STAFF_PASSWORD) == second
-    remove_member(second)
+    remove_member(second, may_be_last_admin=True)
     assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
     again = Staff.add(alma.id, "Anna", ANNA, "viewer")
     assert not again.has_password(STAFF_PASSWORD)
-    assert again.account_id == first.account_id
+    assert again.account_id != first.account_id
+
+
+def test_a_person_without_a_membership_leaves_only_an_id(alma: Organization) -> None:
+    add_staff(str(alma.id), BEN)
+    anna = add_staff(str(alma.id), ANNA)
+    Staff.objects(id=anna.id).update_one(set__subject="https://idp.example.edu anna-7")
+    StaffSession.begin(anna)
+    SignInLink.make(anna)
+    PasswordResetLink.make(anna, now())
+    remove_member(anna)
+    traces = find_traces("anna", str(anna.account_id), str(anna.id))
+    assert [(name, id_) for name, id_, _ in traces] == [("staff", anna.id)]
+    assert "name" not in (get_db().staff.find_one({"_id": anna.id}) or {"name": ""})
+    for kind in (StaffSession, SignInLink, PasswordResetLink):
+        assert kind.objects(staff_id=anna.id).count() == 0
+
+
+def test_a_removed_member_takes_the_proof_out_of_a_session_elsewhere(
+    alma: Organization, bolt: Organization
+) -> None:
+    first, second = join_both(alma, bolt)
+    add_staff(str(alma.id), BEN)
+    identity = "https://idp.example.edu anna-7"
+    proof = ProviderProof(organization_id=alma.id, identity=identity, at=now(), issued_at=now())
+    here = StaffSession.current(StaffSession.begin(first, way="single sign-on", proof=proof))
+    there = StaffSession.begin(second, way="password", before=here)
+    remove_member(first)
+    session = StaffSession.current(there)
+    assert session
+    assert session.find_way(second.id, second.epoch) == "password"
+    assert find_traces("anna-7") == []
+
+
+def test_a_session_that_loses_all_grants_opens_nothing(
+    alma: Organization, bolt: Organization
+) -> None:
+    """It began by the operator's link for one organization, and then showed a later one."""
+    first = Staff.add(alma.id, "Anna", ANNA, "viewer")
+    secret = StaffSession.begin(first, by_link=True)
+    second = Staff.add(bolt.id, "Anna", ANNA, "viewer")
+    StaffSession.current(secret).show(second)  # type: ignore[union-attr]
+    remove_member(first)
+    session = StaffSession.current(secret)
+    assert session
+    assert session.find_way(second.id, second.epoch) is None
+
+
+def test_a_person_who_joins_while_the_last_membership_ends_keeps_an_account(
+    alma: Organization, bolt: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_staff(str(alma.id), BEN)
+    anna = add_staff(str(alma.id), ANNA)
+    insert = Staff._insert_member
+
+    def remove_meanwhile(self: Staff) -> None:
+        remove_member(anna)
+        insert(self)
+
+    monkeypatch.setattr(Staff, "_insert_member", remove_meanwhile)
+    joined = Staff.add(bolt.id, "Anna", ANNA, "viewer")
+    assert Account.objects.get(address=ANNA).id == joined.account_id
+    assert Staff.named(ANNA, bolt.id).person.email == ANNA
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
 
 
 def test_an_admin_ends_a_members_sessions_in_one_organization(

@@ -1,6 +1,7 @@
 """Staff of the earlier layout, in which a row was also the person, get accounts."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.former_staff import give_account
+from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.migrations import migration as module
@@ -19,10 +21,12 @@ from documents.organization import Organization
 from documents.storage.record import build_record_row
 from documents.values.time import now
 from tests.integration.documents.migrations.layout import content
+from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.pages import CHEAP_HASHER, STAFF_PASSWORD, Browser
 
 ANNA, BEN, CARL = "anna@example.edu", "ben@example.edu", "carl@example.edu"
 OTHER_PASSWORD = "another horse battery"
+OURS_WITH_REMOVED = tuple(one for one in MIGRATIONS if one.number >= ACCOUNTS_MIGRATION)
 OURS = tuple(one for one in MIGRATIONS if one.number == ACCOUNTS_MIGRATION)
 
 
@@ -119,7 +123,7 @@ def sign_out(staff_id: ObjectId) -> None:
 
 
 def remove(staff_id: ObjectId) -> None:
-    Staff.objects.get(id=staff_id).remove()
+    remove_member(Staff.objects.get(id=staff_id), may_be_last_admin=True)
 
 
 @pytest.mark.parametrize(
@@ -186,3 +190,20 @@ def test_a_person_of_the_earlier_layout_joins_another_organization(alma: Organiz
     assert find_signed_in(secret)
     assert [one.organization_id for one in Staff.list_known(ANNA)] == [alma.id, bolt.id]
     assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+
+
+def test_people_who_were_removed_before_leave_only_an_id(alma: Organization) -> None:
+    gone = add_former(alma.id, "gone@example.edu", deleted_at=now())
+    stays = add_former(alma.id, ANNA)
+    account = {"address": "lone@example.edu", "email": "lone@example.edu", "name": "Lone"}
+    get_db().accounts.insert_many([{**account, "joined_at": now() - timedelta(days=1)}])
+    coming = {name: f"x{value}" for name, value in account.items()}  # its membership follows
+    get_db().accounts.insert_one({**coming, "joined_at": now()})
+    list(run_migrations(OURS_WITH_REMOVED))
+    assert find_traces("gone@example.edu", "lone@example.edu") == [
+        ("accounts", one["_id"], text)
+        for one in get_db().accounts.find({"name": "xLone"})
+        for text in ("xlone@example.edu", "xlone@example.edu")
+    ]
+    assert get_db().staff.find_one({"_id": gone}, {"role": 1}) == {"_id": gone, "role": "admin"}
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD).id == stays  # type: ignore[union-attr]

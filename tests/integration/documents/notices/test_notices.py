@@ -12,6 +12,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from config.settings import get_settings
+from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.mail.delivery import send_due_mails
 from documents.mail.mail import Mail
@@ -145,7 +146,7 @@ def test_only_admins_receive_notices(
 ) -> None:
     owner = ObjectId(alice.id)
     Staff.add(owner, "Viewer", "viewer@example.edu", "viewer")
-    Staff.add(owner, "Removed", "removed@example.edu", "admin").remove()
+    remove_member(Staff.add(owner, "Removed", "removed@example.edu", "admin"))
     Staff.add(owner, "Second", "second@example.edu", "admin")
     other = Organization.create("Charlie's University")
     Staff.add(other.id, "Charlie", "charlie@example.edu", "admin")

@@ -3,14 +3,15 @@
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import get_db
+from mongoengine import DictField, ListField, MapField, StringField, get_db
 
 from documents.access.audit import link_finished_acts
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.concurrency.mutex import name_organization_turn
 from documents.history.journal import JOURNAL
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
+from documents.storage.base import Document
 from documents.values.time import now
 from matchback.engine import JOURNAL_HOUR, Tx
 from tests.integration.service.test_tenancy import furnish
@@ -19,6 +20,7 @@ from tools.testbed.privacy import list_texts
 from tools.testbed.settled import settle_all
 
 OWNED_DOCUMENTS = [one for one in DOCUMENT_CLASSES if "organization_id" in one._fields]
+ALL_COLLECTIONS = {one._get_collection_name() for one in DOCUMENT_CLASSES}
 Contents = dict[str, list[dict[str, Any]]]
 
 
@@ -38,6 +40,7 @@ def furnish_fully(place: University, person: str) -> dict[str, str]:
     get_db().turns.update_one(
         {"_id": name_organization_turn(ObjectId(place.id))}, {"$inc": {"taken": 1}}, upsert=True
     )
+    get_db().asked_turns.insert_one({"_id": name_organization_turn(ObjectId(place.id))})
     off = {f"off_of.{place.id}": 1, f"last_off_of.{place.id}": 2}
     get_db().recounts.update_one({"_id": "steady"}, {"$set": off}, upsert=True)
     fill_empty_collections(ObjectId(place.id))
@@ -45,19 +48,45 @@ def furnish_fully(place: University, person: str) -> dict[str, str]:
 
 
 def fill_empty_collections(organization_id: ObjectId) -> None:
-    """Insert a row into each collection in which the organization has none."""
+    """Insert a bare row into each collection in which the organization has none."""
     for document in OWNED_DOCUMENTS:
-        name = document._get_collection_name()
-        if get_db()[name].find_one({"organization_id": organization_id}):
-            continue
-        unique = {
-            field: ObjectId()
-            for spec in document._meta["index_specs"]
-            if spec.get("unique")
-            for field, _ in spec["fields"]
-        }
-        row = {**unique, "_id": ObjectId(), "organization_id": organization_id}
-        get_db()[name].insert_one({**row, "organization_id": organization_id})
+        if not document._get_collection().find_one({"organization_id": organization_id}):
+            _insert(document, organization_id, {})
+
+
+def plant_row(document: type[Document], organization_id: ObjectId, word: str) -> None:
+    """Insert a row whose texts all contain the word, in place of a bare row."""
+    row: dict[str, Any] = {}
+    of = document._get_collection_name()
+    for name, field in document._fields.items():
+        stored = "_id" if field.primary_key else field.db_field
+        if (value := _plant_value(field, f"{word} {of} {name}")) is not None:
+            row[stored] = value
+    if any(one["fields"] == [("organization_id", 1)] for one in _list_unique(document)):
+        document._get_collection().delete_many({"organization_id": organization_id})
+    _insert(document, organization_id, row)
+
+
+def _insert(document: type[Document], organization_id: ObjectId, row: dict[str, Any]) -> None:
+    own = {"_id": ObjectId(), **row, "organization_id": organization_id}
+    for spec in _list_unique(document):  # so that two rows differ in each unique index
+        for stored, _ in spec["fields"]:
+            own.setdefault(stored, ObjectId())
+    document._get_collection().insert_one(own)
+
+
+def _list_unique(document: type[Document]) -> list[dict[str, Any]]:
+    return [one for one in document._meta["index_specs"] if one.get("unique")]
+
+
+def _plant_value(field: Any, text: str) -> Any:
+    if isinstance(field, StringField):
+        return field.choices[0] if field.choices else text
+    if isinstance(field, (MapField, DictField)):
+        return {"planted": text} if type(field) is DictField else None
+    if isinstance(field, ListField) and isinstance(field.field, StringField):
+        return [text]
+    return None
 
 
 def read_contents(*, without: str = "") -> Contents:

@@ -23,7 +23,7 @@ from documents.notices.problems import list_problems
 from documents.organization import Organization
 from documents.organizations import batches, deleting
 from documents.organizations.deleting import delete_next_batch, list_deletions
-from documents.organizations.deletion import request_deletion
+from documents.organizations.deletion_request import request_deletion
 from documents.recount import recount
 from documents.shared_accounts.shared_post import SharedPost
 from documents.values.time import now

@@ -15,7 +15,7 @@ from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.mail.mail import Mail
 from documents.organization import Organization
-from documents.organizations.deletion import ENTRANCES, request_deletion
+from documents.organizations.deletion_request import ENTRANCES, request_deletion
 from documents.values.time import now
 from service.dashboard.route_roles import PUBLIC_ROUTES
 from service.middleware.api_key import forget_api_keys

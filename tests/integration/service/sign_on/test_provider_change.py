@@ -69,7 +69,7 @@ def test_a_session_that_shows_another_organization_loses_the_grant_only(
     other_idp: IdentityProvider,
 ) -> None:
     add_staff(bolt.id, ALICE)
-    Staff.add(ObjectId(alma.id), "Alice", ALICE, "viewer", is_proved=False)
+    Staff.add(ObjectId(alma.id), "Alice", ALICE, "viewer")
     sign_on(browser, alma, idp)
     sign_on(browser, bolt, other_idp, email=ALICE)
     connect(ben, other_idp.issuer)

@@ -1,6 +1,6 @@
 """Each collection has a rule of ownership, so that deletion and export forget none."""
 
-from documents.migrations.indexes import DOCUMENT_CLASSES
+from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.organizations.ownership import ANCHOR_COLLECTIONS, RULES
 from documents.organizations.secrets import (
     LEFT_OUT,

@@ -216,6 +216,7 @@ def test_a_new_owner_of_an_address_does_not_take_over_the_member() -> None:
     with pytest.raises(SignOnRejected, match="person_changed"):
         check_identity(newcomer, alice.identity)
     check_identity(read(iss="https://new.example.edu"), alice.identity)
+    check_identity(newcomer, alice.identity, has_other_client=True)
 
 
 @pytest.mark.parametrize("subject", [None, "", 7, "x" * 256])

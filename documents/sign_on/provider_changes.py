@@ -1,18 +1,23 @@
-"""Changes of an organization's provider by an admin.
+"""Changes of an organization's provider, and its removal.
 
-While single sign-on is required, a change waits for a sign-in that proves it; see draft.py.
+While single sign-on is required, a change waits for a sign-in that proves it; see draft.py. A
+member's ID at a provider begins with the issuer, so another issuer inherits no ID. The first
+sign-in of each member at that issuer finds the member by the verified address.
 """
 
 from typing import Any
 
 from bson import ObjectId
 
+from documents.access.staff import Staff
 from documents.errors import Conflict
 from documents.organization import Organization
 from documents.sign_on.draft import propose_rules, propose_secret
-from documents.sign_on.ended_sessions import end_former_sessions
+from documents.sign_on.ended_sessions import end_proofs
 from documents.sign_on.provider_fields import check_rules, check_text
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.transaction import in_transaction
+from matchback.engine import Tx
 
 
 def change_provider(
@@ -42,7 +47,7 @@ def change_provider(
         return propose_secret(known, check_text(client_secret, "client_secret"))
     changed = SignOnProvider.put(organization.id, issuer, client_id, client_secret)
     if known is not None and known.issuer != changed.issuer:
-        end_former_sessions(organization.id, changed.issuer, kept_id=session_id)
+        end_proofs(organization.id, kept_issuer=changed.issuer, kept_session=session_id)
     return changed
 
 
@@ -60,10 +65,36 @@ def change_rules(
     return provider.set_rules(**rules)
 
 
-def has_issuer(organization_id: ObjectId, issuer: str) -> bool:
-    """Return whether this is the issuer of the organization's present provider."""
-    provider = SignOnProvider.of(organization_id)
-    return provider is not None and provider.issuer == issuer
+def check_password_remains(organization_id: ObjectId) -> None:
+    """Check that an admin can sign in without a provider.
+
+    Raises:
+        Conflict: no admin has a password.
+    """
+    admins = list(Staff.live(organization_id, role="admin"))
+    if not any(one.is_opened_by_password for one in admins):
+        raise Conflict("No admin has a password. Let an admin choose one first.")
+
+
+def remove_provider(organization_id: ObjectId) -> None:
+    """Remove the provider with its secret and rules, and end what it has proved.
+
+    Members stay, and so do their IDs at the provider.
+
+    Raises:
+        Conflict: the organization requires single sign-on.
+    """
+    in_transaction(_remove, organization_id)
+    end_proofs(organization_id)
+
+
+def _remove(tx: Tx, organization_id: ObjectId) -> None:
+    own = {"organization_id": organization_id}
+    # A requirement locks this record. So of the two at once, one sees the other.
+    open_ = {**own, "is_locked": {"$ne": True}}
+    if not tx.database.sign_on_providers.delete_one(open_, session=tx.session).deleted_count:
+        raise Conflict("Single sign-on is required. Accept passwords first.")
+    tx.database.pending_sign_ins.delete_many(own, session=tx.session)
 
 
 def _is_locked(organization: Organization, provider: SignOnProvider) -> bool:

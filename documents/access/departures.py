@@ -1,0 +1,43 @@
+"""What ends with memberships: their secrets, their grants, and accounts without any other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from documents.access.member import SECRET_KINDS
+from matchback.engine import Tx
+
+
+def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
+    """End what depends on members whose rows have just been deleted, or have lost the account.
+
+    An account stays while it has another membership. Sessions that show another organization stay,
+    and lose the grants for this one.
+
+    Args:
+        members: the rows before that.
+    """
+    ids = [one["_id"] for one in members]
+    _end_secrets(tx, {"staff_id": {"$in": ids}})
+    staying = end_lone_accounts(tx, {one["account_id"] for one in members if one.get("account_id")})
+    tx.database.staff_sessions.update_many(
+        {"account_id": {"$in": list(staying)}},
+        {"$pull": {"grants": {"staff_id": {"$in": ids}}}},
+        session=tx.session,
+    )
+
+
+def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
+    """Delete accounts without a membership, with their sessions and links. Return the others."""
+    query = {"account_id": {"$in": list(account_ids)}}
+    staying = set(tx.database.staff.distinct("account_id", query, session=tx.session))
+    lone = {"$in": list(account_ids - staying)}
+    tx.database.accounts.delete_many({"_id": lone}, session=tx.session)
+    _end_secrets(tx, {"account_id": lone})
+    return staying
+
+
+def _end_secrets(tx: Tx, query: dict[str, Any]) -> None:
+    for kind in SECRET_KINDS:
+        tx.database[kind._get_collection_name()].delete_many(query, session=tx.session)
