@@ -16,9 +16,8 @@ from documents.access.grants import (
     list_grants,
     list_membership_rows,
 )
-from documents.access.secret import SECRET_INDEXES, Secret
+from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.organization import list_in_deletion
-from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)
