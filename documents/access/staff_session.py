@@ -13,6 +13,7 @@ from documents.access.grants import (
     ProviderProof,
     add_kept_grants,
     find_way,
+    is_known_membership,
     list_grants,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
@@ -91,6 +92,10 @@ class StaffSession(Secret):
             is_own = (staff_id, epoch) == (self.staff_id, self.epoch)
             return ("link" if self.by_link else "password") if is_own else None
         return find_way(self.grants, staff_id, epoch)
+
+    def knows(self, staff_id: ObjectId) -> bool:
+        """Return whether this browser may learn that the person has this membership."""
+        return not self.grants or is_known_membership(self.grants, staff_id)
 
     def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
         """Return the single sign-on of this member; None without one."""

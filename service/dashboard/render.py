@@ -64,7 +64,7 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
         "staff": staff,
         "is_hidden": is_personal_data_hidden(),
         "can": build_can(staff.role if staff else ""),
-        "organizations": _list_organizations(staff),
+        "organizations": _list_organizations(req, staff),
         "organization": getattr(req.context, "organization", None),
         "formats": formats,
         "language": formats.language,
@@ -73,12 +73,12 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
     }
 
 
-def _list_organizations(staff: Staff | None) -> list[Organization]:
+def _list_organizations(req: falcon.Request, staff: Staff | None) -> list[Organization]:
     """Return the organizations to switch between; none if there is only one."""
     rows = list_membership_rows(staff.account_id) if staff and staff.account_id else []
-    if len(rows) < 2:
+    ids = [row["organization_id"] for row in rows if req.context.session.knows(row["_id"])]
+    if len(ids) < 2:
         return []
-    ids = [row["organization_id"] for row in rows]
     return list(Organization.objects(id__in=ids).order_by("name"))
 
 

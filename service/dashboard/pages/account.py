@@ -39,13 +39,13 @@ class Account:
 
     @page(query=AccountQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
-        sessions = StaffSession.of(req.context.staff)
         render_page(
             req,
             resp,
             "account.html",
-            sessions=sessions,
+            sessions=_list_sessions(req),
             current=req.context.session_id,
+            is_of_person=req.context.session.is_of_person,
             needs_current=_needs_current(req),
             done=query.done,
             has_password=bool(req.context.staff.person.password),
@@ -72,6 +72,12 @@ class Account:
         put_change_mail(changed)
         begin_session(req, resp, changed, way, proof)
         redirect_to(resp, f"{req.path}?done=changed")
+
+
+def _list_sessions(req: falcon.Request) -> list[StaffSession]:
+    """Return the person's sessions, except in organizations of which this browser must not know."""
+    current: StaffSession = req.context.session
+    return [one for one in StaffSession.of(req.context.staff) if current.knows(one.staff_id)]
 
 
 def _needs_current(req: falcon.Request) -> bool:

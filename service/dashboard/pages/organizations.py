@@ -18,7 +18,7 @@ class OrganizationSwitch:
 
     @form(for_account=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        member = _find_membership(req.context.staff, form.text("organization"))
+        member = _find_membership(req, form.text("organization"))
         organization = Organization.objects.get(id=member.organization_id)
         way = req.context.session.find_way(member.id, member.epoch)
         requires = organization.requires_single_sign_on
@@ -33,9 +33,11 @@ class OrganizationSwitch:
         redirect_to(resp, HOME_PATH)
 
 
-def _find_membership(staff: Staff, organization_id: str) -> Staff:
+def _find_membership(req: falcon.Request, organization_id: str) -> Staff:
+    staff: Staff = req.context.staff
     members = Staff.list_of_account(staff.account_id) if staff.account_id else [staff]
-    for one in members:
+    known = [one for one in members if req.context.session.knows(one.id)]
+    for one in known:
         if ObjectId.is_valid(organization_id) and one.organization_id == ObjectId(organization_id):
             return one
     raise NotFound
