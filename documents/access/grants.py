@@ -100,7 +100,7 @@ def is_known_membership(grants: Sequence[Grant], staff_id: ObjectId) -> bool:
     """Return whether the browser may learn that the person has this membership.
 
     An admin can act as a person who is invited, or whom the admin's own provider asserts. Such a
-    session must not show where else the person works.
+    session must not show the person's other organizations.
     """
     return any(one.way in GENERAL_WAYS or one.staff_id == staff_id for one in grants)
 

@@ -245,7 +245,8 @@ def test_fifty_sign_ins_of_a_new_person_make_one_member(
     real_client: testing.TestClient, alma: University, idp: IdentityProvider
 ) -> None:
     browsers = [Browser(real_client) for _ in range(50)]
-    queries = [idp.authorize(begin(one, organization=alma.id)) for one in browsers]
+    # Without an address, because the same one has ten requests a minute.
+    queries = [idp.authorize(begin(one, "", organization=alma.id)) for one in browsers]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda one, query: come_back(one, alma, query), browsers, queries))
     assert {one.status_code for one in answers} <= {303, 503}  # a few get no place in time
