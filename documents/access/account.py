@@ -34,6 +34,7 @@ class Account(Document):
     created_at = DateTimeField(default=now)
     added_at = DateTimeField()  # when another organization last added the person
     joined_at = DateTimeField()  # when the last membership began
+    removed_at = DateTimeField()  # when one of several memberships ended last
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "accounts",
@@ -74,6 +75,14 @@ class Account(Document):
         show who has one.
         """
         type(self).objects(id=self.id).update_one(set__added_at=now())
+
+    def note_removal(self) -> None:
+        """Record that one of several organizations has removed the person.
+
+        For a person without other organizations, the admin waits until the password is deleted. So
+        the time does not show who has an account elsewhere.
+        """
+        type(self).objects(id=self.id).update_one(set__removed_at=now())
 
     def keep(self) -> None:
         """Note a new membership.

@@ -195,7 +195,11 @@ class Staff(Member):
         """End the sessions of a removed member. Delete the password with the last membership."""
         for kind in SECRET_KINDS:
             kind.end_of_member(self.id)
-        if account is not None and not list_membership_rows(account.id):
+        if account is None:
+            return
+        if list_membership_rows(account.id):
+            account.note_removal()
+        else:
             account.renew(unset__password=True)
 
 
