@@ -156,7 +156,8 @@ def make_subject(email: str) -> str:
 
 
 def find_newcomer(scene: Scene) -> Staff:
-    return Staff.live(scene.places["Carl"], name=NEWCOMER_NAME).get()
+    found: Staff = Staff.live(scene.places["Carl"], name=NEWCOMER_NAME).get()
+    return found
 
 
 def set_domains(scene: Scene, name: str, domains: list[str]) -> None:
