@@ -58,10 +58,12 @@ class StaffSession(Secret):
         """
         grants = list_grants(staff, way or ("link" if by_link else "password"), proof)
         more: dict[str, Any] = {"by_link": by_link, "grants": grants}
+        lasts = SESSION_IDLE_LIFETIME
         if before is not None and before.grants and not by_link:
             more["grants"] = add_kept_grants(grants, before.grants)
             more["created_at"] = before.created_at  # so that no grant outlives a week
-        return cls.make_secret(staff, SESSION_IDLE_LIFETIME, **more)
+            lasts = min(lasts, before.created_at + MAX_SESSION_LIFETIME - now())
+        return cls.make_secret(staff, lasts, **more)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
