@@ -173,7 +173,7 @@ def test_organizations_of_one_domain_are_offered(
 def test_the_switch_has_each_organization_that_the_browser_has_signed_in_to(
     window: Desk, stack: Stack, issuer: str, place: University
 ) -> None:
-    """Until then, it names no other one: the provider could assert anybody's address."""
+    """It names no other organization, because the provider could assert any address."""
     second = create_university("Second University", stack.api())
     set_provider(second, issuer, "second.example.edu", admission="invited")
     page = sign_in(window, "alice")

@@ -75,7 +75,7 @@ class Account:
 
 
 def _list_sessions(req: falcon.Request) -> list[StaffSession]:
-    """Return the person's sessions, except in organizations of which this browser must not know."""
+    """Return the person's sessions in the organizations that this browser may know."""
     current: StaffSession = req.context.session
     return [one for one in StaffSession.of(req.context.staff) if current.knows(one.staff_id)]
 

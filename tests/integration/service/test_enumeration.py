@@ -7,15 +7,22 @@ docs/security.md has measured times.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from falcon import testing
+from mongoengine.base import BaseDocument
 
 from documents.access import password as hashing
-from tests.integration.service.entrances import ADDING_ENTRANCES, ENTRANCES, make_subject, sign_in
+from tests.integration.service.entrances import (
+    ADDING_ENTRANCES,
+    ENTRANCES,
+    make_subject,
+    reset,
+    sign_in,
+)
 from tests.integration.service.enumeration_scene import KINDS, KNOWN, Scene, run_scene
 from tools.testbed.commands import read_command_name
 from tools.testbed.pages import STAFF_PASSWORD, Browser
@@ -101,3 +108,23 @@ def test_the_first_check_of_a_process_costs_the_same(scene: Scene) -> None:
         sign_in(scene, KINDS[kind])
         costs.append(list(scene.hasher.work))
     assert costs[0] == costs[1] == ["hash", "verify"]
+
+
+@pytest.mark.parametrize("enter", [sign_in, reset])
+def test_an_unknown_address_takes_the_work_of_as_many_records(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, enter: Callable[[Scene, str], Any]
+) -> None:
+    built: list[str] = []
+    build = vars(BaseDocument)["_from_son"].__func__
+
+    def count(kind: Any, *given: Any, **more: Any) -> Any:
+        built.append(kind.__name__)
+        return build(kind, *given, **more)
+
+    monkeypatch.setattr(BaseDocument, "_from_son", classmethod(count))
+    seen = {}
+    for kind in ("known", "unknown", "removed", "never signed in", "with single sign-on"):
+        built.clear()
+        enter(scene, KINDS[kind])
+        seen[kind] = sorted(built)
+    assert seen == {kind: ["Account", "Staff"] for kind in seen}

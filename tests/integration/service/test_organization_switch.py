@@ -225,6 +225,21 @@ def test_single_sign_on_grants_only_its_own_organization(
     assert switch(browser, bolt).headers["location"] == "/dashboard"
 
 
+def test_a_session_of_a_provider_shows_and_ends_those_of_its_organization_only(
+    real_client: testing.TestClient, browser: Browser, alma: University, bolt: University
+) -> None:
+    switch(browser, bolt)  # signed in by password
+    member = Staff.named(ANNA, ObjectId(alma.id))
+    secret = StaffSession.begin(member, way="single sign-on")
+    asserted = Browser(real_client, {"matchback-session": secret})
+    page = asserted.get("/dashboard/account").text
+    assert page.count('<td data-title="Last used">') == 1
+    assert browser.get("/dashboard/account").text.count('<td data-title="Last used">') == 2
+    asserted.send("/dashboard/sign-out", {"everywhere": "1"})
+    assert asserted.get("/dashboard").status_code == 303
+    assert browser.get("/dashboard").status_code == 200
+
+
 def test_an_organization_that_requires_single_sign_on_accepts_no_password(
     browser: Browser, alma: University, bolt: University
 ) -> None:
