@@ -41,6 +41,7 @@ class Account(Document):
     epoch = IntField(default=0)
     created_at = DateTimeField(default=now)
     joined_at = DateTimeField()  # when the last membership began
+    removed_at = DateTimeField()  # when one of several memberships ended last
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "accounts",

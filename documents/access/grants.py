@@ -109,6 +109,15 @@ def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> GrantWa
     return "link elsewhere" if is_general and epoch == 0 else None
 
 
+def is_known_membership(grants: Sequence[Grant], staff_id: ObjectId) -> bool:
+    """Return whether the browser may learn that the person has this membership.
+
+    An admin can act as a person who is invited, or whom the admin's own provider asserts. Such a
+    session must not show the person's other organizations.
+    """
+    return any(one.way in GENERAL_WAYS or one.staff_id == staff_id for one in grants)
+
+
 def is_accepted(way: GrantWay | None, *, requires_single_sign_on: bool) -> bool:
     """Return whether an organization accepts this way."""
     return way is not None and (not requires_single_sign_on or way in WAYS_BESIDE_PASSWORDS)

@@ -9,6 +9,7 @@ from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
 from documents.access.account import Account
 from documents.access.former_staff import FORMER_STAFF_FILTER, give_own_account
 from documents.access.grants import list_membership_rows
+from documents.access.nobody import read_nobodys_account, read_nobodys_membership
 from documents.access.password import hash_password, matches_password
 from documents.access.reset_link import PasswordResetLink
 from documents.access.secret import Secret
@@ -52,8 +53,13 @@ class Member(Record):
         account, former = Account.known(email), cls._find_former(email)
         if former is not None and account is not None:
             in_transaction(give_own_account, former.id)
-        # Each address takes as many queries, so that the time does not show which exist.
+        # Each address takes as many queries and as much work, so that the time does not show which
+        # exist.
         members = cls.list_of_account(account.id if account else ObjectId())
+        if account is None and former is None:
+            read_nobodys_account(email)
+        if not members and former is None:
+            read_nobodys_membership(cls)
         if former is not None and account is None:
             return [former]
         for one in members:

@@ -13,8 +13,8 @@ from documents.access.grants import (
     ProviderProof,
     add_kept_grants,
     find_way,
+    is_known_membership,
     list_grants,
-    list_membership_rows,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.organization import list_in_deletion
@@ -95,15 +95,9 @@ class StaffSession(Secret):
             return ("link" if self.by_link else "password") if is_own else None
         return find_way(self.grants, staff_id, epoch)
 
-    def list_known_rows(self, account_id: ObjectId | None) -> list[dict[str, Any]]:
-        """Return the rows of the person's memberships that this browser may know of.
-
-        An admin can follow an invitation, and must not learn of other organizations by it.
-        """
-        rows = list_membership_rows(account_id) if account_id else []
-        if self.is_of_person:
-            return rows
-        return [row for row in rows if self.find_way(row["_id"], row.get("epoch", 0))]
+    def knows(self, staff_id: ObjectId) -> bool:
+        """Return whether this browser may learn that the person has this membership."""
+        return not self.grants or is_known_membership(self.grants, staff_id)
 
     def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
         """Return the single sign-on of this member; None without one."""

@@ -4,6 +4,7 @@ A provider's users can often edit their own name and address. So an address coun
 that has one reading, and only if the provider has verified it.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -88,8 +89,8 @@ def read_plain_address(email: Any) -> str:
     """Return the canonical form of an address that has only one reading.
 
     Other letters than the canonical ones are rejected, except capitals and the Unicode form of a
-    domain. Otherwise, a person could verify a look-alike, such as a full-width letter, and sign in
-    as its canonical owner.
+    domain. Otherwise, a person could verify a look-alike, such as a full-width letter or the Kelvin
+    sign, and sign in as its canonical owner.
 
     Raises:
         SignOnRejected: the address has several readings, or is not an address.
@@ -102,6 +103,7 @@ def read_plain_address(email: Any) -> str:
     is_plain = (
         is_address(email)
         and strip_address(email) == email
+        and unicodedata.is_normalized("NFKC", email)  # lower() turns the Kelvin sign into k
         and local == spelled_local
         and spelled_domain in (domain, to_readable_domain(domain))
     )

@@ -92,11 +92,12 @@ def _remove(tx: Tx, organization_id: ObjectId) -> None:
     own = {"organization_id": organization_id}
     required = {"_id": organization_id, "requires_single_sign_on": True}
     is_required = tx.database.organizations.find_one(required, {"_id": 1}, session=tx.session)
-    # A requirement locks this record first. So of the two at once, one sees the other.
-    unlocked = {**own, "is_locked": {"$ne": True}}
-    gone = tx.database.sign_on_providers.delete_one(unlocked, session=tx.session)
-    if is_required or not gone.deleted_count:
+    # A requirement first locks this record. So of the two at once, one sees the other.
+    open_ = {**own, "is_locked": {"$ne": True}}
+    found = tx.database.sign_on_providers.find_one(open_, {"_id": 1}, session=tx.session)
+    if is_required or found is None:
         raise Conflict("Single sign-on is required. Accept passwords first.")
+    tx.database.sign_on_providers.delete_one(open_, session=tx.session)
     tx.database.pending_sign_ins.delete_many(own, session=tx.session)
 
 

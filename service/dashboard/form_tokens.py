@@ -71,7 +71,7 @@ def _fits(req: falcon.Request, token: str, organization_id: ObjectId) -> bool:
 def _find_other_organization(req: falcon.Request, token: str) -> Organization | None:
     account_id = req.context.staff.account_id
     for row in list_membership_rows(account_id) if account_id else ():
-        if _fits(req, token, row["organization_id"]):
+        if req.context.session.knows(row["_id"]) and _fits(req, token, row["organization_id"]):
             found: Organization | None = Organization.objects(id=row["organization_id"]).first()
             return found
     return None

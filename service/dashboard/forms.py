@@ -46,14 +46,18 @@ class Form:
         Raises:
             falcon.HTTPBadRequest: the form repeats the field.
         """
+        return self.raw(name).strip()
+
+    def raw(self, name: str) -> str:
+        """Return the field with outer spaces, which a password may have.
+
+        Raises:
+            falcon.HTTPBadRequest: the form repeats the field.
+        """
         found = self._values.get(name, [""])
         if len(found) > 1:
             raise bad_request(REPEATED)
-        return found[0].strip()
-
-    def raw(self, name: str) -> str:
-        """Return the field with outer spaces, which a password may have."""
-        return self._values.get(name, [""])[0]
+        return found[0]
 
     def number(self, name: str) -> float | str:
         """Return the number; if it is not a number, the text, which validation rejects."""

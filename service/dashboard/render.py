@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import falcon
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from documents.access.grants import list_membership_rows
 from documents.access.staff import Staff
-from documents.access.staff_session import StaffSession
 from documents.organization import Organization
 from documents.providers.registry import PROVIDERS
 from documents.storage.personal_data import is_personal_data_hidden
@@ -64,7 +64,7 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
         "staff": staff,
         "is_hidden": is_personal_data_hidden(),
         "can": build_can(staff.role if staff else ""),
-        "organizations": _list_organizations(staff, getattr(req.context, "session", None)),
+        "organizations": _list_organizations(req, staff),
         "organization": getattr(req.context, "organization", None),
         "formats": formats,
         "language": formats.language,
@@ -73,12 +73,12 @@ def _shared(req: falcon.Request) -> dict[str, Any]:
     }
 
 
-def _list_organizations(staff: Staff | None, session: StaffSession | None) -> list[Organization]:
+def _list_organizations(req: falcon.Request, staff: Staff | None) -> list[Organization]:
     """Return the organizations to switch between; none if there is only one."""
-    rows = session.list_known_rows(staff.account_id) if staff and session else []
-    if len(rows) < 2:
+    rows = list_membership_rows(staff.account_id) if staff and staff.account_id else []
+    ids = [row["organization_id"] for row in rows if req.context.session.knows(row["_id"])]
+    if len(ids) < 2:
         return []
-    ids = [row["organization_id"] for row in rows]
     return list(Organization.objects(id__in=ids).order_by("name"))
 
 

@@ -36,6 +36,8 @@ STAFF_REQUESTS_A_MINUTE = 3_000  # each open window may reload once per second
 # The first two limits bound guessing. The last one covers all addresses of an account, so it is
 # higher: otherwise a guesser could lock the owner out.
 SIGN_INS_A_MINUTE = {"sign-in": 10, "sign-in-address": 30, "sign-in-account": 100}
+# Nothing can be guessed on the way to a provider, and a whole office may have one client address.
+SIGN_ONS_A_MINUTE = {"sign-on": 10, "sign-on-address": 300, "sign-on-account": 100}
 # The mails of one person are limited as well; see documents/mail/password_mails.py.
 PASSWORD_RESETS_A_MINUTE = {"reset": 5, "reset-address": 10, "reset-account": 100}
 
@@ -164,6 +166,11 @@ def count_staff_request(session_id: str) -> None:
 def count_sign_in(account: str, address: str) -> None:
     """Count a sign-in attempt for the account and address, and for each of them alone."""
     _count_guess(SIGN_INS_A_MINUTE, account, address)
+
+
+def count_sign_on(account: str, address: str) -> None:
+    """Count a request for the way to a provider, as for a sign-in attempt."""
+    _count_guess(SIGN_ONS_A_MINUTE, account, address)
 
 
 def count_password_reset(account: str, address: str) -> None:

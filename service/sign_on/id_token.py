@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from documents.sign_on.discovery import ProviderMetadata
+from documents.sign_on.pending_sign_in import PENDING_SIGN_IN_LIFETIME
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.values.time import now
 from service.sign_on.signed_token import read_signed_claims
 
 CLOCK_LEEWAY_SECONDS = 60
+# The provider issues a token after the sign-in began, because the token contains its nonce.
+MAX_ID_TOKEN_AGE_SECONDS = PENDING_SIGN_IN_LIFETIME.total_seconds() + CLOCK_LEEWAY_SECONDS
 ID_TOKEN_TYPES = ("jwt",)
 CLAIM_REASONS: dict[str, SignOnReason] = {
     "iss": "token_issuer",
@@ -50,6 +53,8 @@ def read_id_token(
         CodeIDToken(claims, header, options, params).validate(seconds, CLOCK_LEEWAY_SECONDS)
     except ClaimError as error:
         raise SignOnRejected(name_claim_reason(error)) from None
+    if claims["iat"] < seconds - MAX_ID_TOKEN_AGE_SECONDS:
+        raise SignOnRejected("token_expired")
     return claims
 
 

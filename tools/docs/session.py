@@ -34,6 +34,7 @@ READER_PAGES = (
     "how-to/receive-matches.md",
     "how-to/match-policy.md",
     "how-to/staff.md",
+    "how-to/sign-in-with-your-provider.md",
     "how-to/erase.md",
     "how-to/remove-organization.md",
     "how-to/warehouse.md",

@@ -3,7 +3,7 @@
 import falcon
 from bson import ObjectId
 
-from documents.access.grants import find_password_way
+from documents.access.grants import find_password_way, list_membership_rows
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.digests.choice import DigestChoice
@@ -41,14 +41,13 @@ class Account:
 
     @page(query=AccountQuery)
     def on_get(self, req: falcon.Request, resp: falcon.Response, query: AccountQuery) -> None:
-        is_of_person = req.context.session.is_of_person
-        sessions = StaffSession.of(req.context.staff, is_of_person=is_of_person)
         render_page(
             req,
             resp,
             "account.html",
-            sessions=sessions,
+            sessions=_list_sessions(req),
             current=req.context.session_id,
+            is_of_person=req.context.session.is_of_person,
             needs_current=_needs_current(req),
             done=query.done,
             has_password=req.context.staff.is_opened_by_password,
@@ -77,6 +76,12 @@ class Account:
         redirect_to(resp, f"{req.path}?done=changed")
 
 
+def _list_sessions(req: falcon.Request) -> list[StaffSession]:
+    """Return the person's sessions in the organizations that this browser may know."""
+    current: StaffSession = req.context.session
+    return [one for one in StaffSession.of(req.context.staff) if current.knows(one.staff_id)]
+
+
 def _needs_current(req: falcon.Request) -> bool:
     """Return whether the current password is required. A sign-in link replaces it."""
     can_skip: bool = req.context.session.can_skip_password
@@ -93,5 +98,6 @@ def _list_proved_memberships(
     person = staff.person
     if session.is_of_person or (knows_current and not person.password_opens):
         return []
-    proved = {row["_id"] for row in session.list_known_rows(staff.account_id)}
+    rows = list_membership_rows(staff.account_id) if staff.account_id else []
+    proved = {row["_id"] for row in rows if session.find_way(row["_id"], row.get("epoch", 0))}
     return sorted(proved | {staff.id, *(person.password_opens if knows_current else ())})

@@ -1,6 +1,7 @@
 """The organizations of a person who belongs to several: the switch in the header."""
 
 import falcon
+from bson import ObjectId
 
 from documents.access.audit import OpenAct
 from documents.access.grants import is_accepted
@@ -17,7 +18,7 @@ class OrganizationSwitch:
 
     @form(for_account=True)
     def on_post(self, req: falcon.Request, resp: falcon.Response, form: Form) -> None:
-        member = _find_membership(req.context, form.text("organization"))
+        member = _find_membership(req, form.text("organization"))
         organization = Organization.named(str(member.organization_id))
         way = req.context.session.find_way(member.id, member.epoch)
         requires = organization.requires_single_sign_on
@@ -32,10 +33,11 @@ class OrganizationSwitch:
         redirect_to(resp, HOME_PATH)
 
 
-def _find_membership(context: falcon.Context, organization_id: str) -> Staff:
-    account_id = context.staff.account_id
-    known = {row["_id"] for row in context.session.list_known_rows(account_id)}
-    for one in Staff.list_of_account(account_id) if known else []:
-        if one.id in known and str(one.organization_id) == organization_id:
+def _find_membership(req: falcon.Request, organization_id: str) -> Staff:
+    staff: Staff = req.context.staff
+    members = Staff.list_of_account(staff.account_id) if staff.account_id else [staff]
+    known = [one for one in members if req.context.session.knows(one.id)]
+    for one in known:
+        if ObjectId.is_valid(organization_id) and one.organization_id == ObjectId(organization_id):
             return one
     raise NotFound

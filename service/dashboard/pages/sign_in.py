@@ -23,7 +23,7 @@ from service.dashboard.provider_sign_in import DASHBOARD_PATH_PATTERN, lead_to_p
 from service.dashboard.render import render_page
 from service.dashboard.session_start import begin_session
 from service.middleware.client_address import find_client_address
-from service.middleware.rate_limit import count_sign_in
+from service.middleware.rate_limit import count_sign_in, count_sign_on
 
 ORGANIZATION_ID_PATTERN = r"^([0-9a-f]{24})?$"
 WRONG_SIGN_IN_MESSAGE = marked("Incorrect email or password. Check both, then try again.")
@@ -81,10 +81,12 @@ def _check_password(req: falcon.Request, resp: falcon.Response, form: Form) -> N
 def _find_provider(req: falcon.Request, resp: falcon.Response, form: Form) -> None:
     """Lead to the provider of the address's domain, whether or not anyone has the address.
 
-    Nothing can be guessed here. So only the limit of the client's address applies, because a whole
-    office can have one.
+    Without an address, as on the page of an organization, only the limit of the client's address
+    applies. Otherwise, one person could use up the limit of all.
     """
     email, back, wanted = form.text("email"), form.text("back"), form.text("organization")
+    if email:
+        count_sign_on(pseudonymize_address(email), find_client_address(req))
     chosen = SignOnProvider.find_open(wanted)
     providers = [chosen] if chosen else SignOnProvider.list_for_address(email)
     if len(providers) == 1:

@@ -94,8 +94,9 @@ def ids(alice: University) -> dict[str, str]:
 
 def note_duplicate(alice: University) -> None:
     """Note that two users have the same address since a migration."""
-    found = alice.get("/v1/users")["data"]
-    first, second = (ObjectId(one["id"]) for one in found)
+    first, second = (
+        get_db().users.find_one({"email": one["email"]})["_id"] for one in (DONOR, OTHER)
+    )
     get_db().users.update_one({"_id": first}, {"$set": {"address": "earlier key"}})
     row = {"_id": first, "organization_id": ObjectId(alice.id), "collection": "users"}
     get_db().duplicates.insert_one({**row, "kept_id": second, "noted_at": now()})

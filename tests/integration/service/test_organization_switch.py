@@ -209,12 +209,12 @@ def test_single_sign_on_grants_only_its_own_organization(
 ) -> None:
     member = Staff.named(ANNA, ObjectId(alma.id))
     browser.cookies["matchback-session"] = StaffSession.begin(member, way="single sign-on")
-    browser.get("/dashboard/account")
+    page = extract_text(browser.get("/dashboard/account"))
+    assert "Bolt University" not in page  # Alma's provider could assert any address
+    assert "Sign in to another organization" in page
     answer = browser.send("/dashboard/organization", {"organization": bolt.id})
     assert answer.status_code == 404
-    page = extract_text(browser.get("/dashboard/account"))
-    assert "Alma University" in page
-    assert "Bolt University" not in page
+    assert "Alma University" in extract_text(browser.get("/dashboard/account"))
     session = StaffSession.current(browser.cookies["matchback-session"])
     assert session
     other = Staff.named(ANNA, ObjectId(bolt.id))
@@ -223,6 +223,21 @@ def test_single_sign_on_grants_only_its_own_organization(
     browser.get("/dashboard/account")
     assert switch(browser, alma).headers["location"] == "/dashboard"
     assert switch(browser, bolt).headers["location"] == "/dashboard"
+
+
+def test_a_session_of_a_provider_shows_and_ends_those_of_its_organization_only(
+    real_client: testing.TestClient, browser: Browser, alma: University, bolt: University
+) -> None:
+    switch(browser, bolt)  # signed in by password
+    member = Staff.named(ANNA, ObjectId(alma.id))
+    secret = StaffSession.begin(member, way="single sign-on")
+    asserted = Browser(real_client, {"matchback-session": secret})
+    page = asserted.get("/dashboard/account").text
+    assert page.count('<td data-title="Last used">') == 1
+    assert browser.get("/dashboard/account").text.count('<td data-title="Last used">') == 2
+    asserted.send("/dashboard/sign-out", {"everywhere": "1"})
+    assert asserted.get("/dashboard").status_code == 303
+    assert browser.get("/dashboard").status_code == 200
 
 
 def test_an_organization_that_requires_single_sign_on_accepts_no_password(

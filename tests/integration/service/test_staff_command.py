@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from falcon import testing
+from mongoengine import get_db
 
 from config import database
 from documents.access.audit import OpenAct
@@ -31,6 +32,13 @@ def follow(client: testing.TestClient, told: str) -> tuple[Browser, str]:
     browser.get(link.path, query_string=link.query)
     answer = browser.send(link.path, {"token": link.query.removeprefix("token=")})
     return browser, answer.headers.get("location", "")
+
+
+def test_a_new_service_has_no_account(alice: University, real_client: testing.TestClient) -> None:
+    assert get_db().accounts.count_documents({}) == 0
+    assert get_db().staff.count_documents({}) == 0
+    for name in ("admin", "root", "admin@example.edu", "alice@example.edu", ""):
+        assert Browser(real_client).sign_in(name).status_code == 422
 
 
 def test_a_new_person_gets_a_link_and_chooses_a_password(

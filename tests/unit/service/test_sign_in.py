@@ -1,5 +1,6 @@
 """Staff sign in to the dashboard with a password or by a link, and sign out."""
 
+from base64 import urlsafe_b64decode
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,18 @@ def test_the_session_cookie_is_httponly_and_samesite(
     assert cookie.path == "/"
     stored = get_db().staff_sessions.find_one()
     assert cookie.value not in str(stored)
+
+
+def test_session_secrets_have_256_random_bits(browser: Browser) -> None:
+    made = []
+    for _ in range(3):
+        made.append(browser.sign_in(ALICE).cookies["matchback-session"].value)
+    made += [StaffSession.begin(Staff.named(ALICE)) for _ in range(200)]
+    assert len(set(made)) == len(made)
+    bits = [urlsafe_b64decode(f"{one}=") for one in made]
+    assert {len(one) for one in bits} == {32}
+    for place in range(32):  # each byte varies
+        assert len({one[place] for one in bits}) > 80
 
 
 def test_over_tls_the_cookie_is_secure(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,9 @@ def test_another_organizations_provider_never_opens_this_one(
     assert sign_on(browser, bolt, other_idp, email=ALICE).status_code == 303
     token = browser.token
     answer = browser.send("/dashboard/organization", {"organization": alma.id})
-    assert answer.status_code == 404
+    assert answer.status_code == 404  # Mallory does not even learn that Alice works there
+    assert "Alma University" not in browser.get("/dashboard").text
+    browser.token = token
     if shows_alma:
         session = StaffSession.current(browser.cookies["matchback-session"])
         assert session

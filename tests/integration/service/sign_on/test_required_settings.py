@@ -20,7 +20,6 @@ from tests.integration.service.sign_on.conftest import (
     read_leaving_url,
     sign_on,
 )
-from tools.testbed import identity_provider
 from tools.testbed.cast import University
 from tools.testbed.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider
 from tools.testbed.pages import Browser, add_staff, extract_text
@@ -138,13 +137,9 @@ def test_a_wrong_secret_never_takes_effect(
 
 
 def test_a_new_secret_replaces_one_that_has_expired(
-    alice: Browser,
-    real_client: testing.TestClient,
-    alma: University,
-    idp: IdentityProvider,
-    monkeypatch: pytest.MonkeyPatch,
+    alice: Browser, real_client: testing.TestClient, alma: University, idp: IdentityProvider
 ) -> None:
-    monkeypatch.setattr(identity_provider, "CLIENT_SECRET", "a-new-secret")
+    idp.client_secret = "a-new-secret"
     assert not can_sign_in(real_client, alma, idp)
     propose_secret(alice, idp, "a-new-secret")
     assert not can_sign_in(real_client, alma, idp)

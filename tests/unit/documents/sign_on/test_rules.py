@@ -108,6 +108,18 @@ def test_an_address_with_several_readings_is_rejected(email: Any) -> None:
         assert reason == "address_unusual"
 
 
+def test_no_other_letter_passes_for_a_letter_of_the_owner() -> None:
+    owners: dict[str, str] = {}
+    for letter in filter(str.isprintable, map(chr, range(0x20, 0x20000))):
+        for email in (f"a{letter}b@example.edu", f"a@ex{letter}mple.edu"):
+            try:
+                address = read_plain_address(email)
+            except SignOnRejected:
+                continue
+            assert owners.setdefault(address, letter.lower()) == letter.lower(), ascii(email)
+            assert letter.isascii() or not address.isascii() or "@xn--" in address, ascii(email)
+
+
 def test_a_missing_address_is_reported() -> None:
     assert admit(BY_DOMAIN, email=None) == "address_missing"
     assert admit(BY_DOMAIN, email="") == "address_missing"

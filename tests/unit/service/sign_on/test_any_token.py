@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -55,6 +56,7 @@ def read(header: Mapping[str, Any], claims: Mapping[str, Any], userinfo: Mapping
     token = key.sign({"alg": "RS256", "kid": "first", **header}, {**valid, **more, **claims})
     try:
         own = read_id_token(token, METADATA, client_id=CLIENT_ID, nonce="n", access_token="t")
+        datetime.fromtimestamp(own["iat"], UTC)  # as the session stores it
         known = merge_userinfo(own, {"sub": "a", **userinfo})
         return choose_role(read_person(known, POLICY), known, POLICY, None)
     except SignOnRejected as rejected:

@@ -44,6 +44,16 @@ def test_alice_signs_in(university: SignOnProvider, idp: IdentityProvider) -> No
     assert signed_on.choose_role("admin") == "admin"
 
 
+def test_only_the_needed_scopes_are_requested(university: SignOnProvider) -> None:
+    university.set_rules(admission="domain", scopes=["groups", "email"])
+    query = dict(parse_qsl(urlsplit(begin_sign_in(university, BROWSER)).query))
+    assert query["scope"] == "openid email profile groups"
+    assert set(query) == {
+        *("response_type", "client_id", "redirect_uri", "scope", "state", "nonce"),
+        *("code_challenge", "code_challenge_method"),
+    }
+
+
 def test_the_secret_of_an_attempt_is_not_stored(university: SignOnProvider) -> None:
     query = dict(parse_qsl(urlsplit(begin_sign_in(university, BROWSER)).query))
     stored = str(list(get_db().pending_sign_ins.find()))
