@@ -102,6 +102,23 @@ def test_an_answer_without_a_token_is_rejected(
     assert find_reason(sign_in) == reason
 
 
+@pytest.mark.parametrize("name", ["expires_in", "expires_at", "scope", "refresh_token", "self"])
+@pytest.mark.parametrize("value", ["soon", "1e5", [1], {"a": 1}, 10**300, -1, True, None])
+def test_a_field_that_no_sign_in_needs_is_ignored(
+    name: str, value: Any, sign_in: SignIn, idp: IdentityProvider
+) -> None:
+    idp.more_tokens = {name: value}
+    assert sign_in()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 418])
+def test_tokens_in_an_answer_that_reports_an_error_are_rejected(
+    status: int, sign_in: SignIn, idp: IdentityProvider
+) -> None:
+    idp.token_status = status
+    assert find_reason(sign_in) == "provider_answer"
+
+
 def test_a_provider_that_hangs_up_is_reported(idp: IdentityProvider) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
