@@ -8,9 +8,9 @@ from typing import Self
 from bson import ObjectId
 from mongoengine import DateTimeField, ListField, StringField
 
+from documents.access.secret import digest_secret
 from documents.organization import list_in_deletion
 from documents.storage.record import Record
-from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 API_KEY_PREFIX = "mb_"

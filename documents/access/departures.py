@@ -8,6 +8,12 @@ from bson import ObjectId
 from documents.access.member import SECRET_KINDS
 from matchback.engine import Tx
 
+# What a member's row holds about the person, until the membership ends.
+PERSONAL_FIELDS = (
+    *("name", "email", "address", "password", "account_id"),
+    *("subject", "subject_client_id"),
+)
+
 
 def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
     """End what depends on members whose rows have just been deleted, or have lost the account.
@@ -26,6 +32,7 @@ def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
         {"$pull": {"grants": {"staff_id": {"$in": ids}}}},
         session=tx.session,
     )
+    _end_passwords(tx, staying, ids)
 
 
 def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
@@ -36,6 +43,20 @@ def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
     tx.database.accounts.delete_many({"_id": lone}, session=tx.session)
     _end_secrets(tx, {"account_id": lone})
     return staying
+
+
+def _end_passwords(tx: Tx, account_ids: set[ObjectId], staff_ids: list[ObjectId]) -> None:
+    """End passwords that opened no other membership. An empty list would open all."""
+    opened = {"_id": {"$in": list(account_ids)}, "password_opens": {"$in": staff_ids}}
+    no_other = {"password_opens": {"$not": {"$elemMatch": {"$nin": staff_ids}}}}
+    tx.database.accounts.update_many(
+        {"$and": [opened, no_other]},
+        {"$unset": {"password": "", "password_opens": ""}},
+        session=tx.session,
+    )
+    tx.database.accounts.update_many(
+        opened, {"$pull": {"password_opens": {"$in": staff_ids}}}, session=tx.session
+    )
 
 
 def _end_secrets(tx: Tx, query: dict[str, Any]) -> None:

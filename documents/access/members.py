@@ -12,7 +12,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.account import Account
-from documents.access.departures import end_memberships
+from documents.access.departures import PERSONAL_FIELDS, end_memberships
 from documents.access.member import SECRET_KINDS
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
@@ -24,11 +24,6 @@ from matchback.engine import Tx
 
 MEMBERS_A_PAGE = 100
 ADMIN: StaffRole = "admin"
-# What a member's row holds about the person.
-PERSONAL_FIELDS = (
-    *("name", "email", "address", "password", "account_id"),
-    *("subject", "subject_client_id"),
-)
 LAST_ADMIN = "This is the organization's last admin who has signed in. Add another admin first."
 
 

@@ -16,9 +16,8 @@ from documents.access.grants import (
     is_known_membership,
     list_grants,
 )
-from documents.access.secret import SECRET_INDEXES, Secret
+from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.organization import list_in_deletion
-from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 SESSION_IDLE_LIFETIME = timedelta(hours=12)

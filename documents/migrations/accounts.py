@@ -3,9 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from documents.access.departures import end_lone_accounts
+from documents.access.departures import PERSONAL_FIELDS, end_lone_accounts
 from documents.access.former_staff import give_account
-from documents.access.members import PERSONAL_FIELDS
 from documents.values.time import now
 from matchback.engine import Tx
 

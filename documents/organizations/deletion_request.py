@@ -14,7 +14,6 @@ from documents.access.member import SECRET_KINDS
 from documents.imports.file_import import FileImport
 from documents.organization import Organization
 from documents.organizations.batches import delete_members
-from documents.sign_on.ended_sessions import end_proofs
 from documents.values.time import now
 
 DELETION_ACTION = "org delete"
@@ -54,7 +53,10 @@ def close_entrances(organization_id: ObjectId) -> None:
     while delete_members(organization_id):
         pass
     # A sign-in that began before can store a proof after the member is gone.
-    end_proofs(organization_id)
+    get_db().staff_sessions.update_many(
+        {"grants.proof.organization_id": organization_id},
+        {"$pull": {"grants": {"proof.organization_id": organization_id}}},
+    )
     gone: dict[str, Any] = {"$set": {"deleted_at": now()}, "$inc": {"version": 1}}
     get_db().webhook_endpoints.update_many({**own, "deleted_at": None}, gone)
     FileImport.stop_all(organization_id)

@@ -15,10 +15,10 @@ from typing import Self
 from bson import ObjectId
 from mongoengine import DateTimeField, ObjectIdField, StringField
 
+from documents.access.secret import digest_secret
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
-from documents.values.secret_digest import digest_secret
 from documents.values.time import now
 
 PENDING_SIGN_IN_LIFETIME = timedelta(minutes=10)

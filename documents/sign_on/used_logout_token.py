@@ -6,9 +6,9 @@ from datetime import datetime
 from bson import ObjectId
 from mongoengine import DateTimeField, NotUniqueError, ObjectIdField, StringField
 
+from documents.access.secret import digest_secret
 from documents.storage.base import Document
 from documents.storage.tenancy import OWNED_META
-from documents.values.secret_digest import digest_secret
 
 
 class UsedLogoutToken(Document):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from documents.access.roles import StaffRole, includes_role
 
 ENDPOINT = "/dashboard/settings/webhook-endpoints"
-SIGN_ON_ACTIONS = ("rules", "check", "required", "trial")
+SIGN_ON_ACTIONS = ("rules", "check", "required", "trial", "remove")
 PUBLIC_ROUTES = (
     "GET /",
     "GET /dashboard/assets/{version}/{name}",

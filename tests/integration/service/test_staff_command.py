@@ -11,6 +11,7 @@ from config import database
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.organization import Organization
+from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
 from tools.testbed.command_line import run_matchback
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, sign_in_staff
@@ -80,6 +81,7 @@ def test_staff_are_listed_and_removed(alice: University, real_client: testing.Te
     assert (listed["email"], listed["name"], listed["role"]) == (BOB, "Bob", "viewer")
     assert run_matchback("staff", "remove", BOB).exit_code == 0
     assert run_matchback("staff", "list", "--organization", alice.id).stdout == ""
+    assert find_traces("bob") == []
 
 
 def test_roles_change_and_the_last_admin_stays(

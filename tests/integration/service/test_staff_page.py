@@ -9,6 +9,7 @@ from falcon import testing
 from documents.access.audit import OpenAct
 from documents.access.staff import Staff
 from documents.removal import remove_staff
+from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
@@ -103,6 +104,7 @@ def test_roles_sessions_and_removals_apply_at_once(
     assert browser.send(f"{at}/remove").status_code == 303
     assert ben.get("/dashboard").status_code == 303
     assert "ben@example.edu" not in browser.get(PAGE).text
+    assert find_traces(BEN) == []
 
 
 def test_a_removed_person_is_signed_out_and_the_address_is_free(

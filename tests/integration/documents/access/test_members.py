@@ -166,6 +166,23 @@ def test_a_person_who_joins_while_the_last_membership_ends_keeps_an_account(
     assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
 
 
+def test_a_password_of_one_organization_ends_with_the_membership(
+    alma: Organization, bolt: Organization
+) -> None:
+    """It was chosen by an invitation, so it opens only that organization."""
+    first, second = join_both(alma, bolt)
+    third = Staff.add(Organization.create("Cole University").id, "Anna", ANNA, "viewer")
+    account = Account.objects(id=first.account_id)
+    account.update_one(set__password_opens=[first.id, third.id])
+    remove_member(first, may_be_last_admin=True)
+    assert account.get().password_opens == [third.id]
+    remove_member(third)
+    assert account.get().password is None
+    assert account.get().password_opens == []
+    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
+    assert Staff.named(ANNA) == second
+
+
 def test_an_admin_ends_a_members_sessions_in_one_organization(
     alma: Organization, bolt: Organization
 ) -> None:
