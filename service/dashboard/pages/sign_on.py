@@ -11,8 +11,8 @@ from documents.errors import NotFound
 from documents.sign_on.admission import admit_person
 from documents.sign_on.draft import adopt_draft
 from documents.sign_on.ended_sessions import end_signed_on_sessions
-from documents.sign_on.provider_change import has_issuer
 from documents.sign_on.rejections import SignOnRejected
+from documents.sign_on.requirement import has_issuer
 from documents.sign_on.sign_on_acts import note_admission, note_adoption, note_ended_sessions
 from documents.storage.sealed import seal_secret
 from documents.values.time import now

@@ -10,10 +10,11 @@ from documents.errors import NotFound, Unacceptable
 from documents.sign_on.discovery import discover_provider
 from documents.sign_on.draft import build_tried_provider, discard_draft
 from documents.sign_on.policy import ADMISSION_MODES
-from documents.sign_on.provider_change import change_provider, change_rules
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.requirement import (
+    change_provider,
+    change_rules,
     is_proof_current,
     require_single_sign_on,
     stop_requiring_single_sign_on,
@@ -25,7 +26,7 @@ from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.providers import require_master_key
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
-from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
+from service.dashboard.presentation.sign_on_texts import explain_to_admin
 from service.dashboard.provider_sign_in import lead_to_provider
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
