@@ -1,6 +1,7 @@
 """Lists of the emails of one arm, and the email that a repeated request finds."""
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from mongoengine import get_db
 
 from documents.storage import bounded_pages
 from tools.testbed.cast import BOB, UNKNOWN_ID, Api, University, create_university
+from tools.testbed.pages import Browser, add_staff
 from tools.testbed.settled import settle_all
 
 ARMS = [{"name": "sent", "weight": 3}, {"name": "Année 2", "weight": 1, "held_out": True}]
@@ -209,3 +211,43 @@ def test_a_repeat_finds_nothing_after_a_deletion(alice: University) -> None:
     first = alice.email(spring, mailing_id=mailing, arm="sent")
     assert alice.call("DELETE", f"/v1/emails/{first}").status == 204
     assert alice.email(spring, mailing_id=mailing, arm="sent") != first
+
+
+def read_recipients(browser: Browser, path: str) -> list[str]:
+    """Return the addresses on all pages of the list."""
+    found, page = list[str](), browser.get(path).text
+    while True:
+        rows = page.split('id="recipients"')[1]
+        found += re.findall(r"p\d+@[0-9a-f]+\.edu", rows)
+        if not (cursor := re.search(r'name="cursor" value="([^"]+)"', rows)):
+            return found
+        page = browser.get(f"{path}&cursor={cursor[1]}").text
+
+
+def test_staff_filter_the_recipients_by_arm(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring, **SENT)
+    arms = [{"name": name, "weight": 1} for name in ("Früh & spät", "late")]
+    assert alice.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": arms}).status == 200
+    record(alice, mailing, 90)
+    settle_all()
+    add_staff(alice.id, "alice@example.edu")
+    browser = Browser(real_client)
+    browser.sign_in("alice@example.edu")
+    path = f"/dashboard/mailings/{mailing}"
+    users = {row["_id"]: row["email"] for row in get_db().users.find()}
+    for arm in ("Früh & spät", "late"):
+        of = {"arm_id": f"{mailing}:{arm}"}
+        expected = [users[row["user_id"]] for row in get_db().emails.find(of).sort("_id", -1)]
+        asked = urlencode({"arm": arm})
+        assert read_recipients(browser, f"{path}?{asked}") == expected
+        lines = browser.get(f"{path}/recipients.csv?{asked}").text.splitlines()[1:]
+        assert [line.split(",")[1].strip('"') for line in lines] == expected
+        some = read_recipients(browser, f"{path}?{asked}&q=p1")
+        assert sorted(some) == sorted(one for one in expected if one.startswith("p1"))
+        assert read_recipients(browser, f"{path}?{asked}&did=gave") == []
+    assert "Filter recipients by arm" in browser.get(path).text
+    plain = alice.mailing(spring, **SENT)
+    assert "Filter recipients by arm" not in browser.get(f"/dashboard/mailings/{plain}").text
