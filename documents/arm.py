@@ -1,8 +1,8 @@
 """Arm: the counters of one arm of a mailing's experiment; see documents/experiment.py."""
 
-from bson import ObjectId
 from mongoengine import ObjectIdField, StringField
 
+from documents.experiment import read_mailing_id
 from documents.rows.experiment import ArmRow
 from documents.shared_counters import ArmCounters
 from documents.storage.base import Document
@@ -28,4 +28,4 @@ class Arm(ArmCounters, Document):
 
 def build_arm_row(id_: str) -> ArmRow:
     """Return the row of a new arm."""
-    return {"_id": id_, "mailing_id": ObjectId(id_.split(":", 1)[0])}
+    return {"_id": id_, "mailing_id": read_mailing_id(id_)}

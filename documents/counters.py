@@ -141,6 +141,8 @@ def _emails(**on: Any) -> list[Cache]:
             CounterCache(field=f"funnel.{name}", **email, amount=amount_of(name))
             for name in SUMMED_EMAIL_FIELDS
         ),
+        # These follow the emails' own counters, so gifts need no segments.
+        CounterCache(field="matched", **on, of=Email, split=gifts_of_email),
     ]
 
 
@@ -238,8 +240,6 @@ LEDGER = Ledger(
         *_emails(on=Mailing),
         *_emails(**SEGMENT_TARGET),
         CounterCache(field="emails_count", of=Email, on=User, when=is_mailed),
-        # Counters of gifts by segment follow the emails' own counters, so gifts need no segments.
-        CounterCache(field="matched", of=Email, **SEGMENT_TARGET, split=gifts_of_email),
         # Counters of events, and of the archives of dropped events.
         *(
             CounterCache(field=field, of=Event, on=Email, when=when, reads=EVENT_CONDITION_FIELDS)

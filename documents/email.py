@@ -12,11 +12,16 @@ from mongoengine import (
     MapField,
     ObjectIdField,
     StringField,
+    get_db,
 )
 
-from documents.experiment import read_arm_name
+from documents.errors import Unacceptable
+from documents.experiment import has_arm, make_arm_id, read_arm_name
 from documents.giving_links.link_token import make_token, make_trap_token
 from documents.index_tables.email_pages import list_by_gifts
+from documents.rows.collections import collection
+from documents.rows.fundraiser import MailingRow
+from documents.storage.bounded_pages import read_bounded_page
 from documents.storage.marks import due_index, failed_index, unique_index
 from documents.storage.pagination import RecordPage
 from documents.storage.record import CountedRecord, Record
@@ -135,12 +140,42 @@ class Email(CountedRecord, Record):
 
     @classmethod
     def filters(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Convert a filter by `held_out` into a condition on the field, which others lack."""
-        if "held_out" not in given:
-            return given
-        return {**given, "held_out": True if given["held_out"] else None}
+        """Convert filters by `held_out` and `arm` into conditions on stored fields.
+
+        Raises:
+            Unacceptable: an arm without its mailing.
+        """
+        own = {name: value for name, value in given.items() if name != "arm"}
+        if "held_out" in given:  # other emails lack the field
+            own["held_out"] = True if given["held_out"] else None
+        if "arm" in given:
+            if "mailing_id" not in given:
+                raise Unacceptable("/arm", "mailing_id", "Set mailing_id, too.")
+            own["arm_id"] = make_arm_id(given["mailing_id"], given["arm"])
+        return own
 
     @classmethod
     def list_sorted(cls, organization_id: ObjectId, **asked: Any) -> RecordPage | None:
-        """Return a page of emails with gifts, or in the order of gifts; None for other lists."""
+        """Return a page of an arm's emails, of emails with gifts, or in the order of gifts.
+
+        Return None for other lists.
+
+        Raises:
+            Unacceptable: an arm's emails in the order of their gifts.
+        """
+        filters = asked["filters"]
+        if "arm_id" in filters and "user_id" not in filters:  # a user has few emails
+            return cls._list_arm(organization_id, **asked)
         return list_by_gifts(cls, organization_id, **asked)
+
+    @classmethod
+    def _list_arm(cls, organization_id: ObjectId, **asked: Any) -> RecordPage:
+        if asked["sort"].removeprefix("-") != "_id":
+            raise Unacceptable("/sort", "combined", "Must not be combined with `arm`.")
+        filters = asked["filters"]
+        of = {"_id": filters["mailing_id"], "organization_id": organization_id}
+        mailing = collection(get_db(), MailingRow).find_one(of, {"experiment": 1})
+        if not has_arm(mailing, read_arm_name(filters["arm_id"])):
+            return RecordPage([], None)
+        owner = {"mailing_id": filters["mailing_id"]}
+        return read_bounded_page(cls, organization_id, owner=owner, index=MAILING_ID_INDEX, **asked)

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import NotUniqueError
 
 from documents.email import Email
 from documents.errors import Conflict, NotFound, Unacceptable
@@ -22,6 +21,7 @@ from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
 from documents.rows.fundraiser import MailingRow
 from documents.segments.recording import SegmentOwner, build_segment_values
+from documents.storage.marks import build_text_condition
 from documents.user import User
 from documents.values.time import now
 
@@ -67,12 +67,16 @@ def record_email(
 def _insert_once(email: Email, mailing: MailingRow) -> Email:
     """Store an email of an experiment, in which each user has one email of the mailing."""
     email.import_key = make_mailing_key(mailing["_id"], email.user_id)
-    try:
-        return email.insert()
-    except NotUniqueError:
+    key = build_text_condition(eq=email.import_key)
+    of = {"organization_id": email.organization_id, "import_key": key}
+    stored, is_new = email.insert_unless(lambda: Email.objects(__raw__=of).first())
+    if not is_new:
         raise Conflict(
-            "This mailing has an email to the user. In an experiment, each user has one."
-        ) from None
+            "This mailing has an email to the user. In an experiment, each user has one.",
+            email_id=str(stored.id),
+            arm=stored.arm,
+        )
+    return stored
 
 
 def build_sent_fields(

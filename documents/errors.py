@@ -9,7 +9,15 @@ class NotFound(Exception):
 
 
 class Conflict(Exception):
-    """The record's state forbids the change. The message names the state that allows it."""
+    """The record's state forbids the change. The message names the state that allows it.
+
+    Args:
+        about: further members of the problem document, such as the ID of the other record.
+    """
+
+    def __init__(self, detail: str, **about: str | None) -> None:
+        super().__init__(detail)
+        self.about = about
 
 
 class Unacceptable(Exception):

@@ -133,3 +133,8 @@ def make_arm_id(mailing_id: ObjectId, name: str) -> str:
 def read_arm_name(arm_id: str) -> str:
     """Return the name in an arm's ID."""
     return arm_id.split(":", 1)[1]
+
+
+def read_mailing_id(arm_id: str) -> ObjectId:
+    """Return the mailing in an arm's ID."""
+    return ObjectId(arm_id.split(":", 1)[0])

@@ -12,6 +12,8 @@ class SharedCounters:
 
     - funnel: emails by outcome (sent, delivered, opened, …), and events (opens, clicks).
     - by_match: gifts and amount raised, by match class (link, address, pinned, none).
+    - matched: gifts that match the emails, `count` and `raised` by currency. A gift that is pinned
+      to another fundraiser's email counts there.
     - recurring: plans that began, their first gifts, and all their gifts so far.
     - delays: gifts by hours from their email; see documents/values/delays.py.
     - gifts, raised, refunded, cost: by currency; money in minor units.
@@ -26,6 +28,7 @@ class SharedCounters:
     gifts = MapField(IntField())
     cost = MapField(IntField())
     by_match = DictField()
+    matched = DictField()
     recurring = DictField()
     funnel = MapField(IntField())
     delays = MapField(IntField())

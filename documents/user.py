@@ -73,7 +73,7 @@ class User(Exported, Record):
     rematch_due = DateTimeField()
     rematch_page = DictField()  # progress of that work, with the mark that it belongs to
 
-    # settling an email with an arm writes it to cause write conflicts; never read
+    # settling an email that is not counted here writes it to cause write conflicts; never read
     enrolled_at = DateTimeField()
 
     # Sorted by means of their index table.

@@ -312,12 +312,24 @@ class Imported(TypedDict):
     refused_left_out: int
 
 
+class ArmLines(TypedDict):
+    """The lines whose email has one arm of a mailing's experiment."""
+
+    mailing_id: str
+    arm: str
+    held_out: bool
+    count: int
+    lines: list[int]
+
+
 class ImportedEmails(Imported):
     """The result of an import of emails. Do not send the emails of held-out lines."""
 
     held_out_count: int
     held_out_lines: list[int]
     held_out_left_out: int
+    arms: list[ArmLines]
+    arm_lines_left_out: int
 
 
 class DonationValues(TypedDict):

@@ -141,6 +141,7 @@ class Report(Figures):
     hours_to_gift: Delays
     unmatched_events: dict[str, int] | None
     mailings: list[MailingLine]
+    more_mailings: bool
     segments: SegmentTable | None
     sensitivity: Sensitivity | None
     period: Period | None

@@ -39,6 +39,8 @@ class Refused(MatchbackError):
         errors: first errors of a 422, each with pointer, code and detail.
         errors_left_out: number of further errors.
         request_id: ID to quote when you report a problem.
+        email_id: ID of the email that exists, if a 409 names one.
+        arm: arm of that email, if it has one.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -48,6 +50,8 @@ class Refused(MatchbackError):
         self.errors: list[dict[str, str]] = problem.get("errors", [])
         self.errors_left_out = int(problem.get("errors_left_out", 0))
         self.request_id = str(problem.get("instance", ""))
+        self.email_id: str | None = problem.get("email_id")
+        self.arm: str | None = problem.get("arm")
         fields = "; ".join(f"{one['pointer']} {one['detail']}" for one in self.errors)
         super().__init__(f"{status}: {self.detail} {fields}".strip())
 

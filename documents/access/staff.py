@@ -11,7 +11,7 @@ from documents.access.password import matches_password
 from documents.access.roles import STAFF_ROLES, StaffRole, includes_role
 from documents.access.secret import Secret
 from documents.errors import Conflict, NotFound, Unacceptable
-from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address
+from documents.values.address import MAX_ADDRESS_LENGTH, has_one_reading, strip_address
 
 MAX_STAFF_NAME_LENGTH = 200
 SEVERAL_ORGANIZATIONS = "This person belongs to several organizations. Choose one of them."
@@ -75,7 +75,7 @@ class Staff(Member):
             email=_checked(strip_address(email), MAX_ADDRESS_LENGTH, "/email"),
             role=role,
         )
-        if not is_address(staff.email):
+        if not has_one_reading(staff.email):
             raise Unacceptable("/email", "email", "Must be a valid email address.")
         hashed = None if password is None else staff.hash_new_password(password)
         members = cls.list_with_account(email)

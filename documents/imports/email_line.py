@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from bson import ObjectId
 
@@ -27,14 +27,14 @@ class EmailLine(ChildLine):
     Attributes:
         address: the canonical address of `user`; None if the line has `user_id`.
         user_id: the user, once known.
-        repeats: the numbers of later lines of the batch with the same key.
+        repeats: later lines of the batch with the same key.
         user_email: the user's address, once known.
         attributes: the user's attributes with those of the line, once known.
     """
 
     address: str | None = None
     user_id: ObjectId | None = None
-    repeats: list[int] = field(default_factory=list)
+    repeats: list[Self] = field(default_factory=list)
     user_email: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
 

@@ -5,32 +5,34 @@ emails. Mailing and user identify an email. Outside a mailing, fundraiser, user 
 it. A unique key of these fields prevents two simultaneous imports from storing an email twice.
 
 An email of an experiment can be held out, so that it must not be sent. The import lists the lines
-of such emails, new or not.
+of such emails, and the lines of each arm, new or not. It rejects a line that names another arm than
+the email has.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId
 from mongoengine import get_db
 
 from documents.email import Email
 from documents.experiment import UNKNOWN_ARM_DETAIL, has_arm, start_experiments
+from documents.imports.arm_lines import ArmList, EmailArm, read_arm
 from documents.imports.email_line import EmailKey, EmailLine
 from documents.imports.inserts import insert_missing
 from documents.imports.parents import find_parents
-from documents.imports.people import AttributeUpdates, add_people, find_people
+from documents.imports.recipients import find_recipients
 from documents.imports.record_import import RecordImport
 from documents.imports.wakeups import wake_workers
 from documents.rows.collections import collection
 from documents.rows.email import EmailRow
-from documents.rows.user import UserRow
 from documents.values.address import to_canonical
-from documents.values.attributes import TOO_MANY_ATTRIBUTES_MESSAGE
 
-EMAIL_KEY_FIELDS = ("user_id", "fundraiser_id", "mailing_id", "sent_at", "held_out")
+EMAIL_KEY_FIELDS = ("user_id", "fundraiser_id", "mailing_id", "sent_at", "held_out", "arm_id")
 MAX_LISTED_HELD_OUT_LINES = 100_000
+WITHOUT_ARM = EmailArm("", held_out=False)
+OTHER_ARM_DETAIL = (
+    "Must be the arm of the mailing's email to this user. Omit this field to keep that arm."
+)
 
 
 @dataclass
@@ -44,6 +46,17 @@ class EmailImport(RecordImport[EmailLine]):
     """
 
     held_out_lines: list[int] = field(default_factory=list)
+    _arm_list: ArmList = field(default_factory=ArmList)
+
+    @property
+    def arms(self) -> list[dict[str, Any]]:
+        """The lines whose email has an arm, by arm; together at most 100,000."""
+        return self._arm_list.arms
+
+    @property
+    def arm_lines_left_out(self) -> int:
+        """Number of lines with an arm that `arms` does not list."""
+        return self._arm_list.left_out
 
     @property
     def held_out_left_out(self) -> int:
@@ -55,9 +68,10 @@ class EmailImport(RecordImport[EmailLine]):
         return EmailLine(number, values, address=to_canonical(user["email"]) if user else None)
 
     def _import(self, lines: list[EmailLine]) -> None:
-        known = self._with_users(self._with_arms(find_parents(self, lines)))
+        known = find_recipients(self, self._with_arms(find_parents(self, lines)))
         new = self._not_stored(known)
         if self.dry_run:
+            self.found += sum(len(line.repeats) for line in new)
             self._count_new([line.digest for line in new])
         elif new:
             self._store(new)
@@ -73,83 +87,41 @@ class EmailImport(RecordImport[EmailLine]):
                 self.refuse_field(line, "arm", UNKNOWN_ARM_DETAIL)
         return good
 
-    def _with_users(self, lines: list[EmailLine]) -> list[EmailLine]:
-        """Add missing users. Return the lines with their user IDs, and reject other lines."""
-        ids = {line.values.get("user_id") for line in lines} - {None}
-        by_id = self.read_by_id(UserRow, ids)
-        people = {line.address: line.values["user"] for line in lines if line.address}
-        by_address = self._find_or_add(people)
-        good = []
-        for line in lines:
-            if line.address:
-                line.user_id = by_address.get(line.address)
-            elif line.values["user_id"] in by_id:
-                line.user_id = line.values["user_id"]
-            if line.user_id or (self.dry_run and line.address):
-                good.append(line)
-            elif line.address:  # a request deleted the user during the import
-                self.refuse_field(
-                    line, "user", "The user was deleted during the import. Import this line again."
-                )
-            else:
-                self.refuse_field(line, "user_id", "Must be the ID of a user.")
-        return self._with_attributes(good)
-
-    def _with_attributes(self, lines: list[EmailLine]) -> list[EmailLine]:
-        """Set each line's address and attributes. Reject lines with too many attributes."""
-        ids = {line.user_id for line in lines if line.user_id}
-        rows = self.read_by_id(UserRow, ids, "email", "attributes")
-        updates, good = AttributeUpdates(self.scope, rows), []
-        for line in lines:
-            given = (line.values.get("user") or {}).get("attributes", {})
-            if line.user_id and line.user_id in rows:
-                line.user_email = rows[line.user_id]["email"]
-            merged = updates.add(line.user_id, given) if line.user_id else given
-            if merged is None:
-                self.refuse_field(
-                    line, "user/attributes", TOO_MANY_ATTRIBUTES_MESSAGE, "too_many_attributes"
-                )
-            else:
-                line.attributes = merged
-                good.append(line)
-        if not self.dry_run:
-            updates.write()
-        return good
-
-    def _find_or_add(self, people: dict[str, Any]) -> dict[str, ObjectId]:
-        emails = {address: user["email"] for address, user in people.items()}
-        known = find_people(self.scope, emails)
-        missing = {address: user for address, user in people.items() if address not in known}
-        if missing and not self.dry_run:
-            known |= add_people(self.organization_id, missing)
-            # A simultaneous request added the others.
-            rest = {address: emails[address] for address in missing if address not in known}
-            known |= find_people(self.scope, rest)
-        return known
-
     def _not_stored(self, lines: list[EmailLine]) -> list[EmailLine]:
         """Return the lines whose email does not exist. Of equal lines, return the first."""
-        known = self._stored_keys(lines)
+        known = self._stored_arms(lines)
         new: dict[EmailKey, EmailLine] = {}
         for line in lines:
             if line.key in known:
-                self.found += 1
-                self._note_held_out([line.number] if known[line.key] else ())
-            elif line.key in new:
-                self.found += 1
-                new[line.key].repeats.append(line.number)
-            else:
+                self._count_found(line, known[line.key])
+            elif line.key not in new:
                 new[line.key] = line
+            elif self._names_arm(line, new[line.key].values.get("arm")):
+                new[line.key].repeats.append(line)
         return list(new.values())
 
-    def _note_held_out(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
+    def _names_arm(self, line: EmailLine, arm: str | None) -> bool:
+        """Return whether a line names this arm or none. Otherwise, reject the line."""
+        if line.values.get("arm") in (None, arm):
+            return True
+        self.refuse_field(line, "arm", OTHER_ARM_DETAIL, "conflict")
+        return False
+
+    def _count_found(self, line: EmailLine, arm: EmailArm) -> None:
+        """Count a line whose email exists, unless the line names another arm."""
+        if self._names_arm(line, arm.name):
+            self.found += 1
+            self._note_arm(line, arm)
+
+    def _note_arm(self, line: EmailLine, arm: EmailArm) -> None:
+        self._arm_list.note(arm, line.number)
+        if arm.held_out:
             self.held_out_count += 1
             if len(self.held_out_lines) < MAX_LISTED_HELD_OUT_LINES:
-                self.held_out_lines.append(number)
+                self.held_out_lines.append(line.number)
 
-    def _stored_keys(self, lines: list[EmailLine]) -> dict[EmailKey, bool]:
-        """Return the keys of stored emails, and whether each email is held out."""
+    def _stored_arms(self, lines: list[EmailLine]) -> dict[EmailKey, EmailArm]:
+        """Return the keys of stored emails, and the arm of each email."""
         users = [line.user_id for line in lines if line.user_id]
         if not users:
             return {}
@@ -158,17 +130,19 @@ class EmailImport(RecordImport[EmailLine]):
             "fundraiser_id": {"$in": list({line.fundraiser_id for line in lines})},
             **self.scope,
         }
-        keys: dict[EmailKey, bool] = {}
+        arms: dict[EmailKey, EmailArm] = {}
         fields = dict.fromkeys(EMAIL_KEY_FIELDS, 1)
         for email in collection(get_db(), EmailRow).find(query, fields):
             who = email["user_id"]
-            if email.get("mailing_id"):
-                key = email["mailing_id"], who, None
-                keys[key] = keys.get(key, False) or bool(email.get("held_out"))
+            if mailing_id := email.get("mailing_id"):
+                # A user can have an email from before the experiment and one with an arm.
+                arms[mailing_id, who, None] = max(
+                    arms.get((mailing_id, who, None), WITHOUT_ARM), read_arm(email)
+                )
             else:  # a line without a time matches an email of any time
-                keys[email["fundraiser_id"], who, email.get("sent_at")] = False
-                keys[email["fundraiser_id"], who, None] = False
-        return keys
+                arms[email["fundraiser_id"], who, email.get("sent_at")] = WITHOUT_ARM
+                arms[email["fundraiser_id"], who, None] = WITHOUT_ARM
+        return arms
 
     def _store(self, new: list[EmailLine]) -> None:
         start_experiments([line.mailing for line in new if line.mailing])
@@ -176,10 +150,15 @@ class EmailImport(RecordImport[EmailLine]):
         rows = [line.build_row(self.organization_id) for line in new]
         refused = insert_missing(EmailRow, rows)
         # A simultaneous import stored these, and it may name other arms.
-        stored = self._stored_keys([new[place] for place in refused])
+        stored = self._stored_arms([new[place] for place in refused])
         for place, (line, row) in enumerate(zip(new, rows, strict=True)):
-            if stored.get(line.key) if place in refused else row.get("held_out"):
-                self._note_held_out([line.number, *line.repeats])
-        self.created += len(rows) - len(refused)
-        self.found += len(refused)  # a simultaneous import stored them
+            again = [line, *line.repeats] if place in refused else line.repeats
+            arm = read_arm(row)
+            if place in refused:
+                arm = stored.get(line.key, arm)
+            else:
+                self.created += 1
+                self._note_arm(line, arm)
+            for one in again:
+                self._count_found(one, arm)
         wake_workers(Email, {row["fundraiser_id"]: row["_id"] for row in rows}.values())

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from bson import ObjectId
 
+from documents.erased.late_records import mark_donors_of_late_gifts
 from documents.matching.batch_rules import UNMATCHED, Decided, decide_all, to_unmatch, update_of
 from documents.matching.instalments import gifts_to_decide
 from documents.matching.past_match import build_past_match
@@ -46,6 +47,8 @@ def decide_matches(tx: Tx, changes: Changes, default: MatchPolicy) -> None:
     _write(changes, updates)
     _hold(changes, decided, at)
     _lend_emails(changes, decided, evidence.email_rows)
+    owned = [(one.gift, one.user_id) for one in decided if one.user_id]
+    mark_donors_of_late_gifts(tx, owned, evidence.email_rows)
     known = {row["_id"] for row in rows}
     rows += [gift for gift in evidence.gifts if gift["_id"] not in known]
     mark_astray(tx, evidence.firsts.values(), {one.gift["_id"] for one in decided})

@@ -168,6 +168,8 @@ OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
 SEGMENTS_MIGRATION = 30
 SENSITIVITY_MIGRATION = 31
+MATCHED_MIGRATION = 32
+GAVE_FILTER = {"donations_count": {"$gt": 0}}
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
 
@@ -280,6 +282,13 @@ MIGRATIONS = (
         "fundraisers",
         note_fundraisers,
         {"donations_count": {"$gt": 0}},
+    ),
+    Migration(
+        MATCHED_MIGRATION,
+        "Count the gifts of a fundraiser's emails",
+        "emails",
+        recount_collection("emails"),
+        GAVE_FILTER,
     ),
     Migration(
         ACCOUNTS_MIGRATION,

@@ -182,11 +182,16 @@ class Sensitivity(TypedDict):
 
 
 class ReportFigures(Figures, ByTime):
-    """The figures of a fundraiser or a mailing, and of a fundraiser's mailings."""
+    """The figures of a fundraiser or a mailing, and of a fundraiser's latest mailings.
+
+    Attributes:
+        more_mailings: whether the fundraiser has earlier mailings that `mailings` does not list.
+    """
 
     as_of: datetime
     hours_to_gift: Delays
     mailings: list[MailingLine]
+    more_mailings: bool
 
 
 class Report(ReportFigures):

@@ -40,18 +40,29 @@ def query_mailing(
 
 
 def list_newest_emails(
-    mailing: Mailing, did: str | None, before: ObjectId, number: int, fields: Sequence[str]
+    mailing: Mailing,
+    did: str | None,
+    before: ObjectId,
+    number: int,
+    *,
+    fields: Sequence[str],
+    arm_id: str | None = None,
 ) -> EmailPage:
     """Return the mailing's next emails whose recipients did this, newest first.
 
     Also return the ID at which the next page continues, or None at the end.
+
+    Args:
+        arm_id: the arm of the emails; None for all.
     """
     older: dict[str, Any] = {"_id": {"$lt": before}}
     picks = [build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS.get(did or "", ())]
-    if did in COMMON_ACTIONS:
-        return _list_common(mailing, older, {"$or": picks}, number, fields)
-    if picks and is_email_index_filled(get_db()):
-        return _list_rare(mailing, {**older, "$or": picks}, number, fields)
+    of_arm = {"arm_id": arm_id} if arm_id else {}
+    if picks and did not in COMMON_ACTIONS and is_email_index_filled(get_db()):
+        return _list_rare(mailing, {**older, "$or": picks}, of_arm, number, fields)
+    if of_arm or did in COMMON_ACTIONS:
+        acted = {"$or": picks} if picks else {}
+        return _list_common(mailing, older, {**acted, **of_arm}, number, fields)
     found = {
         row["_id"]: row
         for pick in picks or [{}]
@@ -66,16 +77,20 @@ def list_newest_emails(
 
 
 def _list_rare(
-    mailing: Mailing, query: dict[str, Any], number: int, fields: Sequence[str]
+    mailing: Mailing,
+    query: dict[str, Any],
+    more: dict[str, Any],
+    number: int,
+    fields: Sequence[str],
 ) -> EmailPage:
     """Return a page of emails from the index table.
 
-    It is short if emails were deleted a moment ago.
+    It is short if emails were deleted a moment ago, or do not meet the further condition.
     """
     of = {"organization_id": mailing.organization_id, "mailing_id": mailing.id}
     found = EmailIndex.objects(__raw__={**of, **query}).hint(MAILING_ROWS_INDEX)
     ids = [row.id for row in found.only("id").order_by("-id").limit(number)]
-    these = query_mailing(mailing, {"_id": {"$in": ids}}, ID_INDEX, fields)
+    these = query_mailing(mailing, {"_id": {"$in": ids}, **more}, ID_INDEX, fields)
     rows = sorted(these, key=lambda row: row["_id"], reverse=True)
     return rows, ids[-1] if len(ids) == number else None
 
@@ -87,7 +102,7 @@ def _list_common(
     number: int,
     fields: Sequence[str],
 ) -> EmailPage:
-    """Return a page of emails with a common action from a bounded range.
+    """Return a page of emails with a common action or of an arm from a bounded range.
 
     It may be short or empty.
     """

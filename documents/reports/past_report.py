@@ -19,7 +19,7 @@ from documents.history.journal import JOURNAL, find_journal_start
 from documents.history.progress import read_progress
 from documents.mailing import Mailing
 from documents.organization import Organization
-from documents.reports.figures import ByTime, MailingLine, PastReport
+from documents.reports.figures import ByTime, PastReport
 from documents.reports.report import MAX_LISTED_MAILINGS
 from documents.reports.report_figures import (
     MAX_READ_UTC_DAYS,
@@ -71,11 +71,10 @@ def build_past_fundraiser_report(fundraiser: Fundraiser, at: datetime) -> PastRe
     with open_snapshot() as tx:
         check_past_time(tx, fundraiser, at, "/as_of")
         fundraiser = read_at(tx, fundraiser, at)
-        lines = [
-            build_mailing_line(mailing, mailing.read_cost_at(tx, at))
-            for mailing in _list_mailings(tx, fundraiser, at)
-        ]
-        return _build_report(tx, fundraiser, fundraiser.cost, at, lines)
+        latest, has_more = _list_mailings(tx, fundraiser, at)
+        lines = [build_mailing_line(one, one.read_cost_at(tx, at)) for one in latest]
+        report = _build_report(tx, fundraiser, fundraiser.cost, at)
+        return {**report, "mailings": lines, "more_mailings": has_more}
 
 
 def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
@@ -87,17 +86,13 @@ def build_past_mailing_report(mailing: Mailing, at: datetime) -> PastReport:
     with open_snapshot() as tx:
         check_past_time(tx, mailing, at, "/as_of")
         mailing = read_at(tx, mailing, at)
-        return _build_report(tx, mailing, mailing.read_cost_at(tx, at), at, [])
+        return _build_report(tx, mailing, mailing.read_cost_at(tx, at), at)
 
 
 def _build_report(
-    tx: Tx,
-    of: Fundraiser | Mailing,
-    cost: Mapping[str, int],
-    at: datetime,
-    mailings: list[MailingLine],
+    tx: Tx, of: Fundraiser | Mailing, cost: Mapping[str, int], at: datetime
 ) -> PastReport:
-    """Return the report of a record that has the counters of the time."""
+    """Return the report of a record that has the counters of the time, without its mailings."""
     return {
         "as_of": at,
         "unsettled": None,
@@ -105,7 +100,8 @@ def _build_report(
         **_by_time(tx, of, "fundraiser" if isinstance(of, Fundraiser) else "mailing", at),
         "hours_to_gift": build_delays(of.delays),
         "unmatched_events": None,
-        "mailings": mailings,
+        "mailings": [],
+        "more_mailings": False,
         "segments": None,
         "sensitivity": None,
     }
@@ -131,16 +127,18 @@ def _restore(tx: Tx, document: type[D], rows: list[Any], at: datetime) -> list[D
     return [document._from_son(row) for row in rows]
 
 
-def _list_mailings(tx: Tx, fundraiser: Fundraiser, at: datetime) -> list[Mailing]:
-    """Return the latest mailings that existed at a time, newest first."""
+def _list_mailings(tx: Tx, fundraiser: Fundraiser, at: datetime) -> tuple[list[Mailing], bool]:
+    """Return the latest mailings that existed at a time, newest first, and whether more existed."""
     existed = {
         "organization_id": fundraiser.organization_id,
         "fundraiser_id": fundraiser.id,
         "created_at": {"$not": {"$gt": at}},
         "deleted_at": {"$not": {"$lte": at}},
     }
-    rows = tx.database.mailings.find(existed, session=tx.session).sort("_id", -1)
-    return _restore(tx, Mailing, list(rows.limit(MAX_LISTED_MAILINGS)), at)
+    found = tx.database.mailings.find(existed, session=tx.session).sort("_id", -1)
+    rows = list(found.limit(MAX_LISTED_MAILINGS + 1))
+    latest = rows[:MAX_LISTED_MAILINGS]
+    return _restore(tx, Mailing, latest, at), len(rows) > len(latest)
 
 
 def _by_time(tx: Tx, of: Fundraiser | Mailing, kind: str, at: datetime) -> ByTime:

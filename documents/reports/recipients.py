@@ -20,7 +20,7 @@ from documents.email import (
     USER_EMAILS_INDEX,
     build_action_condition,
 )
-from documents.experiment import read_arm_name
+from documents.experiment import make_arm_id, read_arm_name
 from documents.mailing import Mailing
 from documents.people.search_words import (
     FIRST_RECIPIENT_PLACE,
@@ -120,6 +120,7 @@ def list_recipients(
     *,
     did: RecipientAction | None = None,
     search: str = "",
+    arm: str | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> RecipientPage:
@@ -131,6 +132,7 @@ def list_recipients(
         did: the action that recipients must have taken. `bounced` includes dropped emails. `left`
             includes spam reports, and excludes recipients who subscribed again.
         search: prefixes of words in names and addresses. All prefixes must match.
+        arm: arm of the mailing's experiment. None for all arms.
 
     Raises:
         InvalidCursor: the cursor is malformed, or belongs to another mailing, filter or search.
@@ -140,9 +142,9 @@ def list_recipients(
     asked = parse_terms(search)
     if len(asked) > MAX_SEARCH_WORDS:
         return RecipientPage([], None)  # No recipient has so many words.
-    told = repr([mailing.id, did, asked]).encode()
+    told = repr([mailing.id, did, asked, arm]).encode()
     made_for = hashlib.blake2b(told, digest_size=8).hexdigest()
-    reading = _Reading(mailing, did, asked)
+    reading = _Reading(mailing, did, asked, make_arm_id(mailing.id, arm) if arm else None)
     place = (
         read_place(decode_cursor(cursor, made_for), asked)
         if cursor is not None
@@ -156,14 +158,17 @@ def list_recipients(
 
 
 def list_all_recipients(
-    mailing: Mailing, *, did: RecipientAction | None = None, search: str = ""
+    mailing: Mailing,
+    *,
+    did: RecipientAction | None = None,
+    search: str = "",
+    arm: str | None = None,
 ) -> Iterator[list[Recipient]]:
     """Yield all recipients of a mailing in pages; see `list_recipients`."""
     cursor: str | None = None
+    limit = RECIPIENTS_PER_READ
     while True:
-        page = list_recipients(
-            mailing, did=did, search=search, limit=RECIPIENTS_PER_READ, cursor=cursor
-        )
+        page = list_recipients(mailing, did=did, search=search, arm=arm, limit=limit, cursor=cursor)
         yield page.rows
         cursor = page.next_cursor
         if cursor is None:
@@ -177,6 +182,7 @@ class _Reading:
     mailing: Mailing
     did: RecipientAction | None
     asked: list[str]
+    arm_id: str | None
 
     def begin(self) -> RecipientPlace:
         """Return the place before the first email or the first user with the rarest term."""
@@ -233,6 +239,8 @@ class _Reading:
             query["$or"] = [
                 build_action_condition(name) for name in RECIPIENT_ACTION_FIELDS[self.did]
             ]
+        if self.arm_id:
+            query["arm_id"] = self.arm_id
         found_emails = query_mailing(self.mailing, query, USER_EMAILS_INDEX, READ_EMAIL_FIELDS)
         emails = sorted(found_emails, key=lambda row: row["_id"], reverse=True)
         order = {id_: number for number, id_ in enumerate(meant)}
@@ -290,7 +298,8 @@ class _Reading:
         return matches_terms(user.get("words", ()), self.asked)
 
     def _newest(self, place: RecipientPlace, number: int) -> tuple[list[EmailRow], ObjectId | None]:
-        return list_newest_emails(self.mailing, self.did, place.email_id, number, READ_EMAIL_FIELDS)
+        asked = self.mailing, self.did, place.email_id, number
+        return list_newest_emails(*asked, fields=READ_EMAIL_FIELDS, arm_id=self.arm_id)
 
     def _users(self, query: dict[str, Any], index: Any = -1) -> QuerySet:
         of = {"organization_id": self.mailing.organization_id}

@@ -35,7 +35,7 @@ def build_fundraiser_report(
     as_of, unsettled = now(), read_unsettled(fundraiser, fundraiser.id)
     fundraiser = Fundraiser.fetch(fundraiser.organization_id, fundraiser.id)
     mailings = Mailing.live(fundraiser.organization_id, fundraiser_id=fundraiser.id)
-    latest = mailings.order_by("-id").limit(listed)
+    latest = list(mailings.order_by("-id").limit(listed + 1))
     return {
         "as_of": as_of,
         "unsettled": unsettled,
@@ -43,7 +43,8 @@ def build_fundraiser_report(
         **_by_time(fundraiser, "fundraiser"),
         "hours_to_gift": build_delays(fundraiser.delays),
         "unmatched_events": _unmatched(fundraiser, "fundraiser_id"),
-        "mailings": [build_mailing_line(mailing, mailing.total_cost) for mailing in latest],
+        "mailings": [build_mailing_line(one, one.total_cost) for one in latest[:listed]],
+        "more_mailings": len(latest) > listed,
         "segments": build_segment_table(fundraiser, by) if by else None,
         "sensitivity": None,
     }
@@ -61,6 +62,7 @@ def build_mailing_report(mailing: Mailing, by: str | None = None) -> Report:
         "hours_to_gift": build_delays(mailing.delays),
         "unmatched_events": _unmatched(mailing, "mailing_id"),
         "mailings": [],
+        "more_mailings": False,
         "segments": build_segment_table(mailing, by) if by else None,
         "sensitivity": build_sensitivity(mailing),
     }

@@ -49,6 +49,7 @@ class TalliedRow(TypedDict):
     gifts: NotRequired[dict[str, int]]
     cost: NotRequired[dict[str, int]]
     by_match: NotRequired[dict[str, Any]]
+    matched: NotRequired[dict[str, Any]]
     recurring: NotRequired[dict[str, Any]]
     funnel: NotRequired[dict[str, int]]
     delays: NotRequired[dict[str, int]]

@@ -17,6 +17,7 @@ from documents.concurrency.batches import GROUP_ISOLATION_SECONDS
 from documents.concurrency.drain import Drain
 from documents.concurrency.single_flight import SingleFlight
 from documents.counters import LEDGER
+from documents.erased.late_records import erase_late_emails
 from documents.matching import late_touches, rematch
 from documents.matching.decide import decide_matches
 from documents.outcomes.assign import assign_outcomes
@@ -124,6 +125,7 @@ def _follow_emails(tx: Tx, changes: Changes, policy: SettlingPolicy) -> None:
     it.
     """
     emails: list[Any] = changes.rows["emails"]
+    erase_late_emails(tx, changes, emails)
     tied, stay_due = unmatched.match_to_due_emails(tx, emails)
     stay_due |= rematch.mark_gifts_of_deleted(tx, emails)
     settled = [email for email in emails if email["_id"] not in stay_due]

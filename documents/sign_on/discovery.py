@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from documents.sign_on.fetching import fetch_object, forget_failures
+from documents.sign_on.fetching import fetch_object, forget_failure, forget_failures
 from documents.sign_on.provider_url import build_discovery_url, find_provider_url_problem
 from documents.sign_on.rejections import SignOnRejected
 from documents.storage.process_cache import ProcessCache
@@ -52,7 +52,7 @@ def discover_provider(issuer: str, *, is_fresh: bool = False) -> ProviderMetadat
     if known is None:
         url = build_discovery_url(issuer)
         if is_fresh:
-            forget_failures(url)
+            forget_failure(url)
         known = read_metadata(issuer, fetch_object(url))
         _cache.put(issuer, known)
     return known

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from bson import ObjectId
+
 from documents.errors import Unusable
 from documents.outgoing.address_rules import is_allowed_address, is_in_networks
 from documents.sign_on.provider_url import (
@@ -18,7 +20,7 @@ from documents.sign_on.provider_url import (
     list_allowed_networks,
 )
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
-from documents.sign_on.request_slots import take_slot
+from documents.sign_on.request_slots import find_owner, take_slot
 from documents.storage.process_cache import ProcessCache
 from documents.values.strict_json import parse_json
 
@@ -34,7 +36,10 @@ DEFAULT_HEADERS = {
 }
 
 
-_failures: "ProcessCache[str, SignOnReason]" = ProcessCache(
+# Organization, method and URL. Otherwise, a provider could name endpoints of another one, and make
+# them fail for everyone.
+Attempt = tuple[ObjectId | None, str, str]
+_failures: "ProcessCache[Attempt, SignOnReason]" = ProcessCache(
     FAILURE_CACHE_SECONDS, MAX_CACHED_FAILURES
 )
 
@@ -86,27 +91,30 @@ def send_request(
     """
     if find_provider_url_problem(url):
         raise SignOnRejected("provider_address")
-    _check_recent_failure(url)
+    attempt = (find_owner(), method, url)
+    _check_recent_failure(attempt)
     with take_slot():
-        _check_recent_failure(url)  # another request can fail while this one waits
+        _check_recent_failure(attempt)  # another request can fail while this one waits
         try:
             return _connect(method, url, {**DEFAULT_HEADERS, **(headers or {})}, body)
         except SignOnRejected as rejected:
             if rejected.reason != "provider_busy":
-                _failures.put(url, rejected.reason)
+                _failures.put(attempt, rejected.reason)
             raise
 
 
-def forget_failures(url: str | None = None) -> None:
-    """Forget the failures of one URL, or of all."""
-    if url is None:
-        _failures.clear()
-    else:
-        _failures.forget(url)
+def forget_failure(url: str) -> None:
+    """Forget that the present organization's request to a URL has failed."""
+    _failures.forget((find_owner(), "GET", url))
 
 
-def _check_recent_failure(url: str) -> None:
-    if reason := _failures.get(url):
+def forget_failures() -> None:
+    """Forget all failures."""
+    _failures.clear()
+
+
+def _check_recent_failure(attempt: Attempt) -> None:
+    if reason := _failures.get(attempt):
         raise SignOnRejected(reason)
 
 

@@ -4,15 +4,13 @@ A provider's users can often edit their own name and address. So an address coun
 that has one reading, and only if the provider has verified it.
 """
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from documents.sign_on.policy import AdmissionPolicy
 from documents.sign_on.rejections import SignOnRejected
-from documents.values.address import MAX_ADDRESS_LENGTH, is_address, strip_address, to_canonical
-from documents.values.address_domain import to_readable_domain
+from documents.values.address import MAX_ADDRESS_LENGTH, has_one_reading, to_canonical
 
 MAX_NAME_LENGTH = 200
 _IDENTITY_SEPARATOR = " "  # a URL contains none
@@ -97,19 +95,9 @@ def read_plain_address(email: Any) -> str:
     """
     if not isinstance(email, str) or len(email) > MAX_ADDRESS_LENGTH or not email.isprintable():
         raise SignOnRejected("address_unusual")
-    known = to_canonical(email)
-    local, _, domain = known.rpartition("@")
-    spelled_local, _, spelled_domain = email.lower().rpartition("@")
-    is_plain = (
-        is_address(email)
-        and strip_address(email) == email
-        and unicodedata.is_normalized("NFKC", email)  # lower() turns the Kelvin sign into k
-        and local == spelled_local
-        and spelled_domain in (domain, to_readable_domain(domain))
-    )
-    if not is_plain:
+    if not has_one_reading(email):
         raise SignOnRejected("address_unusual")
-    return known
+    return to_canonical(email)
 
 
 def _check_verified(verified: Any, person: Person, policy: AdmissionPolicy) -> None:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from documents.values.address_domain import to_canonical_domain
+from documents.values.address_domain import to_canonical_domain, to_readable_domain
 from documents.values.address_parts import unquote_local_part, unwrap_address
 from documents.values.invisible_characters import remove_invisible, remove_odd_spaces
 
@@ -32,6 +32,24 @@ CAPITAL_SIGMA, FINAL_SIGMA, SIGMA = "\u03a3", "\u03c2", "\u03c3"
 def is_address(text: str) -> bool:
     """Return whether the text, after cleaning, can be an address."""
     return ADDRESS_PATTERN.fullmatch(strip_address(text)) is not None
+
+
+def has_one_reading(address: str) -> bool:
+    """Return whether all programs read the address alike.
+
+    It may have capitals and the Unicode form of a domain. Mail servers can deliver other spellings,
+    such as a full-width letter or the Kelvin sign for K, to another mailbox than the canonical one.
+    """
+    known = to_canonical(address)
+    local, _, domain = known.rpartition("@")
+    spelled_local, _, spelled_domain = address.lower().rpartition("@")
+    return (
+        is_address(address)
+        and strip_address(address) == address
+        and unicodedata.is_normalized("NFKC", address)  # lower() turns the Kelvin sign into k
+        and local == spelled_local
+        and spelled_domain in (domain, to_readable_domain(domain))
+    )
 
 
 def strip_address(text: str) -> str:

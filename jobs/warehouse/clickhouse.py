@@ -117,8 +117,8 @@ def _make(client: Any, table: Table) -> None:
         f"CREATE TABLE IF NOT EXISTS {table.name}_rows ({', '.join(columns)}) "
         f"ENGINE = ReplacingMergeTree({VERSION_COLUMN}) ORDER BY {ID_COLUMN}"
     )
-    for column in columns:
-        client.command(f"ALTER TABLE {table.name}_rows ADD COLUMN IF NOT EXISTS {column}")
+    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
+    client.command(f"ALTER TABLE {table.name}_rows {added}")
     shown = ", ".join((ID_COLUMN, *(column.name for column in table.columns)))
     client.command(
         f"CREATE OR REPLACE VIEW {table.name} AS SELECT {shown} FROM {table.name}_rows "

@@ -131,8 +131,8 @@ def _make(connection: Connection, table: Table) -> None:
             f"CREATE TABLE IF NOT EXISTS {stored} ({', '.join(columns)}, PRIMARY KEY ({ID_COLUMN}))"
         )
     )
-    for column in columns:
-        connection.execute(_plain(f"ALTER TABLE {stored} ADD COLUMN IF NOT EXISTS {column}"))
+    added = ", ".join(f"ADD COLUMN IF NOT EXISTS {column}" for column in columns)
+    connection.execute(_plain(f"ALTER TABLE {stored} {added}"))
     shown = ", ".join(f'"{name}"' for name in (ID_COLUMN, *(one.name for one in table.columns)))
     connection.execute(
         _plain(

@@ -96,6 +96,14 @@ PROBLEM_SCHEMA = {
             "type": "integer",
             "description": "Number of further errors; absent if all are listed.",
         },
+        "email_id": {
+            "type": "string",
+            "description": "The email that exists, if a 409 response names one.",
+        },
+        "arm": {
+            "type": ["string", "null"],
+            "description": "The arm of that email; null if it was recorded before the experiment.",
+        },
     },
 }
 # The cause of each problem, if its status does not explain it.

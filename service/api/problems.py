@@ -74,7 +74,7 @@ def on_not_found(req: falcon.Request, resp: falcon.Response, error: NotFound, pa
 
 
 def on_conflict(req: falcon.Request, resp: falcon.Response, error: Conflict, params: Any) -> None:
-    respond_with_problem(req, resp, 409, str(error))
+    respond_with_problem(req, resp, 409, str(error), **error.about)
 
 
 def on_invalid(

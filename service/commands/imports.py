@@ -162,6 +162,7 @@ def _print_result(importing: "RecordImport[Any]", preview: FilePreview, as_json:
     names: tuple[str, ...] = ("created", "found", "refused_count", "refused", "refused_left_out")
     if hasattr(importing, "held_out_lines"):
         names += ("held_out_count", "held_out_lines", "held_out_left_out")
+        names += ("arms", "arm_lines_left_out")
     values = {name: getattr(importing, name) for name in names}
     would = "would be " if importing.dry_run else ""
     text = (
@@ -170,6 +171,8 @@ def _print_result(importing: "RecordImport[Any]", preview: FilePreview, as_json:
     )
     if importing.held_out_count:
         text += f", {importing.held_out_count:,} held out; do not send these"
+    for arm in values.get("arms", ()):
+        text += f"\narm {arm['arm']}: {arm['count']:,}"
     if importing.dry_run:
         values |= preview.to_values()
         if not as_json:

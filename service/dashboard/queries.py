@@ -20,6 +20,7 @@ class PageQuery(BaseModel):
 
 Search = Annotated[Text, Field(max_length=200)]
 Cursor = Annotated[str, Field(max_length=2000)]
+ArmFilter = Annotated[Text, Field(max_length=200)]
 
 
 def format_watch(**ids: Iterable[Any]) -> str:

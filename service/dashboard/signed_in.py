@@ -73,9 +73,9 @@ def _is_granted(session: StaffSession, staff: Staff, organization: Organization 
 
     An organization in deletion is closed. A sign-in that began before can store its session after.
     """
-    if organization is not None and organization.deleting_at is not None:
+    if organization is None or organization.deleting_at is not None:
         return False
-    requires = bool(organization and organization.requires_single_sign_on)
+    requires = bool(organization.requires_single_sign_on)
     way = session.find_way(staff.id, staff.epoch)
     return is_accepted(way, requires_single_sign_on=requires)
 

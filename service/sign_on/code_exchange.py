@@ -13,6 +13,7 @@ from service.sign_on.urls import build_callback_url
 
 # RFC 6749, section 5.2. All other errors are about the client or the request.
 CODE_ERROR = "invalid_grant"
+ANSWER_FIELDS = ("error", "error_description", "token_type", "access_token", "id_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,11 @@ class _Response:
         self._answer = answer
 
     def json(self) -> dict[str, Any]:
-        return self._answer.read_object()
+        """Return what a sign-in needs, because Authlib computes with other fields unchecked."""
+        given = self._answer.read_object()
+        if self.status_code >= 400 and "error" not in given:
+            raise SignOnRejected("provider_answer")
+        return {name: given[name] for name in ANSWER_FIELDS if name in given}
 
     def raise_for_status(self) -> NoReturn:
         raise SignOnRejected("provider_answer")

@@ -40,6 +40,8 @@ SAME = {
     records.NewEmail: "EmailIn",
     records.Email: "EmailOut",
     records.Imported: "Imported",
+    records.ImportedEmails: "ImportedEmails",
+    records.ArmLines: "ArmLines",
     records.RefusedLine: "RefusedLine",
     records.NewDonation: "DonationIn",
     records.DonationChanges: "DonationPatch",
@@ -274,6 +276,7 @@ def walk_fundraising(api: Matchback) -> str:
     ]
     assert api.mailings.set_experiment(mailing["id"], arms=arms)["version"] == 1
     assert api.mailings.experiment(mailing["id"])["arms"][1]["held_out"] is True
+    assert list(api.emails.list(mailing_id=mailing["id"], arm="sent")) == []
     by_provider = api.mailings.experiment(mailing["id"], by="mailbox_provider")["segments"]
     assert by_provider is not None
     assert (by_provider["by"], by_provider["values"]) == ("mailbox_provider", [])

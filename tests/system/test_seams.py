@@ -1,6 +1,8 @@
 """An acknowledged gift or event is never lost or counted twice, wherever a process dies."""
 
 import signal
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,11 +23,12 @@ from tests.integration.documents.outcomes.recomputed import read_arms, recompute
 from tools.seams.child import TRANSACTION_MARK, run_scenario
 from tools.seams.forks import get_fork_context
 from tools.seams.history import ALL_SCENARIOS, NOTED_REPORTS, read_figures
-from tools.seams.scenarios import Scenario, prepare_scene
+from tools.seams.scenarios import Given, Scenario, prepare_scene
 from tools.testbed.cast import Api, University, create_university
 from tools.testbed.emptied import delete_records
 from tools.testbed.history import find_history_mistakes
 from tools.testbed.reported import find_report_mistakes
+from tools.testbed.stored import StoredRecords, read_records, store_records
 
 PATIENCE_SECONDS = 60
 SETTLED_GIFTS = [
@@ -41,11 +44,11 @@ def test_a_kill_between_any_two_commands_loses_nothing(
     real_client: testing.TestClient,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    scenario = ALL_SCENARIOS[name]
-    commands = one_life(scenario, name, real_database, real_client, (0, "never"))
+    scene = prepare(ALL_SCENARIOS[name], real_client)
+    commands = one_life(scene, name, real_database, (0, "never"))
     assert commands, "it used no database at all"
     for where in choose_crash_points(commands):
-        left = one_life(scenario, name, real_database, real_client, where)
+        left = one_life(scene, name, real_database, where)
         assert left is None, f"it was not killed {where[1]} command {where[0]}"
     with capsys.disabled():
         told = f"{name}: killed before the first and after the writes of {', '.join(commands)}"
@@ -119,23 +122,33 @@ def test_a_crash_point_follows_each_write_that_changes_what_is_stored() -> None:
     ]
 
 
-def one_life(
-    scenario: Scenario,
-    name: str,
-    uri: str,
-    client: testing.TestClient,
-    where: tuple[int, str],
-) -> list[str] | None:
-    """Prepare a scene, run its act in a process that is killed, recover, and compare.
+@dataclass(frozen=True)
+class Scene:
+    """What is stored before the act of a scenario. Each life begins with it."""
 
-    Return the commands of the process, or None if it was killed.
-    """
+    place: University
+    given: Given
+    records: StoredRecords
+
+
+def prepare(scenario: Scenario, client: testing.TestClient) -> Scene:
     place = new_place(client)
     given = prepare_scene(place)
     scenario.prepare(place, given)
+    return Scene(place, given, read_records(get_db()))
+
+
+def one_life(scene: Scene, name: str, uri: str, where: tuple[int, str]) -> list[str] | None:
+    """Store the scene, run the act in a process that is killed, recover, and compare.
+
+    Return the commands of the process, or None if it was killed.
+    """
+    scenario, given = ALL_SCENARIOS[name], deepcopy(scene.given)
+    store_records(get_db(), scene.records)
+    forget_keys()
     commands = run_act(name, uri, given, where)
-    recover(scenario, place, given, killed=commands is None)
-    check(scenario, place, given)
+    recover(scenario, scene.place, given, killed=commands is None)
+    check(scenario, scene.place, given)
     return commands
 
 
@@ -159,12 +172,17 @@ def run_act(
 def new_place(client: testing.TestClient) -> University:
     """Create a university on a database that has only indexes."""
     delete_records(get_db())
-    api_key.forget_api_keys()
-    link_token.forget_link_keys()
+    forget_keys()
     place = create_university("Alice's University", Api.in_process(client))
     place.set_webhook_key()
     WebhookEndpoint.add(ObjectId(place.id), "https://crm.example.edu/hook")
     return place
+
+
+def forget_keys() -> None:
+    """Forget the keys of the deleted university."""
+    api_key.forget_api_keys()
+    link_token.forget_link_keys()
 
 
 def recover(scenario: Scenario, place: University, given: dict[str, Any], *, killed: bool) -> None:

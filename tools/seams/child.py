@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 from unittest.mock import patch
@@ -56,6 +57,12 @@ class Killer(monitoring.CommandListener):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@cache
+def build_client() -> testing.TestClient:
+    """Return the application, which connects to nothing before its first request."""
+    return testing.TestClient(create_app())
+
+
 def run_scenario(
     pipe: Connection, uri: str, scenario: str, given: dict[str, Any], where: tuple[int | str, str]
 ) -> None:
@@ -63,7 +70,7 @@ def run_scenario(
     killer = Killer(*where)
     database.connect_database(Settings(mongodb_uri=uri), event_listeners=[killer])
     patch.object(wakeup_buffer, "put", lambda task, id_: None).start()
-    api = Api.in_process(testing.TestClient(create_app()))
+    api = Api.in_process(build_client())
     place = University(given["organization_id"], given["key"], api)
     database.get_client().admin.command("ping")
     killer.armed = True

@@ -7,7 +7,7 @@ user gets the fork server here. Without it, a child takes a second to import the
 import multiprocessing
 from multiprocessing.context import ForkServerContext
 
-PRELOADED_MODULE = "tools.seams.child"
+PRELOADED_MODULE = "tools.seams.preloaded"
 
 
 def get_fork_context() -> ForkServerContext:

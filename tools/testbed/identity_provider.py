@@ -97,6 +97,7 @@ class IdentityProvider:
         metadata: replaces entries of the discovery document.
         userinfo: claims of the userinfo endpoint; the subject is added.
         requests: method and path of each request.
+        more_tokens, token_status: further fields beside the tokens, and the status of that answer.
         accepts_codes_again: whether a code can be exchanged twice, and with any verifier.
         client_id, client_secret: the only client.
     """
@@ -112,6 +113,8 @@ class IdentityProvider:
         self.authorizations: list[str] = []
         self.accepts_codes_again = False
         self.client_id, self.client_secret = CLIENT_ID, CLIENT_SECRET
+        self.more_tokens: dict[str, Any] = {}
+        self.token_status = 200
         self._grants: dict[str, Grant] = {}
 
     def build_claims(self, **more: Any) -> dict[str, Any]:
@@ -171,7 +174,8 @@ class IdentityProvider:
             return reply_with({"error": "invalid_grant"}, 400)
         grant.is_used = True
         token = self.make_token(grant.claims)
-        return reply_with({"token_type": "Bearer", "access_token": "opaque", "id_token": token})
+        tokens = {"token_type": "Bearer", "access_token": "opaque", "id_token": token}
+        return reply_with(tokens | self.more_tokens, self.token_status)
 
 
 def read_client(headers: Mapping[str, str], form: Mapping[str, str]) -> tuple[str, str]:

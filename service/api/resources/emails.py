@@ -13,6 +13,7 @@ from service.api.fields import (
     FilterQuery,
     Id,
     ListQuery,
+    Name,
     ResponseModel,
     Time,
     Totals,
@@ -88,6 +89,13 @@ class EmailFilters(FilterQuery):
     donated: bool | MISSING = MISSING
     held_out: Annotated[
         bool | MISSING, Field(description="True if the email must not be sent.")
+    ] = MISSING
+    arm: Annotated[
+        Name | MISSING,
+        Field(
+            description="Arm of the mailing's experiment. Requires `mailing_id`, and the order by "
+            "`created_at`. Any page can be short or empty, so continue until `next_cursor` is null."
+        ),
     ] = MISSING
 
 

@@ -10,7 +10,7 @@ from documents.imports.fields import RecordKind
 from documents.imports.kinds import IMPORT_KINDS
 from documents.imports.record_import import MAX_REJECTED_LINES
 from documents.values.validation import MAX_LISTED_ERRORS
-from service.api.fields import ResponseModel
+from service.api.fields import Id, ResponseModel
 from service.api.import_lines import import_lines
 from service.api.import_shares import ImportShares
 from service.api.operation import Operation, answer_model, operation
@@ -45,6 +45,16 @@ class Imported(ResponseModel):
     refused_left_out: Annotated[int, Field(description="Number of further rejected lines.")]
 
 
+class ArmLines(ResponseModel):
+    """The lines whose email has one arm of a mailing's experiment."""
+
+    mailing_id: Id
+    arm: str
+    held_out: Annotated[bool, Field(description="True if the emails must not be sent.")]
+    count: Annotated[int, Field(description="Number of lines, listed or not.")]
+    lines: Annotated[list[int], Field(description="Line numbers, from 1.")]
+
+
 class ImportedEmails(Imported):
     """The result of an import of emails."""
 
@@ -64,6 +74,20 @@ class ImportedEmails(Imported):
         Field(
             description="Number of further held-out lines. To get them, export the mailing's "
             "emails with `held_out=true`."
+        ),
+    ]
+    arms: Annotated[
+        list[ArmLines],
+        Field(
+            description="The lines of emails with an arm, new or not, by arm; together at most "
+            "100,000 line numbers."
+        ),
+    ]
+    arm_lines_left_out: Annotated[
+        int,
+        Field(
+            description="Number of further lines of emails with an arm. To get them, export the "
+            "mailing's emails with `arm`."
         ),
     ]
 

@@ -299,7 +299,13 @@ class Report(Figures):
     unmatched_events: Annotated[
         UnmatchedEvents | None, Field(description="Null in a report of an earlier time.")
     ]
-    mailings: list[MailingLine]
+    mailings: Annotated[
+        list[MailingLine],
+        Field(description="The fundraiser's latest mailings, newest first; at most 200."),
+    ]
+    more_mailings: Annotated[
+        bool, Field(description="True if the fundraiser has earlier mailings.")
+    ]
     segments: Annotated[SegmentTable | None, Field(description="Null without `by`.")]
     sensitivity: Annotated[
         Sensitivity | None,

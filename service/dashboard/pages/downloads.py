@@ -25,7 +25,7 @@ from service.dashboard.presentation.lists import (
     build_gift_table,
     build_recipient_table,
 )
-from service.dashboard.queries import PageQuery, Search
+from service.dashboard.queries import ArmFilter, PageQuery, Search
 from service.dashboard.render import formats_for, language_for
 
 GIFTS_A_PIECE = 200
@@ -38,6 +38,7 @@ class GiftFileQuery(PageQuery):
 class RecipientFileQuery(PageQuery):
     did: Literal["", "opened", "clicked", "gave", "bounced", "left"] = ""
     q: Search = ""
+    arm: ArmFilter = ""
 
 
 class ListFiles:
@@ -78,7 +79,9 @@ class ListFiles:
         self, req: falcon.Request, resp: falcon.Response, id: str, query: RecipientFileQuery
     ) -> None:
         mailing = Mailing.fetch(req.context.organization_id, id)
-        pages = list_all_recipients(mailing, did=query.did or None, search=query.q)
+        pages = list_all_recipients(
+            mailing, did=query.did or None, search=query.q, arm=query.arm or None
+        )
         table = build_recipient_table(
             pages,
             sorted(mailing.raised or {}),

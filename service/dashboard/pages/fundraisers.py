@@ -53,7 +53,6 @@ class FundraiserPages:
             fundraiser=fundraiser,
             query=query,
             **read_digest_values(req.context.staff, fundraiser),
-            more_mailings=len(report["mailings"]) == most,
             gifts=gift_lines.list_latest_gifts(
                 fundraiser.organization_id, fundraiser.id, MAX_LATEST_GIFTS
             ),

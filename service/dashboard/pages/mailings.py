@@ -24,7 +24,7 @@ from service.dashboard.presentation import tables
 from service.dashboard.presentation.csv_file import answer_csv
 from service.dashboard.presentation.figures import build_template_values
 from service.dashboard.presentation.language import marked
-from service.dashboard.queries import BAD_PAGE, Cursor, Search, format_watch
+from service.dashboard.queries import BAD_PAGE, ArmFilter, Cursor, Search, format_watch
 from service.dashboard.render import formats_for, language_for, render_page
 from service.dashboard.time_queries import ReportTimeQuery
 
@@ -44,7 +44,13 @@ class RecipientQuery(ReportTimeQuery):
     by: AttributeName = MAILBOX_PROVIDER
     did: Annotated[Literal["", "opened", "clicked", "gave", "bounced", "left"], Field()] = ""
     q: Search = ""
+    arm: ArmFilter = ""
     cursor: Cursor | None = None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The filters of the list, for links."""
+        return {"did": self.did, "arm": self.arm, "q": self.q}
 
 
 class MailingPages:
@@ -61,7 +67,12 @@ class MailingPages:
         did: RecipientAction | None = query.did or None
         try:
             found = list_recipients(
-                mailing, did=did, search=query.q, limit=RECIPIENTS_A_PAGE, cursor=query.cursor
+                mailing,
+                did=did,
+                search=query.q,
+                arm=query.arm or None,
+                limit=RECIPIENTS_A_PAGE,
+                cursor=query.cursor,
             )
         except InvalidCursor:
             raise bad_request(BAD_PAGE) from None
@@ -75,6 +86,7 @@ class MailingPages:
             recipients=found,
             query=query,
             did=RECIPIENT_FILTER_LABELS,
+            arms=_list_sent_arms(mailing),
             watch=format_watch(mailings=[mailing.id]),
             **read_time_values(req, mailing, query, _list_kept(query)),
             **build_template_values(build_mailing_report(mailing, query.by), formats_for(req)),
@@ -106,7 +118,13 @@ class MailingPages:
 
 def _list_kept(query: RecipientQuery) -> dict[str, str]:
     by = query.by if query.by != MAILBOX_PROVIDER else ""
-    return {"by": by, "did": query.did, "q": query.q}
+    return {"by": by, **query.filters}
+
+
+def _list_sent_arms(mailing: Mailing) -> list[str]:
+    """Return the arms by which recipients can be filtered: those that are not held out."""
+    arms = mailing.experiment["arms"] if mailing.experiment else ()
+    return [arm["name"] for arm in arms if not arm["held_out"]]
 
 
 def _links(mailing: Mailing) -> list[Link]:

@@ -98,7 +98,6 @@ def show_past_report(
         "past_report.html",
         of=of,
         fundraiser=Fundraiser.fetch(of.organization_id, of.fundraiser_id) if is_mailing else None,
-        more_mailings=False,
         period=None,
         time_query=format_as_of(at),
         **build_earlier_values(of, at),

@@ -30,7 +30,7 @@ from service.dashboard.page import form, page, redirect_to
 from service.dashboard.pages.providers import require_master_key
 from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
-from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
+from service.dashboard.presentation.sign_on_texts import explain_to_admin
 from service.dashboard.provider_sign_in import lead_to_provider
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page

@@ -31,6 +31,8 @@ NO_HELD_OUT: dict[str, Any] = {
     "held_out_count": 0,
     "held_out_lines": [],
     "held_out_left_out": 0,
+    "arms": [],
+    "arm_lines_left_out": 0,
 }
 
 

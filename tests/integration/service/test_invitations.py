@@ -216,6 +216,27 @@ def test_an_invitation_does_not_replace_a_password_of_other_organizations(
     assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
 
 
+@pytest.mark.parametrize(
+    "email",
+    [
+        "\uff42en@example.edu",
+        '"ben"@example.edu',
+        "be\u200bn@example.edu,",
+        "\u212aben@example.edu",
+    ],
+)
+def test_no_admin_takes_an_address_by_another_spelling(
+    real_client: testing.TestClient, bolt: University, email: str
+) -> None:
+    """The mail could reach another mailbox, whose owner would then choose Ben's password."""
+    browser = sign_in_staff(real_client, bolt.id, "hostile@bolt.example.edu")
+    browser.get("/dashboard/settings/staff")
+    fields = {"name": "Ben", "email": email, "role": "viewer"}
+    answer = browser.send("/dashboard/settings/staff", fields)
+    known = [one.email for one in Account.objects if one.email != "hostile@bolt.example.edu"]
+    assert (answer.status_code, known) in [(422, []), (201, [BEN])], ascii(known)
+
+
 def test_joining_while_the_first_password_is_chosen_opens_nothing_more(
     alma: University, bolt: University
 ) -> None:

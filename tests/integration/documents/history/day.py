@@ -32,8 +32,7 @@ class RandomDay:
     def __init__(self, alice: University, patch: pytest.MonkeyPatch, seed: int) -> None:
         self.alice = alice
         self.at = truncate_to_milliseconds(datetime.now(UTC)) + timedelta(seconds=1)
-        for module in CLOCKED_MODULES:
-            patch.setattr(module, "now", lambda: self.at)
+        self.set_clock(patch)
         self.chance = random.Random(seed)
         self.fundraisers = [alice.fundraiser(name) for name in ("Spring", "Autumn")]
         self.mailings: list[tuple[str, str]] = []
@@ -49,6 +48,11 @@ class RandomDay:
             *(self.send, self.record_late_email, self.delete_gift, self.delete_email),
             *(self.move_address, self.alter_cost, self.repair),
         ]
+
+    def set_clock(self, patch: pytest.MonkeyPatch) -> None:
+        """Date everything by the clock of this day."""
+        for module in CLOCKED_MODULES:
+            patch.setattr(module, "now", lambda: self.at)
 
     def step(self) -> None:
         """Do something, and settle it some minutes later."""

@@ -4,13 +4,19 @@ import time
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.fundraiser import Fundraiser
 from documents.history import hours
+from documents.reports import past_report
+from documents.reports.report import build_fundraiser_report
 from documents.values.fields import format_time
+from service.dashboard.pages import fundraisers as fundraiser_pages
 from tests.integration.documents.history.day import RandomDay
 from tools.testbed.cast import Api, University, create_university
+from tools.testbed.pages import Browser, add_staff
 from tools.testbed.settled import settle_all
 
 OTHER_RECORDS = ("as_of", "unsettled", "unmatched_events")
@@ -92,3 +98,34 @@ def test_a_mailing_that_was_deleted_later_is_listed(alice: University) -> None:
     for at, listed in ((before, True), (alice.report(spring)["as_of"], False)):
         lines = alice.get(f"/v1/fundraisers/{spring}/report?as_of={at}")["mailings"]
         assert (mailing in [line["id"] for line in lines]) == listed
+
+
+@pytest.mark.parametrize(("number", "has_more"), [(1, False), (2, False), (3, True)])
+def test_a_report_says_whether_it_lists_all_mailings(
+    alice: University,
+    real_client: testing.TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    *,
+    has_more: bool,
+) -> None:
+    monkeypatch.setattr(past_report, "MAX_LISTED_MAILINGS", 2)
+    monkeypatch.setattr(fundraiser_pages, "DEFAULT_MAILINGS_SHOWN", 2)
+    spring = alice.fundraiser()
+    mailings = [alice.mailing(spring) for _ in range(number)]
+    settle_all()
+    at = alice.report(spring)["as_of"]
+    past = alice.get(f"/v1/fundraisers/{spring}/report?as_of={at}")
+    assert past["more_mailings"] == has_more
+    assert [line["id"] for line in past["mailings"]] == mailings[::-1][:2]
+    present = build_fundraiser_report(Fundraiser.fetch(ObjectId(alice.id), spring), 2)
+    assert (present["more_mailings"], len(present["mailings"])) == (has_more, min(number, 2))
+    assert alice.get(f"/v1/mailings/{mailings[0]}/report")["more_mailings"] is False
+    add_staff(alice.id, "alice@example.edu")
+    browser = Browser(real_client)
+    browser.sign_in("alice@example.edu")
+    time.sleep(0.002)
+    for query in ("", f"?as_of={at[:23].rstrip('Z')}"):
+        page = browser.get(f"/dashboard/fundraisers/{spring}{query}")
+        assert page.status_code == 200, page.text
+        assert ("shows the latest 2 mailings" in page.text) == has_more

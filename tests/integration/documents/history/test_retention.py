@@ -1,6 +1,7 @@
 """Old changes are deleted. Later figures stay exact, and earlier ones are never incorrect."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,9 +20,19 @@ from jobs.periodic import retention as job
 from tests.integration.documents.history.day import RandomDay
 from tests.integration.documents.history.test_past_reports import note_reports, read_figures
 from tools.testbed.cast import Api, University, create_university
+from tools.testbed.stored import StoredRecords, read_records, store_records
 
 HISTORY = ("counter_changes", "gift_changes")
 Noted = list[tuple[datetime, dict[str, Any], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class LivedDay:
+    """A day that is over, with everything that is stored then."""
+
+    day: RandomDay
+    noted: Noted
+    records: StoredRecords
 
 
 @pytest.fixture
@@ -38,23 +49,49 @@ def read_explanations(day: RandomDay, since: datetime) -> dict[str, Any]:
     return {path: day.alice.get(path) for path in paths}
 
 
+@pytest.fixture(scope="module")
+def lived_days() -> dict[int, LivedDay]:
+    """Keep the days by seed, because a day takes longer than any test of it."""
+    return {}
+
+
 @pytest.fixture(params=[21, 22])
-def busy_day(
-    alice: University, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> RandomDay:
-    return RandomDay(alice, monkeypatch, request.param)
+def lived_day(
+    request: pytest.FixtureRequest,
+    alice: University,
+    monkeypatch: pytest.MonkeyPatch,
+    lived_days: dict[int, LivedDay],
+) -> LivedDay:
+    """Return a day that has just ended."""
+    if request.param not in lived_days:
+        lived_days[request.param] = live(RandomDay(alice, monkeypatch, request.param))
+    lived = lived_days[request.param]
+    store_records(get_db(), lived.records)
+    lived.day.alice.api = alice.api
+    lived.day.set_clock(monkeypatch)
+    return lived
 
 
 @pytest.fixture
-def noted(busy_day: RandomDay) -> Noted:
+def busy_day(lived_day: LivedDay) -> RandomDay:
+    return lived_day.day
+
+
+@pytest.fixture
+def noted(lived_day: LivedDay) -> Noted:
     """Return the reports that staff saw at each time, and the changes since then until the end."""
+    return lived_day.noted
+
+
+def live(day: RandomDay) -> LivedDay:
     reports = []
     for _ in range(40):
-        busy_day.step()
-        reports.append((busy_day.at, note_reports(busy_day)))
-    while hours.sum_next_hour(busy_day.at):
+        day.step()
+        reports.append((day.at, note_reports(day)))
+    while hours.sum_next_hour(day.at):
         pass
-    return [(at, one, read_explanations(busy_day, at)) for at, one in reports]
+    noted = [(at, one, read_explanations(day, at)) for at, one in reports]
+    return LivedDay(day, noted, read_records(get_db()))
 
 
 def assert_known(alice: University, noted: Noted, kept_from: datetime) -> None:

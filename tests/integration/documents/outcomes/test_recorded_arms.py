@@ -11,6 +11,7 @@ from mongoengine import get_db
 
 from documents import experiment, experiment_changes
 from documents.errors import Conflict
+from documents.imports import arm_lines, inserts
 from documents.imports import emails as imports
 from documents.imports.emails import EmailImport
 from documents.imports.file_import import FileImport
@@ -98,6 +99,118 @@ def test_lines_may_name_their_arm(alice: University, mailing: str) -> None:
     assert [line["errors"][0]["pointer"] for line in done["refused"]] == ["/arm", "/arm"]
     assert done["held_out_lines"] == [1, 2, 3]
     assert held_out_people(mailing) == [f"p{n}@example.edu" for n in range(3)]
+
+
+def arms_of(done: Any) -> dict[str, list[int]]:
+    """Return the lines of each arm of an answer."""
+    for arm in done["arms"]:
+        assert arm["held_out"] == (arm["arm"] == "holdout")
+        assert arm["count"] == len(arm["lines"])
+    return {arm["arm"]: sorted(arm["lines"]) for arm in done["arms"]}
+
+
+def stored_arms(mailing: str) -> dict[str, str]:
+    """Return the stored arm of each address."""
+    emails = get_db().emails.find({"mailing_id": ObjectId(mailing), "deleted_at": None})
+    arms = {row["user_id"]: row["arm_id"].split(":")[1] for row in emails}
+    return {row["email"]: arms[row["_id"]] for row in get_db().users.find() if row["_id"] in arms}
+
+
+def test_an_import_answers_the_arm_of_each_line_new_or_not(alice: University, mailing: str) -> None:
+    plain = {"mailing_id": alice.mailing(alice.fundraiser()), "user": BOB}
+    lines = [*people(mailing, 1100), plain, *people(mailing, 1)]
+    first, again = post(alice, lines), post(alice, lines)
+    expected: dict[str, list[int]] = {}
+    arms = stored_arms(mailing)
+    for number, line in enumerate(lines, 1):
+        if line is not plain:
+            expected.setdefault(arms[line["user"]["email"]], []).append(number)
+    assert arms_of(first) == arms_of(again) == expected
+    assert {arm["mailing_id"] for arm in first["arms"]} == {mailing}
+    assert first["arm_lines_left_out"] == 0
+    assert sorted(first["held_out_lines"]) == expected["holdout"]
+
+
+def test_a_line_that_names_another_arm_than_the_email_has_is_rejected(
+    alice: University, mailing: str
+) -> None:
+    bob, eve, dan, ann = people(mailing, 4)
+    before = post(alice, [{**bob, "arm": "holdout"}, {**eve, "arm": "sent"}])
+    assert (before["created"], before["refused_count"]) == (2, 0)
+    lines = [
+        {**bob, "arm": "sent"},
+        {**bob, "arm": "holdout"},
+        bob,
+        {**eve, "arm": "holdout"},
+        {**dan, "arm": "sent"},
+        {**dan, "arm": "holdout"},
+        {**dan, "arm": "sent"},
+        dan,
+        ann,
+        {**ann, "arm": "holdout"},
+    ]
+    dry = EmailImport(ObjectId(alice.id), dry_run=True)
+    for number, line in enumerate(lines, 1):
+        dry.add(number, {**line, "mailing_id": ObjectId(mailing)})
+    dry.flush()
+    done = post(alice, lines)
+    assert (done["created"], done["found"], done["refused_count"]) == (2, 4, 4)
+    assert (dry.created, dry.found, dry.refused_count) == (2, 4, 4)
+    assert [line["line"] for line in done["refused"]] == [1, 4, 6, 10]
+    for line in done["refused"]:
+        [error] = line["errors"]
+        assert (error["pointer"], error["code"]) == ("/arm", "conflict")
+    assert stored_arms(mailing)["p0@example.edu"] == "holdout"
+    assert stored_arms(mailing)["p2@example.edu"] == "sent"
+
+
+def test_an_email_from_before_the_experiment_has_no_arm_to_name(alice: University) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring, sent_at=SENT)
+    [bob] = people(mailing, 1)
+    post(alice, [bob])
+    assert alice.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": ARMS}).status == 200
+    done = post(alice, [{**bob, "arm": "holdout"}, bob])
+    assert (done["found"], done["refused_count"], done["arms"]) == (1, 1, [])
+
+
+def test_a_request_stores_the_email_with_another_arm_during_the_import(
+    alice: University, mailing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [bob] = people(mailing, 1)
+    [spring] = [str(row["_id"]) for row in get_db().fundraisers.find()]
+    real = inserts.insert_missing
+
+    def post_first(*args: Any) -> Any:
+        alice.make("emails", fundraiser_id=spring, **bob, arm="holdout")
+        return real(*args)
+
+    monkeypatch.setattr(imports, "insert_missing", post_first)
+    done = post(alice, [{**bob, "arm": "sent"}, {**bob, "arm": "sent"}, bob])
+    assert (done["created"], done["found"], done["refused_count"]) == (0, 1, 2)
+    assert arms_of(done) == {"holdout": [3]}
+
+
+def test_more_lines_with_arms_than_the_answer_lists_are_counted(
+    alice: University, mailing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arm_lines, "MAX_LISTED_ARM_LINES", 2)
+    lines = [{**line, "arm": "sent"} for line in people(mailing, 3)]
+    done = post(alice, [*lines, {**people(mailing, 1, 3)[0], "arm": "holdout"}])
+    [arm] = done["arms"]
+    assert (arm["arm"], arm["count"], arm["lines"], done["arm_lines_left_out"]) == (
+        *("sent", 3, [1, 2], 2),
+    )
+
+
+def test_an_upload_rejects_a_line_with_another_arm(
+    alice: University, mailing: str, real_client: testing.TestClient
+) -> None:
+    post(alice, [{**line, "arm": "holdout"} for line in people(mailing, 2)])
+    content = f"email,Matchback Mailing ID,Test Arm\np0@example.edu,{mailing},sent\n"
+    content += f"p1@example.edu,{mailing},holdout\np2@example.edu,{mailing},sent\n"
+    done = upload(alice, real_client, content)
+    assert (done.made, done.found, done.rejected) == (1, 1, 1)
 
 
 def test_more_held_out_lines_than_the_answer_lists_are_counted(
@@ -192,24 +305,15 @@ def test_a_dry_run_starts_no_experiment(alice: University, mailing: str) -> None
 def test_an_upload_shows_held_out_emails_and_the_recipients_to_send_to(
     alice: University, mailing: str, real_client: testing.TestClient
 ) -> None:
-    add_staff(alice.id, "alice@example.edu")
-    browser = Browser(real_client)
-    browser.sign_in("alice@example.edu")
-    browser.get("/dashboard/imports")
     lines = "".join(
         f"p{n}@example.edu,{mailing},{arm}\n"
         for n, arm in enumerate(["holdout"] * 3 + ["sent"] * 2)
     )
-    content = f"email,Matchback Mailing ID,Test Arm\n{lines}".encode()
-    sent = browser.upload("/dashboard/imports", content, {"records": "emails"})
-    page = str(sent.headers["Location"])
-    while job.step():
-        pass
-    browser.get(page)
-    assert browser.send(f"{page}/start").status_code == 303
-    while job.step():
-        pass
-    [done] = FileImport.objects
+    content = f"email,Matchback Mailing ID,Test Arm\n{lines}"
+    done = upload(alice, real_client, content)
+    browser = Browser(real_client)
+    browser.sign_in("alice@example.edu")
+    page = f"/dashboard/imports/{done.id}"
     assert (done.state, done.made, done.held_out) == ("done", 5, 3)
     assert "Held out 3" in extract_text(browser.get(page))
     settle_all()
@@ -217,6 +321,24 @@ def test_an_upload_shows_held_out_emails_and_the_recipients_to_send_to(
     rows = [line.replace('"', "").split(",") for line in listed]
     assert sorted(row[1] for row in rows[1:]) == ["p3@example.edu", "p4@example.edu"]
     assert {row[-1] for row in rows} == {"Arm", "sent"}
+
+
+def upload(alice: University, client: testing.TestClient, content: str) -> FileImport:
+    """Upload a file of emails, and import it."""
+    add_staff(alice.id, "alice@example.edu")
+    browser = Browser(client)
+    browser.sign_in("alice@example.edu")
+    browser.get("/dashboard/imports")
+    sent = browser.upload("/dashboard/imports", content.encode(), {"records": "emails"})
+    page = str(sent.headers["Location"])
+    while job.step():
+        pass
+    browser.get(page)
+    assert browser.send(f"{page}/start").status_code == 303
+    while job.step():
+        pass
+    done: FileImport = FileImport.objects.get()
+    return done
 
 
 def test_an_import_in_an_experiment_costs_the_same_for_each_email(

@@ -1,5 +1,6 @@
 """Segments count what a plain recomputation from emails and gifts counts."""
 
+import json
 import random
 from collections import Counter
 from typing import Any
@@ -10,6 +11,8 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.counters import LEDGER
+from documents.migrations.migration import run_migrations
+from documents.migrations.steps import MATCHED_MIGRATION, MIGRATIONS
 from documents.recount import recount
 from matchback import engine
 from tools.testbed.cast import Api, University, create_university, make_event
@@ -122,6 +125,80 @@ def test_segments_agree_with_a_plain_recomputation(alice: University, seed: int)
         found = read_values(alice, f"fundraisers/{fundraiser}", by)
         right = books.sum_by(None, key)
         assert {value: describe(line) for value, line in found.items()} == right
+
+
+def read_gifts(alice: University, path: str) -> dict[Any, Any]:
+    settle_all()
+    lines = read_values(alice, path, "school")
+    return {
+        value: (line["donations"]["count"], line["donations"]["raised"])
+        for value, line in lines.items()
+    }
+
+
+def test_a_gift_pinned_to_an_email_of_another_fundraiser_counts_with_the_email(
+    alice: University,
+) -> None:
+    spring, autumn = alice.fundraiser(), alice.fundraiser("Autumn")
+    mailing = alice.mailing(autumn, **SENT)
+    eve: Any = {"name": "Eve", "email": "eve@gmail.com", "attributes": {"school": "Law"}}
+    dan = {"name": "Dan", "email": "dan@gmail.com"}
+    of_eve = alice.email(autumn, eve, mailing_id=mailing)
+    of_dan, of_ann = alice.email(autumn, dan, mailing_id=mailing), alice.email(autumn, dan, **SENT)
+    alice.email(spring, dan, **SENT)
+    alice.gift(autumn, 700, dan, email_id=of_dan)
+    alice.gift(autumn, 40, dan, email_id=of_ann)
+    pinned = alice.gift(spring, 2500, {"name": "A stranger"})
+    others = {"none": (2, {"USD": 740})}
+    paths = [f"fundraisers/{autumn}", f"mailings/{mailing}", f"fundraisers/{spring}"]
+    match = f"/v1/donations/{pinned}/match"
+
+    def read_all() -> list[dict[Any, Any]]:
+        return [read_gifts(alice, path) for path in paths]
+
+    nothing: dict[Any, Any] = {"none": (0, {})}
+    of_mailing = {"none": (1, {"USD": 700})}
+    plain = [{"Law": (0, {}), **others}, {"Law": (0, {}), **of_mailing}, nothing]
+    assert read_all() == plain
+    assert alice.call("PUT", match, {"email_id": of_eve}).status == 200
+    law = {"Law": (1, {"USD": 2500})}
+    assert read_all() == [law | others, law | of_mailing, nothing]
+    alice.call("PATCH", f"/v1/donations/{pinned}", {"refunded_amount": 500})
+    law = {"Law": (1, {"USD": 2000})}
+    assert read_all() == [law | others, law | of_mailing, nothing]
+    assert alice.call("DELETE", match).status == 200
+    assert read_all() == plain
+
+
+def test_the_migration_counts_the_gifts_of_a_fundraisers_emails(alice: University) -> None:
+    spring = alice.fundraiser()
+    mailing = alice.mailing(spring, **SENT)
+    of: list[dict[str, Any]] = [{"mailing_id": mailing}, {**SENT}]
+    for more in of:
+        alice.gift(spring, 700, {"name": "Bob"}, email_id=alice.email(spring, **more))
+    settle_all()
+    paths = [f"fundraisers/{spring}", f"mailings/{mailing}"]
+    before = [read_gifts(alice, path) for path in paths]
+    forget_matched()
+    [migration] = [one for one in MIGRATIONS if one.number == MATCHED_MIGRATION]
+    [*_, status] = run_migrations((migration,))
+    assert status.rows == 2
+    assert [read_gifts(alice, path) for path in paths] == before
+
+
+def forget_matched() -> None:
+    """Store everything as before fundraisers and mailings counted the gifts of their emails."""
+    for name in ("fundraisers", "mailings"):
+        get_db()[name].update_many({}, {"$unset": {"matched": ""}})
+    for email in get_db().emails.find():
+        counted = []
+        for text, *targets in email["counted"]:
+            amounts = json.loads(text)
+            own = {key: one for key, one in amounts.items() if not key.startswith("matched")}
+            for name, id_ in zip(targets[::2], targets[1::2], strict=True):
+                rest = own if name in {"fundraisers", "mailings"} else amounts
+                counted.append([json.dumps(rest, separators=(",", ":")), name, id_])
+        get_db().emails.update_one({"_id": email["_id"]}, {"$set": {"counted": counted}})
 
 
 def test_a_wrong_counter_of_a_segment_is_found_and_repaired(alice: University) -> None:

@@ -16,6 +16,7 @@ from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.postgresql import PostgreSQL
 from tools.testbed.cast import Api, University, create_university
+from tools.testbed.data_folder import make_data_folder
 from tools.testbed.stack import wait_until
 
 ENGINES = ("duckdb", "postgresql", "clickhouse")
@@ -47,9 +48,15 @@ def is_accepting(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def chdb_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data folder of ClickHouse's engine, which allows only one per process."""
-    return tmp_path_factory.mktemp("clickhouse")
+def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Keep ClickHouse's own engine running, which allows only one data folder per process.
+
+    It stops with its last connection, and each start takes longer than most tests.
+    """
+    with make_data_folder(tmp_path_factory.mktemp("clickhouse")) as folder:
+        url = f"chdb://{folder}"
+        with clickhouse_connect.get_client(dsn=url):
+            yield url
 
 
 def make(engine: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse:
@@ -61,25 +68,25 @@ def make(engine: str, folder: Path, request: pytest.FixtureRequest) -> Warehouse
         with psycopg.connect(url) as connection:
             connection.execute("DROP SCHEMA IF EXISTS matchback CASCADE")
         return PostgreSQL(url)
-    dsn = f"chdb://{request.getfixturevalue('chdb_folder')}"
-    client = clickhouse_connect.get_client(dsn=dsn)
-    for (name,) in client.query("SHOW TABLES").result_rows:
-        client.command(f"DROP TABLE IF EXISTS {name}")
-    return ClickHouse(dsn)
+    url = request.getfixturevalue("clickhouse_url")
+    with clickhouse_connect.get_client(dsn=url) as client:
+        for (name,) in client.query("SHOW TABLES").result_rows:
+            client.command(f"DROP TABLE IF EXISTS {name}")
+    return ClickHouse(url)
 
 
 @pytest.fixture(params=ENGINES)
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+def warehouse(request: pytest.FixtureRequest, memory_path: Path) -> Warehouse:
     """Return each engine in turn, with its tables."""
-    made = make(request.param, tmp_path, request)
+    made = make(request.param, memory_path, request)
     made.prepare()
     return made
 
 
 @pytest.fixture
-def duckdb(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
+def duckdb(request: pytest.FixtureRequest, memory_path: Path) -> Warehouse:
     """Return the embedded engine, with its tables."""
-    made = make("duckdb", tmp_path, request)
+    made = make("duckdb", memory_path, request)
     made.prepare()
     return made
 

@@ -12,8 +12,7 @@ from documents.sign_on.discovery import forget_metadata
 from documents.sign_on.rejections import SignOnReason, SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.signing_keys import forget_signing_keys
-from service.dashboard.presentation.sign_on_admin_texts import explain_to_admin
-from service.dashboard.presentation.sign_on_texts import explain_rejection
+from service.dashboard.presentation.sign_on_texts import explain_rejection, explain_to_admin
 from service.sign_on.begin import begin_sign_in
 from service.sign_on.finish import SignedOn, SignInAnswer, finish_sign_in
 from tools.testbed.identity_provider import (

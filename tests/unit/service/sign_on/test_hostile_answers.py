@@ -17,7 +17,7 @@ from config.settings import get_settings
 from documents.errors import Unacceptable
 from documents.sign_on import connection, fetching, request_slots
 from documents.sign_on.discovery import discover_provider, forget_metadata
-from documents.sign_on.fetching import fetch_object, forget_failures
+from documents.sign_on.fetching import fetch_object, forget_failures, send_request
 from documents.sign_on.rejections import SignOnReason
 from documents.sign_on.request_slots import count_requests_for
 from documents.sign_on.sign_on_provider import SignOnProvider
@@ -100,6 +100,23 @@ def test_an_answer_without_a_token_is_rejected(
 ) -> None:
     idp.replies["/token"] = reply_with(answer, 400 if "error" in answer else 200)
     assert find_reason(sign_in) == reason
+
+
+@pytest.mark.parametrize("name", ["expires_in", "expires_at", "scope", "refresh_token", "self"])
+@pytest.mark.parametrize("value", ["soon", "1e5", [1], {"a": 1}, 10**300, -1, True, None])
+def test_a_field_that_no_sign_in_needs_is_ignored(
+    name: str, value: Any, sign_in: SignIn, idp: IdentityProvider
+) -> None:
+    idp.more_tokens = {name: value}
+    assert sign_in()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 418])
+def test_tokens_in_an_answer_that_reports_an_error_are_rejected(
+    status: int, sign_in: SignIn, idp: IdentityProvider
+) -> None:
+    idp.token_status = status
+    assert find_reason(sign_in) == "provider_answer"
 
 
 def test_a_provider_that_hangs_up_is_reported(idp: IdentityProvider) -> None:
@@ -339,8 +356,24 @@ def test_a_failure_counts_for_some_seconds(
         assert find_reason(lambda: begin_sign_in(university, BROWSER)) == "provider_unavailable"
     assert idp.requests == [("GET", DISCOVERY_PATH)]
     del idp.replies[DISCOVERY_PATH]
-    assert discover_provider(idp.issuer, is_fresh=True)  # an admin checks it
+    with count_requests_for(ALICES_UNIVERSITY):
+        assert discover_provider(idp.issuer, is_fresh=True)  # an admin checks it
     assert begin_sign_in(university, BROWSER)
+
+
+def test_a_failure_counts_for_one_organization_and_one_method(
+    university: SignOnProvider, idp: IdentityProvider
+) -> None:
+    """Mallory's provider names an endpoint of Alice's, which answers other requests only."""
+    idp.replies["/token"] = Reply(500)
+    url = f"{idp.issuer}/token"
+    assert find_reason(partial(fetch_for, MALLORYS, url)) == "provider_unavailable"
+    with count_requests_for(ALICES_UNIVERSITY):
+        assert find_reason(partial(fetch_object, url)) == "provider_unavailable"
+        del idp.replies["/token"]
+        assert send_request("POST", url).status == 401
+    assert find_reason(partial(fetch_for, MALLORYS, url)) == "provider_unavailable"
+    assert idp.requests.count(("GET", "/token")) == 2
 
 
 def test_a_fresh_discovery_reads_the_provider_again(idp: IdentityProvider) -> None:
