@@ -32,7 +32,7 @@ LINES_BY_SECTION: dict[str, int | tuple[int, ...]] = {
 }
 # What a session notes for each way in. A reset begins no session.
 WAYS_BY_ROW: dict[str, set[GrantWay]] = {
-    "password": {"password"},
+    "password": {"password", "limited password"},
     "reset link by mail": set(),
     "invitation": {"invitation", "link elsewhere"},
     "`matchback staff link` (break-glass)": {"link", "link elsewhere"},
