@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 from pymongo import UpdateOne
 
 from documents.access.former_staff import FORMER_STAFF_FILTER
@@ -151,6 +152,12 @@ def recount_collection(collection: str) -> RowChange:
     return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
+def has_matched_counters() -> bool:
+    """Return whether fundraisers and mailings count the gifts of all their emails."""
+    finished = {"_id": MATCHED_MIGRATION, "finished_at": {"$ne": None}}
+    return get_db().migrations.find_one(finished, {"_id": 1}) is not None
+
+
 def record_end_time(tx: Tx, rows: list[Any]) -> None:
     """Change nothing. The migration only records the time at which it ends."""
 
@@ -160,7 +167,7 @@ OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
 SEGMENTS_MIGRATION = 30
 SENSITIVITY_MIGRATION = 31
-MATCHED_MIGRATION = 32
+MATCHED_MIGRATION = 41
 GAVE_FILTER = {"donations_count": {"$gt": 0}}
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
@@ -276,17 +283,17 @@ MIGRATIONS = (
         {"donations_count": {"$gt": 0}},
     ),
     Migration(
-        MATCHED_MIGRATION,
-        "Count the gifts of a fundraiser's emails",
-        "emails",
-        recount_collection("emails"),
-        GAVE_FILTER,
-    ),
-    Migration(
         ACCOUNTS_MIGRATION,
         "Give staff members accounts",
         "staff",
         add_accounts,
         FORMER_STAFF_FILTER,
+    ),
+    Migration(
+        MATCHED_MIGRATION,
+        "Count the gifts of a fundraiser's emails",
+        "emails",
+        recount_collection("emails"),
+        GAVE_FILTER,
     ),
 )
