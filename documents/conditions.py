@@ -144,6 +144,14 @@ TESTED_EMAIL_FIELDS = (
 )
 
 
+def has_known_segments(email: EmailRow) -> bool:
+    """Return whether the email has a list of segments, maybe an empty one.
+
+    Emails of earlier versions have none until their migration, which also counts their gifts.
+    """
+    return email.get("segment_ids") is not None
+
+
 def gifts_of_email(email: EmailRow) -> dict[str, int]:
     """Return the number of the email's gifts, and their money by currency, net of refunds."""
     if not (count := email.get("donations_count")):

@@ -12,6 +12,7 @@ from documents.conditions import (
     delay_key,
     gifts_of_email,
     has_delay,
+    has_known_segments,
     has_value,
     is_counted,
     is_deferred,
@@ -142,7 +143,9 @@ def _emails(**on: Any) -> list[Cache]:
             for name in SUMMED_EMAIL_FIELDS
         ),
         # These follow the emails' own counters, so gifts need no segments.
-        CounterCache(field="matched", **on, of=Email, split=gifts_of_email),
+        CounterCache(
+            field="matched", **on, of=Email, when=has_known_segments, split=gifts_of_email
+        ),
     ]
 
 

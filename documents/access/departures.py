@@ -1,4 +1,4 @@
-"""What ends with memberships: their secrets, their grants, and accounts without any other."""
+"""The end of what depends on memberships: secrets, grants, and accounts without another one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -26,28 +26,28 @@ WITHOUT_SEGMENTS_FILTER = {"segment_ids": None, "deleted_at": None}
 def add_provider_segments(tx: Tx, emails: list[EmailRow]) -> None:
     """Put emails into the segment of their mailbox provider, and count them there.
 
-    Emails of erased users get none, because their address is unknown.
+    Emails of erased users get an empty list, because their address is unknown. From then on, their
+    fundraiser and their mailing count their gifts, too.
     """
     providers = _find_providers(tx, emails)
     segments: dict[ObjectId, dict[str, Any]] = {}
-    updates, changed = [], []
+    updates = []
     for email in emails:
-        if not (provider := providers.get(email["user_id"])):
-            continue
-        owner = SegmentOwner(
-            email["organization_id"], email["fundraiser_id"], email.get("mailing_id")
-        )
-        segment = build_segment_row_of(owner, MAILBOX_PROVIDER, provider)
-        segments[segment["_id"]] = segment
-        email["segment_ids"] = [segment["_id"]]
+        email["segment_ids"] = []
+        if provider := providers.get(email["user_id"]):
+            owner = SegmentOwner(
+                email["organization_id"], email["fundraiser_id"], email.get("mailing_id")
+            )
+            segment = build_segment_row_of(owner, MAILBOX_PROVIDER, provider)
+            segments[segment["_id"]] = segment
+            email["segment_ids"].append(segment["_id"])
         updates.append(
-            UpdateOne({"_id": email["_id"]}, {"$set": {"segment_ids": [segment["_id"]]}})
+            UpdateOne({"_id": email["_id"]}, {"$set": {"segment_ids": email["segment_ids"]}})
         )
-        changed.append(email)
     _store(tx, segments.values())
     if updates:
         tx.database.emails.bulk_write(updates, ordered=False, session=tx.session)
-        count_settled_rows(tx, "emails", changed)
+        count_settled_rows(tx, "emails", emails)
 
 
 def _find_providers(tx: Tx, emails: list[EmailRow]) -> dict[ObjectId, str]:

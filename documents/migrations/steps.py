@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 from pymongo import UpdateOne
 
 from documents.access.former_staff import FORMER_STAFF_FILTER
@@ -159,6 +160,12 @@ def recount_collection(collection: str) -> RowChange:
     return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
+def has_matched_counters() -> bool:
+    """Return whether fundraisers and mailings count the gifts of all their emails."""
+    finished = {"_id": MATCHED_MIGRATION, "finished_at": {"$ne": None}}
+    return get_db().migrations.find_one(finished, {"_id": 1}) is not None
+
+
 def record_end_time(tx: Tx, rows: list[Any]) -> None:
     """Change nothing. The migration only records the time at which it ends."""
 
@@ -168,7 +175,7 @@ OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
 SEGMENTS_MIGRATION = 30
 SENSITIVITY_MIGRATION = 31
-MATCHED_MIGRATION = 32
+MATCHED_MIGRATION = 43
 GAVE_FILTER = {"donations_count": {"$gt": 0}}
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 
@@ -284,13 +291,6 @@ MIGRATIONS = (
         {"donations_count": {"$gt": 0}},
     ),
     Migration(
-        MATCHED_MIGRATION,
-        "Count the gifts of a fundraiser's emails",
-        "emails",
-        recount_collection("emails"),
-        GAVE_FILTER,
-    ),
-    Migration(
         ACCOUNTS_MIGRATION,
         "Give staff members accounts",
         "staff",
@@ -309,5 +309,12 @@ MIGRATIONS = (
         "Delete accounts of removed staff",
         "accounts",
         delete_lone_accounts,
+    ),
+    Migration(
+        MATCHED_MIGRATION,
+        "Count the gifts of a fundraiser's emails",
+        "emails",
+        recount_collection("emails"),
+        GAVE_FILTER,
     ),
 )

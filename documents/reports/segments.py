@@ -9,8 +9,10 @@ from mongoengine import get_db
 
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
+from documents.migrations.steps import has_matched_counters
 from documents.reports.figures import SegmentLine, SegmentTable
 from documents.reports.funnel_fields import REPORTED_FUNNEL_FIELDS
+from documents.storage.former_match import add_former_counters
 from documents.storage.personal_data import is_value_shown
 from documents.values.attributes import MAILBOX_PROVIDER
 from documents.values.rates import (
@@ -21,6 +23,7 @@ from documents.values.rates import (
 )
 
 MAX_LISTED_VALUES = 200
+EMAIL_MATCHES = ("link", "address", "pinned")  # gifts that an email led to
 SEGMENT_COUNTER_FIELDS = ("emails_count", "funnel", "matched")
 Kind = Literal["value", "other", "none"]
 
@@ -87,8 +90,7 @@ def _list_lines(
     of: Fundraiser | Mailing, rows: Iterable[Mapping[str, Any]], by: str
 ) -> list[SegmentLine]:
     by_value: defaultdict[str | None, SegmentSums] = defaultdict(SegmentSums)
-    without = SegmentSums()
-    without.add({name: getattr(of, name) for name in SEGMENT_COUNTER_FIELDS})
+    without = _sum_all(of)
     for row in rows:
         by_value[row.get("value")].add(row)
         without.add(row, -1)
@@ -102,6 +104,22 @@ def _list_lines(
             others.add(sums.counters)
     lines += [_line("other", None, others), _line("none", None, without)]
     return [line for line in lines if line["recorded"] > 0]
+
+
+def _sum_all(of: Fundraiser | Mailing) -> SegmentSums:
+    """Return the counters of all emails, with the gifts that match them.
+
+    Until the migration, only `by_match` has the gifts of all emails. It counts a gift that is
+    pinned to another fundraiser's email with the gift's own fundraiser.
+    """
+    sums = SegmentSums()
+    sums.add({"emails_count": of.emails_count, "funnel": of.funnel})
+    if has_matched_counters():
+        sums.add({"matched": of.matched})
+        return sums
+    for name in EMAIL_MATCHES:
+        sums.add({"matched": add_former_counters(of.by_match, name)})
+    return sums
 
 
 def _line(kind: Kind, value: str | None, sums: SegmentSums) -> SegmentLine:

@@ -53,7 +53,7 @@ def check_admin_stays(current_role: StaffRole | None, role: StaffRole) -> None:
     """Check that a sign-in with the settings that wait shows an admin who stays one.
 
     Raises:
-        SignOnRejected: the person is no admin, or would not be one.
+        SignOnRejected: the person was no admin before, or the claims give another role.
     """
     if not current_role == role == "admin":
         raise SignOnRejected("draft_not_admin")

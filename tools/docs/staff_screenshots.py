@@ -1,9 +1,9 @@
 """Take the pictures of docs/how-to/staff.md: sign-in, the page of staff, and the switch."""
 
+import argparse
 import tempfile
 from pathlib import Path
 
-import click
 from bson import ObjectId
 from playwright.sync_api import Browser, Page
 
@@ -24,11 +24,9 @@ COLLEAGUES = (
 )
 
 
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=FOLDER)
-def main(out: Path) -> None:
+def main() -> None:
     """Take the pictures at two widths."""
-    out.mkdir(parents=True, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as data,
         run_stack(Path(data)) as stack,
@@ -36,7 +34,7 @@ def main(out: Path) -> None:
     ):
         _furnish(stack)
         for width in WIDTHS:
-            _take(browser, stack.url, out, width)
+            _take(browser, stack.url, width)
 
 
 def _furnish(stack: Stack) -> None:
@@ -53,16 +51,16 @@ def _furnish(stack: Stack) -> None:
     Staff.add(ObjectId(there.id), "Anna Adams", ANNA, "viewer")
 
 
-def _take(browser: Browser, url: str, out: Path, width: int) -> None:
+def _take(browser: Browser, url: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 700})
     page = context.new_page()
     page.goto(f"{url}/dashboard/sign-in")
-    page.screenshot(path=out / f"sign-in-{width}.png")
+    page.screenshot(path=FOLDER / f"sign-in-{width}.png")
     _sign_in(page)
     page.goto(f"{url}/dashboard/settings/staff")
-    page.screenshot(path=out / f"staff-{width}.png", full_page=True)
+    page.screenshot(path=FOLDER / f"staff-{width}.png", full_page=True)
     page.locator(".switch summary").click()
-    page.screenshot(path=out / f"switch-{width}.png")
+    page.screenshot(path=FOLDER / f"switch-{width}.png")
     context.close()
 
 
@@ -74,4 +72,5 @@ def _sign_in(page: Page) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

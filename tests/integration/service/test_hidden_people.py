@@ -58,7 +58,7 @@ def ids(alice: University) -> dict[str, str]:
     arms = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
     alice.call("PUT", f"/v1/mailings/{mailing}/experiment", {"arms": arms})
     email = alice.email(spring, DONOR | {"attributes": ATTRIBUTES}, mailing_id=mailing)
-    for _ in range(6):  # of one person, so that their number says nothing
+    for _ in range(6):  # of one person, because a value is named by its number of people
         alice.email(spring, DONOR)
     alice.email(spring, OTHER, mailing_id=mailing)
     for number in range(6):

@@ -13,7 +13,11 @@ from documents.migrations.steps import MIGRATIONS, SEGMENTS_MIGRATION
 from documents.recount import recount
 from documents.values.time import now
 from tests.integration.documents.migrations.layout import content
-from tests.integration.documents.segments.test_segments import describe, read_values
+from tests.integration.documents.segments.test_segments import (
+    describe,
+    forget_matched,
+    read_values,
+)
 from tools.testbed.cast import Api, University, create_university, make_event
 from tools.testbed.settled import settle_all
 
@@ -34,6 +38,7 @@ def alice(real_client: testing.TestClient) -> University:
 def forget_segments() -> None:
     """Give emails and their contributions the form of the earlier version."""
     database = get_db()
+    forget_matched()
     for email in database.emails.find():
         counted = [
             [text, *kept] for text, *targets in email["counted"] if (kept := drop_segments(targets))

@@ -1,4 +1,4 @@
-"""Ben connects another provider. What the former one proved no longer counts."""
+"""Ben connects another provider. Proofs of the former one no longer count."""
 
 from datetime import timedelta
 from typing import Any
