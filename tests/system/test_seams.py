@@ -124,7 +124,7 @@ def test_a_crash_point_follows_each_write_that_changes_what_is_stored() -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is stored before the act of a scenario. Each life begins with it."""
+    """The records before the act of a scenario. Each life begins with them."""
 
     place: University
     given: Given
