@@ -14,7 +14,7 @@ StoredRecords = dict[str, list[RawBSONDocument]]
 
 def read_records(database: Database[dict[str, Any]]) -> StoredRecords:
     """Return all records by collection."""
-    raw = database.with_options(codec_options=RAW)  # type: ignore[arg-type]
+    raw = database.with_options(codec_options=RAW)
     return {
         name: found
         for name in database.list_collection_names()
