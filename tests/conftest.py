@@ -46,6 +46,7 @@ LONG = (
     "tests/system/documents/settling/test_order.py",
     "tests/system/service/test_fuzz.py",
     "tests/system/test_faults.py",
+    "tests/system/test_import_kills.py",
     "tests/system/test_up.py",
     "tests/system/test_package.py",
     "tests/system/test_setup.py",
