@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import get_db
 from pymongo import UpdateOne
 
 from documents.access.former_staff import FORMER_STAFF_FILTER
@@ -44,6 +43,7 @@ from documents.migrations.index_tables import (
 )
 from documents.migrations.journal import start_journal
 from documents.migrations.match_records import add_match_records
+from documents.migrations.matched import MATCHED_MIGRATION
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
@@ -160,12 +160,6 @@ def recount_collection(collection: str) -> RowChange:
     return lambda tx, rows: count_settled_rows(tx, collection, rows)
 
 
-def has_matched_counters() -> bool:
-    """Return whether fundraisers and mailings count the gifts of all their emails."""
-    finished = {"_id": MATCHED_MIGRATION, "finished_at": {"$ne": None}}
-    return get_db().migrations.find_one(finished, {"_id": 1}) is not None
-
-
 def record_end_time(tx: Tx, rows: list[Any]) -> None:
     """Change nothing. The migration only records the time at which it ends."""
 
@@ -175,7 +169,6 @@ OPENED_MIGRATION = 26
 DELAYS_MIGRATION = 29
 SEGMENTS_MIGRATION = 30
 SENSITIVITY_MIGRATION = 31
-MATCHED_MIGRATION = 43
 GAVE_FILTER = {"donations_count": {"$gt": 0}}
 CLICKED_ONLY_FILTER = {"clicks": {"$gt": 0}, "opens": {"$in": [None, 0]}}
 

@@ -9,7 +9,7 @@ from mongoengine import get_db
 
 from documents.fundraiser import Fundraiser
 from documents.mailing import Mailing
-from documents.migrations.steps import has_matched_counters
+from documents.migrations.matched import has_matched_counters
 from documents.reports.figures import SegmentLine, SegmentTable
 from documents.reports.funnel_fields import REPORTED_FUNNEL_FIELDS
 from documents.storage.former_match import add_former_counters

@@ -11,8 +11,9 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.counters import LEDGER
+from documents.migrations.matched import MATCHED_MIGRATION
 from documents.migrations.migration import run_migrations
-from documents.migrations.steps import MATCHED_MIGRATION, MIGRATIONS
+from documents.migrations.steps import MIGRATIONS
 from documents.recount import recount
 from documents.values.time import now
 from matchback import engine
