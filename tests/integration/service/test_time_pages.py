@@ -39,7 +39,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture
 def browser(real_client: testing.TestClient, alice: University) -> Browser:
-    return sign_in_staff(real_client, alice.id, "alice@example.edu", "viewer")
+    return sign_in_staff(real_client, alice.id, "alice@example.edu", "editor")
 
 
 @pytest.fixture

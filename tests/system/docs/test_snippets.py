@@ -25,7 +25,10 @@ NOT_RUN = {
     "how-to/warehouse.md": ["matchback warehouse worker"],  # `matchback up` runs it
     "how-to/secure.md": ["limit_conn_zone …"],  # no nginx
     # No provider; see test_sign_on_command.py.
-    "how-to/sign-in-with-your-provider.md": [".venv/bin/matchback sign-on domains …"],
+    "how-to/sign-in-with-your-provider.md": [
+        ".venv/bin/matchback sign-on domains …",
+        ".venv/bin/matchback sign-on set …",
+    ],
     "how-to/mail.md": ["matchback mail test …"],  # no mail server; see test_mail_settings.py
     "how-to/language.md": [".venv/bin/python -m tools.translations check"],  # test_catalogues.py
     # No systemd and no Docker; see tests/system/deploy and tests/system/test_package.py.

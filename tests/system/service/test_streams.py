@@ -16,6 +16,7 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
+from documents.organization import Organization
 from service.local.command import build_serve_command
 from tests.system.service import streaming_app
 from tools.bench.dashboard_idle import open_session
@@ -180,6 +181,7 @@ def test_a_reload_ends_streams_without_delay(stack: Stack, clients: ExitStack) -
 def test_an_open_page_receives_changes_and_an_outage(stack: Stack, clients: ExitStack) -> None:
     """The whole path: a stream, the watching thread, and a MongoDB that hangs for a while."""
     id_ = ObjectId()
+    Organization(id=id_, name="Alice's University").save(force_insert=True)
     get_db().fundraisers.insert_one({"_id": id_, "organization_id": id_, "donations_count": 0})
     request = LIVE.format(id=id_, cookie=open_session(id_)["Cookie"])
     client = connect(stack, clients, request=request.encode())

@@ -132,6 +132,8 @@ def cases() -> Iterator[Any]:
             given = {name: VALUES.get(name, PARENT)}
             if document is Payment and name == "status":
                 given = {"status": "unassigned"}
+            if document is Email and name == "arm":
+                continue  # see outcomes/test_arm_lists.py: pages by arm read a mailing's index
             sort = fields["sort"].default if document is AuditEntry else "-created_at"
             yield pytest.param(document, given, sort, id=f"{document.__name__}?{name}")
 
