@@ -1,5 +1,6 @@
 """Accounts: people in the whole service. A membership in staff.py ties one to an organization."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -21,6 +22,7 @@ from documents.values.address import to_canonical
 from documents.values.time import now
 
 MAX_ENSURE_ATTEMPTS = 3
+CHANGING = "Another request is changing this person. Retry the request."
 
 
 class Account(Document):
@@ -92,7 +94,8 @@ class Account(Document):
         restored = {name: self[name] for name in ("name", "email", "address")}
         update = {f"set_on_insert__{name}": restored[name] for name in restored.keys() - values}
         update |= {f"set__{name}": value for name, value in values.items()}
-        update |= {"inc__epoch": 1} if values else {}
+        update |= {"inc__epoch": 1} if values else {"set_on_insert__epoch": self.epoch + 1}
+        update["set_on_insert__created_at"] = self.created_at
         own = type(self).objects(id=self.id)
         try:
             admitted: Self = own.modify(upsert=True, new=True, set__joined_at=now(), **update)
@@ -103,6 +106,23 @@ class Account(Document):
     def opens(self, staff_id: ObjectId) -> bool:
         """Return whether the password opens a membership."""
         return not self.password_opens or staff_id in self.password_opens
+
+    def change_password(self, hashed: str, opens: Sequence[ObjectId]) -> Self:
+        """Store a password that opens some memberships. Sessions stay.
+
+        Raises:
+            Conflict: the password or the epoch has changed since this account was read.
+        """
+        own = type(self).objects(id=self.id, epoch=self.epoch, password=self.password)
+        values = {"set__password": hashed, "set__password_opens": list(opens)}
+        changed: Self | None = own.modify(new=True, **values)
+        if changed is None:
+            raise Conflict(CHANGING)
+        return changed
+
+    def has_same_password(self) -> bool:
+        """Return whether the password is the same as when this account was read."""
+        return type(self).objects(id=self.id, password=self.password).first() is not None
 
     def renew(self, *, is_same_epoch: bool = False, **changes: Any) -> Self:
         """Make changes, and void all earlier sessions and links, in one write.
@@ -116,5 +136,5 @@ class Account(Document):
         own = {"id": self.id, "epoch": self.epoch} if is_same_epoch else {"id": self.id}
         renewed: Self | None = type(self).objects(**own).modify(new=True, inc__epoch=1, **changes)
         if renewed is None:
-            raise Conflict("Another request is changing this person. Retry the request.")
+            raise Conflict(CHANGING)
         return renewed

@@ -22,8 +22,11 @@ from documents.storage.record import Record
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 
-OPENS_OTHERS = "The present password opens other organizations. Reset it by mail."
 SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink, PasswordResetLink)
+
+
+class PasswordOpensOthers(Conflict):
+    """The present password opens memberships to which a browser has not proved the person."""
 
 
 class Member(Record):
@@ -129,7 +132,7 @@ class Member(Record):
         return matches_password(self.person.password, password)
 
     def set_password(self, password: str, *, opens: Sequence[ObjectId] = ()) -> Self:
-        """Change the person's password, and end all sessions in all organizations.
+        """Change the person's password, and end all sessions that it opens.
 
         Args:
             opens: memberships that the password opens; empty for all, also later ones. An
@@ -138,7 +141,8 @@ class Member(Record):
 
         Raises:
             Unacceptable: the password is too short, too long, or easy to guess.
-            Conflict: the present password opens other memberships, or another request is earlier.
+            PasswordOpensOthers: the present password opens other memberships.
+            Conflict: another request has changed the password or ended the sessions.
             NotFound: another process removed the member meanwhile.
         """
         return self.store_password(self.hash_new_password(password), opens=opens)
@@ -148,10 +152,25 @@ class Member(Record):
         member = self._join_account()
         person = member.person
         assert isinstance(person, Account)
-        if opens and person.password and set(member._list_opened()) - set(opens):
-            raise Conflict(OPENS_OTHERS)
-        changes = {"set__password": hashed, "set__password_opens": list(opens)}
-        return member._renew(is_same_epoch=bool(opens), **changes)
+        if not opens:
+            return member._renew(is_same_epoch=True, set__password=hashed, set__password_opens=[])
+        if person.password and set(member._list_opened()) - set(opens):
+            raise PasswordOpensOthers("The present password opens other organizations.")
+        return member._limit_password(person, hashed, opens)
+
+    def _limit_password(self, person: Account, hashed: str, opens: Sequence[ObjectId]) -> Self:
+        """Store a password that opens some memberships, and end their sessions only.
+
+        Otherwise, an admin could sign a person out of other organizations by an invitation.
+        """
+        account = person.change_password(hashed, opens)
+        type(self).objects(id__in=list(opens)).update(inc__epoch=1)
+        for kind in SECRET_KINDS:
+            for staff_id in opens:
+                kind.end_of_member(staff_id)
+        renewed = type(self).fetch(self.organization_id, self.id)
+        renewed.remember_account(account)
+        return renewed
 
     def _list_opened(self) -> list[ObjectId]:
         rows = list_membership_rows(self.account_id) if self.account_id else []

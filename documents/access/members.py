@@ -1,6 +1,6 @@
 """Acts of an admin, or of the command line, on the members of one organization.
 
-An organization keeps at least one admin, because only an admin can add another.
+An organization keeps at least one admin, who can invite others.
 """
 
 import re
@@ -99,6 +99,7 @@ def remove_member(
 
     Args:
         counts_invited: see `change_role`.
+        may_be_last_admin: whether the organization may lose its last admin, as in a demo.
 
     Raises:
         Conflict: the member is the last admin.
@@ -171,10 +172,17 @@ def _has_other_admin(tx: Tx, others: dict[str, Any], *, counts_invited: bool) ->
     found = list(tx.database.staff.find(others, session=tx.session))
     if any(counts_invited or one.get("last_sign_in_at") or one.get("password") for one in found):
         return True
-    # Members of earlier versions have no time of their last sign-in, but a password.
+    # Members of earlier versions have no time of their last sign-in, but a password. That of a
+    # person of other organizations does not count, because it may be from there.
     ids = [one["account_id"] for one in found if "account_id" in one]
-    protected = {"_id": {"$in": ids}, "password": {"$ne": None}}
-    return tx.database.accounts.find_one(protected, {"_id": 1}, session=tx.session) is not None
+    protected = {
+        "_id": {"$in": ids},
+        "password": {"$ne": None},
+        "password_opens": {"$in": [None, []]},
+    }
+    named = {"account_id": {"$in": tx.database.accounts.distinct("_id", protected, tx.session)}}
+    rows = tx.database.staff.find({**named, "deleted_at": None}, session=tx.session)
+    return 1 in Counter(row["account_id"] for row in rows).values()
 
 
 def _update(tx: Tx, staff_id: ObjectId, change: dict[str, Any]) -> None:

@@ -97,7 +97,8 @@ class StaffSession(Secret):
 
     def knows(self, staff_id: ObjectId) -> bool:
         """Return whether this browser may learn that the person has this membership."""
-        return not self.grants or is_known_membership(self.grants, staff_id)
+        is_former = not self.grants and self.account_epoch is None
+        return is_former or is_known_membership(self.grants, staff_id)
 
     def find_proof(self, staff_id: ObjectId) -> ProviderProof | None:
         """Return the single sign-on of this member; None without one."""
@@ -134,6 +135,18 @@ class StaffSession(Secret):
         is_of_account = is_of_person and staff.account_id
         whose = {"account_id": staff.account_id} if is_of_account else {"staff_id": staff.id}
         return list(cls.objects(**whose, expires_at__gt=now()).order_by("-last_used_at"))
+
+    @classmethod
+    def take(cls, secret: str) -> Self | None:
+        """End the session with this secret, and return it; None if it has ended before."""
+        ended: Self | None = cls.objects(id=digest_secret(secret)).modify(remove=True)
+        return ended
+
+    @classmethod
+    def keep_own_grant(cls, secret: str, staff_id: ObjectId) -> None:
+        """Drop all grants of a session except that of this member."""
+        others = {"$pull": {"grants": {"staff_id": {"$ne": staff_id}}}}
+        cls.objects(id=digest_secret(secret)).update(__raw__=others)
 
     @classmethod
     def end_with(cls, secret: str) -> None:

@@ -19,6 +19,8 @@ from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.transaction import in_transaction
 from matchback.engine import Tx
 
+REQUIRED = "Single sign-on is required. Accept passwords first."
+
 
 def change_provider(
     organization: Organization,
@@ -46,8 +48,8 @@ def change_provider(
             return known
         return propose_secret(known, check_text(client_secret, "client_secret"))
     changed = SignOnProvider.put(organization.id, issuer, client_id, client_secret)
-    if known is not None and known.issuer != changed.issuer:
-        end_proofs(organization.id, kept_issuer=changed.issuer, kept_session=session_id)
+    # Always, because an earlier change may have ended here.
+    end_proofs(organization.id, kept_issuer=changed.issuer, kept_session=session_id)
     return changed
 
 
@@ -72,7 +74,9 @@ def check_password_remains(organization_id: ObjectId) -> None:
         Conflict: no admin has a password.
     """
     admins = list(Staff.live(organization_id, role="admin"))
-    if not any(one.is_opened_by_password for one in admins):
+    # An invited person of other organizations may never arrive here.
+    arrived = [one for one in admins if one.last_sign_in_at or not one.has_other_memberships()]
+    if not any(one.is_opened_by_password for one in arrived):
         raise Conflict("No admin has a password. Let an admin choose one first.")
 
 
@@ -84,19 +88,21 @@ def remove_provider(organization_id: ObjectId) -> None:
     Raises:
         Conflict: the organization requires single sign-on.
     """
+    if Organization.objects(id=organization_id, requires_single_sign_on=True).first() is not None:
+        raise Conflict(REQUIRED)
+    # Before and after, so that an interruption leaves no session of a provider that is gone.
+    end_proofs(organization_id)
     in_transaction(_remove, organization_id)
     end_proofs(organization_id)
 
 
 def _remove(tx: Tx, organization_id: ObjectId) -> None:
     own = {"organization_id": organization_id}
-    required = {"_id": organization_id, "requires_single_sign_on": True}
-    is_required = tx.database.organizations.find_one(required, {"_id": 1}, session=tx.session)
     # A requirement first locks this record. So of the two at once, one sees the other.
     open_ = {**own, "is_locked": {"$ne": True}}
     found = tx.database.sign_on_providers.find_one(open_, {"_id": 1}, session=tx.session)
-    if is_required or found is None:
-        raise Conflict("Single sign-on is required. Accept passwords first.")
+    if found is None:
+        raise Conflict(REQUIRED)
     tx.database.sign_on_providers.delete_one(open_, session=tx.session)
     tx.database.pending_sign_ins.delete_many(own, session=tx.session)
 

@@ -58,7 +58,6 @@ def stop_requiring_single_sign_on(organization: Organization) -> None:
 
     Settings that wait for a sign-in are dropped.
     """
-    Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=False)
 
     def unlock(kept: SignOnProvider) -> None:
         kept.is_locked = False
@@ -67,3 +66,4 @@ def stop_requiring_single_sign_on(organization: Organization) -> None:
     provider = SignOnProvider.of(organization.id)
     if provider is not None:
         provider.change(unlock)
+    Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=False)

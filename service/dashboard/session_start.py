@@ -25,13 +25,20 @@ def begin_session(
     kept = _find_session(before, staff) if before else None
     secret = StaffSession.begin(staff, by_link=way in LINK_WAYS, way=way, proof=proof, before=kept)
     if before:
-        StaffSession.end_with(before)
+        _end_previous(before, kept, secret, staff)
     cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
     cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
     staff.note_sign_in()
     action = f"{req.method} {req.uri_template}"
     OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
     return secret
+
+
+def _end_previous(before: str, kept: StaffSession | None, secret: str, staff: Staff) -> None:
+    """End the previous session. If a logout has changed it meanwhile, drop the grants from it."""
+    ended = StaffSession.take(before)
+    if kept is not None and (ended is None or list(ended.grants) != list(kept.grants)):
+        StaffSession.keep_own_grant(secret, staff.id)
 
 
 def _find_session(secret: str, staff: Staff) -> StaffSession | None:

@@ -4,6 +4,7 @@ import falcon
 from bson import ObjectId
 
 from documents.access.grants import find_password_way, list_membership_rows
+from documents.access.member import PasswordOpensOthers
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.digests.choice import DigestChoice
@@ -12,7 +13,6 @@ from documents.mail.mail import has_mail_server
 from documents.mail.password_mails import put_change_mail
 from service.dashboard.forms import Form
 from service.dashboard.page import form, page, redirect_to
-from service.dashboard.pages.webhook_endpoints import explain_conflict
 from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
@@ -66,8 +66,10 @@ class Account:
         if knows_current and not staff.has_password(form.raw("current")):
             raise Unacceptable("/current", "wrong", "The current password is incorrect.")
         opens = _list_proved_memberships(staff, session, knows_current=knows_current)
-        with explain_conflict(OPERATOR_LINK_NEEDED):
+        try:
             changed = staff.set_password(form.raw("password"), opens=opens)
+        except PasswordOpensOthers:
+            raise falcon.HTTPConflict(description=OPERATOR_LINK_NEEDED) from None
         put_change_mail(changed)
         # A password does not replace a sign-in that the organization may require.
         proof = session.find_proof(staff.id)
@@ -83,9 +85,22 @@ def _list_sessions(req: falcon.Request) -> list[StaffSession]:
 
 
 def _needs_current(req: falcon.Request) -> bool:
-    """Return whether the current password is required. A sign-in link replaces it."""
-    can_skip: bool = req.context.session.can_skip_password
-    return req.context.staff.is_opened_by_password and not can_skip
+    """Return whether the current password is required. A sign-in link replaces it.
+
+    It is also required if this browser could show another organization that the password opens.
+    """
+    staff, session = req.context.staff, req.context.session
+    if session.can_skip_password or staff.person.password is None:
+        return False
+    opened = [id_ for id_ in _list_opened(staff, session) if staff.person.opens(id_)]
+    return bool(opened)
+
+
+def _list_opened(staff: Staff, session: StaffSession) -> list[ObjectId]:
+    """Return the memberships to which this browser has proved who the person is."""
+    rows = list_membership_rows(staff.account_id) if staff.account_id else []
+    proved = {row["_id"] for row in rows if session.find_way(row["_id"], row.get("epoch", 0))}
+    return sorted(proved | {staff.id})
 
 
 def _list_proved_memberships(
@@ -98,6 +113,5 @@ def _list_proved_memberships(
     person = staff.person
     if session.is_of_person or (knows_current and not person.password_opens):
         return []
-    rows = list_membership_rows(staff.account_id) if staff.account_id else []
-    proved = {row["_id"] for row in rows if session.find_way(row["_id"], row.get("epoch", 0))}
-    return sorted(proved | {staff.id, *(person.password_opens if knows_current else ())})
+    known = person.password_opens if knows_current else ()
+    return sorted({*_list_opened(staff, session), *known})

@@ -14,6 +14,7 @@ from documents.access.account import Account
 from documents.access.members import find_invitable, remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
+from documents.errors import Conflict
 from documents.mail.delivery import send_due_mails
 from documents.mail.invitation import make_mailed_link, send_invitation
 from documents.organization import Organization
@@ -181,6 +182,66 @@ def test_an_invitation_changes_nothing_in_other_organizations(
         remove_member(Staff.named(BEN, ObjectId(bolt.id)))
         assert ben.get("/dashboard").status_code == 200
         assert Staff.authenticate(BEN, STAFF_PASSWORD) == Staff.named(BEN)
+
+
+def test_a_password_after_an_invitation_ends_nothing_elsewhere(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
+    """Ben has no password: he works for Alma by a link. Bolt's admin chooses one, twice."""
+    added = Staff.add(ObjectId(alma.id), "Ben", BEN, "viewer")
+    ben = follow(real_client, SignInLink.make(added))
+    hostile = follow(real_client, invite(bolt))
+    fields = {"password": OTHER_PASSWORD}
+    assert hostile.send("/dashboard/account", fields).status_code == 303
+    late = SignInLink.make(added)
+    hostile.get("/dashboard/account")
+    again = {"current": OTHER_PASSWORD, "password": "one more horse battery"}
+    assert hostile.send("/dashboard/account", again).status_code == 303
+    assert ben.get("/dashboard").status_code == 200
+    assert follow(real_client, late).get("/dashboard").status_code == 200
+    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+
+
+def test_a_sign_in_beside_a_change_of_a_limited_password_is_void(
+    real_client: testing.TestClient, bolt: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = Staff.add(ObjectId(bolt.id), "Ben", BEN, "viewer").set_password(
+        STAFF_PASSWORD, opens=[Staff.named(BEN).id]
+    )
+    check = Account.has_same_password
+
+    def change_before(account: Account) -> bool:
+        member.set_password(OTHER_PASSWORD, opens=[member.id])
+        return check(account)
+
+    monkeypatch.setattr(Account, "has_same_password", change_before)
+    assert Staff.authenticate(BEN, STAFF_PASSWORD) is None
+
+
+def test_the_current_password_is_asked_for_in_each_organization_of_the_browser(
+    real_client: testing.TestClient, alma: University, bolt: University
+) -> None:
+    """Mallory finds Ben's browser, which shows the other organization."""
+    ben = follow(real_client, invite(alma))
+    ben.send("/dashboard/account", {"password": STAFF_PASSWORD})
+    secret = invite(bolt)
+    ben.get(LINK, query_string=f"token={secret}")
+    ben.send(LINK, {"token": secret})
+    assert "Bolt University" in extract_text(ben.get("/dashboard/account"))
+    assert ben.send("/dashboard/account", {"password": OTHER_PASSWORD}).status_code == 422
+    ben.get("/dashboard/account")
+    fields = {"current": STAFF_PASSWORD, "password": OTHER_PASSWORD}
+    assert ben.send("/dashboard/account", fields).status_code == 303
+
+
+def test_a_reset_overtakes_a_change_with_the_former_password(alma: University) -> None:
+    add_staff(alma.id, BEN)
+    stale = Staff.named(BEN)
+    assert stale.person
+    Staff.named(BEN).set_password(OTHER_PASSWORD)
+    with pytest.raises(Conflict):
+        stale.set_password("one more horse battery")
+    assert Staff.authenticate(BEN, OTHER_PASSWORD)
 
 
 def test_a_password_opens_what_its_browser_had_opened(

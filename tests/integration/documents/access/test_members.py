@@ -238,6 +238,18 @@ def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
     remove_member(anna, counts_invited=way_in == "sign-in link")
 
 
+@pytest.mark.parametrize("opens", ["all", "the other"])
+def test_a_password_from_elsewhere_is_no_way_in(
+    alma: Organization, bolt: Organization, opens: str
+) -> None:
+    anna = add_staff(str(alma.id), ANNA)
+    other = Staff.add(bolt.id, "Ben", BEN, "admin")
+    other.set_password(STAFF_PASSWORD, opens=[] if opens == "all" else [other.id])
+    Staff.add(alma.id, "Ben", BEN, "admin")
+    with pytest.raises(Conflict, match="last admin"):
+        remove_member(anna)
+
+
 @pytest.mark.parametrize("act", ["demote", "remove"])
 def test_fifty_admins_leave_at_once_and_one_stays(alma: Organization, act: str) -> None:
     admins = [

@@ -204,6 +204,9 @@ def test_an_account_that_goes_while_a_person_joins_is_restored(
     monkeypatch.setattr(Staff, "_insert_member", delete_meanwhile)
     joined = Staff.add(ObjectId(charlie.id), "Eve", "eve@example.edu", "viewer")
     assert Account.objects.get().id == joined.account_id
+    found = Staff.named("eve@example.edu", ObjectId(charlie.id))
+    session = StaffSession.current(StaffSession.begin(found))
+    assert Staff.signed_in(session) == joined
 
 
 def test_rows_that_late_work_stores_go_in_a_later_walk(alice: University) -> None:

@@ -1,5 +1,7 @@
 """Ben, an admin, replaces and removes the provider. No one loses the membership or inherits one."""
 
+from typing import Any
+
 import pytest
 from bson import ObjectId
 from falcon import testing
@@ -9,6 +11,8 @@ from documents.access.audit import OpenAct
 from documents.access.staff_session import StaffSession
 from documents.errors import Conflict, NotFound
 from documents.organization import Organization
+from documents.sign_on import provider_changes
+from documents.sign_on.ended_sessions import end_proofs
 from documents.sign_on.pending_sign_in import PendingSignIn
 from documents.sign_on.provider_changes import change_provider, remove_provider
 from documents.sign_on.requirement import (
@@ -26,9 +30,9 @@ from tests.integration.service.sign_on.conftest import (
     set_provider,
     sign_on,
 )
-from tools.testbed.cast import University
+from tools.testbed.cast import University, create_university
 from tools.testbed.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider
-from tools.testbed.pages import Browser, add_staff, extract_text, sign_in_staff
+from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
 PATH = "/dashboard/settings/sign-on"
 BEN = "ben@example.edu"
@@ -216,3 +220,43 @@ def test_a_requirement_and_a_removal_at_once_lock_no_one_out(
     with pytest.raises(NotFound):
         require_single_sign_on(fetch(alma), known, proof)
     assert not fetch(alma).requires_single_sign_on
+
+
+def test_a_repeated_change_ends_what_an_interrupted_one_left(
+    browser: Browser, alma: University, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_on(browser, alma, idp)
+    new = ("https://other.example.edu", "matchback", "secret")
+
+    def die(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider_changes, "end_proofs", die)
+        with pytest.raises(KeyboardInterrupt):
+            change_provider(fetch(alma), *new)
+    assert StaffSession.objects.count() == 1
+    change_provider(fetch(alma), *new)
+    assert StaffSession.objects.count() == 0
+
+
+def test_a_logout_during_another_sign_in_ends_the_kept_grant(
+    browser: Browser, alma: University, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ben signs in to Bolt in the browser whose session at Alma the provider just ends."""
+    bolt = create_university("Bolt University", alma.api)
+    member = add_staff(bolt.id, ALICE)
+    sign_on(browser, alma, idp)
+    begin_as_before = vars(StaffSession)["begin"].__func__
+
+    def end_before(kind: type[StaffSession], *given: Any, **more: Any) -> str:
+        end_proofs(ObjectId(alma.id))  # the request has read the previous session already
+        secret: str = begin_as_before(kind, *given, **more)
+        return secret
+
+    monkeypatch.setattr(StaffSession, "begin", classmethod(end_before))
+    browser.get("/dashboard/sign-in", query_string=f"organization={bolt.id}")
+    fields = {"email": ALICE, "password": STAFF_PASSWORD, "organization": bolt.id}
+    assert browser.send("/dashboard/sign-in", fields).status_code == 303
+    session = StaffSession.objects.get()
+    assert [one.staff_id for one in session.grants] == [member.id]
