@@ -54,6 +54,8 @@ class WebhookEndpoint(Record):
     tests = IntField(default=0)
     is_dropped = BooleanField()  # deleted, and no delivery is left
 
+    sealed_fields = ("secret", "previous_secret")
+
     meta = {
         "collection": "webhook_endpoints",
         "indexes": [

@@ -65,6 +65,8 @@ class SignOnProvider(Record):
     draft_secret = StringField()
     draft_rules = DictField()
 
+    sealed_fields = ("client_secret", "draft_secret")
+
     meta = {
         "collection": "sign_on_providers",
         "indexes": [

@@ -72,6 +72,8 @@ class Record(Document):
     deleted_at = DateTimeField()
     version = IntField(default=0)
 
+    sealed_fields: ClassVar[tuple[str, ...]] = ()  # secrets that a master key seals
+
     meta: ClassVar[dict[str, Any]] = {
         "abstract": True,
         "auto_create_index": False,

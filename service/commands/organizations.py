@@ -126,9 +126,11 @@ def new_master_key() -> None:
 @audited
 def reseal() -> None:
     """Encrypt all secrets with the first master key. You can then remove older keys."""
-    from documents.outgoing.resealing import reseal_endpoints
-    from documents.sign_on.resealing import reseal_providers
+    from documents.outgoing.webhook_endpoint import WebhookEndpoint
+    from documents.sign_on.sign_on_provider import SignOnProvider
+    from documents.storage.resealing import reseal_records
     from documents.webhook_key import WebhookKey
 
-    resealed = WebhookKey.reseal() + reseal_endpoints() + reseal_providers()
+    others = sum(reseal_records(kind) for kind in (WebhookEndpoint, SignOnProvider))
+    resealed = WebhookKey.reseal() + others
     click.echo(f"Secrets encrypted again: {resealed}")

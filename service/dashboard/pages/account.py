@@ -92,8 +92,7 @@ def _needs_current(req: falcon.Request) -> bool:
     staff, session = req.context.staff, req.context.session
     if session.can_skip_password or staff.person.password is None:
         return False
-    opened = [id_ for id_ in _list_opened(staff, session) if staff.person.opens(id_)]
-    return bool(opened)
+    return any(staff.person.opens(id_) for id_ in _list_opened(staff, session))
 
 
 def _list_opened(staff: Staff, session: StaffSession) -> list[ObjectId]:

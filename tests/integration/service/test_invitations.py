@@ -1,7 +1,6 @@
 """An admin invites a person. The link passes through the admin's hands, so it proves little."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +8,6 @@ from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
-from config.settings import get_settings
 from documents.access.account import Account
 from documents.access.members import find_invitable, remove_member
 from documents.access.staff import Staff
@@ -20,7 +18,7 @@ from documents.mail.invitation import make_mailed_link, send_invitation
 from documents.organization import Organization
 from service.mail.register import register_renderers
 from tools.testbed.cast import Api, University, create_university
-from tools.testbed.mail_server import MailServer, run_mail_server
+from tools.testbed.mail_server import MailServer
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
 BEN = "ben@example.edu"
@@ -36,16 +34,6 @@ def alma(real_client: testing.TestClient) -> University:
 @pytest.fixture
 def bolt(real_client: testing.TestClient) -> University:
     return create_university("Bolt University", Api.in_process(real_client))
-
-
-@pytest.fixture
-def mail_server(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """Run a mail server, and set it in the settings."""
-    with run_mail_server() as server:
-        monkeypatch.setenv("MATCHBACK_SMTP_URL", server.url)
-        monkeypatch.setenv("MATCHBACK_MAIL_FROM", "Matchback <matchback@example.edu>")
-        get_settings.cache_clear()
-        yield server
 
 
 def follow(client: testing.TestClient, secret: str) -> Browser:

@@ -421,14 +421,14 @@ def test_the_master_key_command_seals_the_secrets_again(
 ) -> None:
     from cryptography.fernet import Fernet
 
-    from documents.outgoing.resealing import reseal_endpoints
+    from documents.storage.resealing import reseal_records
 
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     set_master_keys(monkeypatch, old)
     made = alice.make("webhook-endpoints", url=URL)
     rotated = alice.call("POST", f"{ENDPOINTS}/{made['id']}/rotate-secret").json
     set_master_keys(monkeypatch, f"{new},{old}")
-    assert reseal_endpoints() == 1
+    assert reseal_records(WebhookEndpoint) == 1
     set_master_keys(monkeypatch, new)
     opened = open_endpoint_secrets(WebhookEndpoint.objects.get(id=made["id"]).to_mongo(), now())
     assert opened == [rotated["secret"], made["secret"]]

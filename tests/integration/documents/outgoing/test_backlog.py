@@ -12,11 +12,11 @@ from documents.outgoing import delivery_lag
 from documents.outgoing.delivery_lag import measure_delivery_lag
 from documents.outgoing.due_deliveries import find_all_due, find_recently_due
 from documents.outgoing.event_delivery import build_delivery_rows
-from documents.outgoing.resealing import reseal_endpoints
 from documents.outgoing.retention import drop_deliveries_of_deleted
 from documents.outgoing.signing_secret import open_endpoint_secrets
 from documents.outgoing.webhook_endpoint import WebhookEndpoint, list_subscribed
 from documents.privacy.retention import drop_event_deliveries
+from documents.storage.resealing import reseal_records
 from documents.storage.sealed import UnsealableSecret
 from documents.values.time import now
 
@@ -147,14 +147,14 @@ def test_a_new_secret_signs_although_the_key_of_the_previous_one_is_lost(
     replaced, secret = endpoint.rotate_secret()
     assert open_endpoint_secrets(replaced.to_mongo(), now()) == [secret]
     assert replaced.previous_secret_until is None
-    assert reseal_endpoints() == 1
+    assert reseal_records(WebhookEndpoint) == 1
 
 
 def test_secrets_are_sealed_again_with_a_new_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint, after = add_endpoint().rotate_secret()
     before = open_endpoint_secrets(endpoint.to_mongo(), now())[1]
     set_master_keys(monkeypatch, NEW_KEY, OLD_KEY)
-    assert reseal_endpoints() == 1
+    assert reseal_records(WebhookEndpoint) == 1
     set_master_keys(monkeypatch, NEW_KEY)
     reloaded = WebhookEndpoint.fetch(endpoint.organization_id, endpoint.id)
     assert open_endpoint_secrets(reloaded.to_mongo(), now()) == [after, before]

@@ -11,8 +11,8 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.errors import Unacceptable
 from documents.sign_on.draft import adopt_draft, propose_secret
-from documents.sign_on.resealing import reseal_providers
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.resealing import reseal_records
 from documents.storage.sealed import UnsealableSecret
 
 ALICES, CHARLIES = ObjectId("a" * 24), ObjectId("c" * 24)
@@ -142,7 +142,7 @@ def test_a_new_master_key_seals_again(master_key: str, monkeypatch: pytest.Monke
     new = Fernet.generate_key().decode()
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", f"{new},{master_key}")
     get_settings.cache_clear()
-    assert reseal_providers() == 1
+    assert reseal_records(SignOnProvider) == 1
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
     get_settings.cache_clear()
     assert put(client_secret=None).open_secret() == SEALED_WORDS
@@ -156,7 +156,7 @@ def test_a_new_master_key_seals_the_secret_that_waits(
     settings_at, new = waiting.settings_at, Fernet.generate_key().decode()
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", f"{new},{master_key}")
     get_settings.cache_clear()
-    reseal_providers()
+    reseal_records(SignOnProvider)
     monkeypatch.setenv("MATCHBACK_MASTER_KEYS", new)
     get_settings.cache_clear()
     stored = SignOnProvider.of(ALICES)
