@@ -49,7 +49,10 @@ class Migration:
 
 
 class Progress(Document):
-    """The progress of one migration in this database."""
+    """The progress of one migration in this database.
+
+    last_id: ID of the last changed row; missing after the end.
+    """
 
     number = IntField(primary_key=True)
     last_id = DynamicField()
@@ -195,17 +198,18 @@ def _page(tx: Tx, migration: Migration, limit: int) -> tuple[int, bool]:
     if rows:
         migration.change(tx, rows)
     is_finished = len(rows) < limit
-    noted: dict[str, Any] = {
-        "name": migration.name,
-        **({"last_id": rows[-1]["_id"]} if rows else {}),
-    }
+    noted: dict[str, Any] = {"name": migration.name}
+    update: dict[str, Any] = {"$set": noted, "$inc": {"rows": len(rows)}}
     if "started_at" not in known:
         noted["started_at"] = now()
-    if is_finished:
+    if is_finished:  # the ID would outlast its record
         noted["finished_at"] = now()
+        update["$unset"] = {"last_id": ""}
+    else:
+        noted["last_id"] = rows[-1]["_id"]
     tx.database.migrations.update_one(
         {"_id": migration.number},
-        {"$set": noted, "$inc": {"rows": len(rows)}},
+        update,
         upsert=True,
         session=tx.session,
     )

@@ -47,6 +47,7 @@ from documents.migrations.matched import MATCHED_MIGRATION
 from documents.migrations.matches import rename_matches, rename_past_matches
 from documents.migrations.migration import Migration, RowChange
 from documents.migrations.payments import name_payments, reread_payment_webhooks
+from documents.migrations.positions import POSITIONS_MIGRATIONS
 from documents.migrations.segments import WITHOUT_SEGMENTS_FILTER, add_provider_segments
 from documents.payments.gift import find_missing_gift_reason
 from documents.payments.named_by import MIGRATION as PAYMENTS_NAMED
@@ -310,4 +311,5 @@ MIGRATIONS = (
         recount_collection("emails"),
         GAVE_FILTER,
     ),
+    *POSITIONS_MIGRATIONS,
 )

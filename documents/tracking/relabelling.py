@@ -69,11 +69,13 @@ class Relabelling(Document):
 
     def _advance(self, last_id: ObjectId | None) -> bool:
         # A process that was paused must not move the progress of the one that took over.
-        unmoved = type(self).objects(name=RELABELLING_NAME, target=self.target, after=self.after)
-        progress = {"after": last_id} if last_id else {"rule": self.target}
+        current = {"target": self.target, "after": self.after, "rule": None}
+        unmoved = type(self).objects(name=RELABELLING_NAME, **current)
+        # An ID would outlast its record, so a finished relabelling keeps none.
+        progress = {"after": last_id} if last_id else {"rule": self.target, "unset__after": True}
         if not unmoved.update_one(changed=self.changed, **progress):
             return False
-        self.after = last_id or self.after
+        self.after = last_id
         return last_id is not None
 
     def _relabel_all(self, email_ids: list[ObjectId], rule: MachineClickRule) -> bool:

@@ -11,8 +11,11 @@ from documents.access.staff_session import SignInLink, StaffSession
 from documents.concurrency.mutex import name_organization_turn
 from documents.history.journal import JOURNAL
 from documents.migrations.document_classes import DOCUMENT_CLASSES
+from documents.migrations.migration import run_migrations
+from documents.migrations.steps import MIGRATIONS
 from documents.storage.base import Document
 from documents.values.time import now
+from jobs.periodic import recount, relabel
 from matchback.engine import JOURNAL_HOUR, Tx
 from tests.integration.service.test_tenancy import furnish
 from tools.testbed.cast import University
@@ -44,7 +47,18 @@ def furnish_fully(place: University, person: str) -> dict[str, str]:
     off = {f"off_of.{place.id}": 1, f"last_off_of.{place.id}": 2}
     get_db().recounts.update_one({"_id": "steady"}, {"$set": off}, upsert=True)
     fill_empty_collections(ObjectId(place.id))
+    walk_all_records()
     return ids
+
+
+def walk_all_records() -> None:
+    """Walk over all records to the end, as workers and migrations do."""
+    while recount.step():
+        pass
+    while relabel.step():
+        pass
+    get_db().migrations.delete_many({})
+    list(run_migrations(MIGRATIONS))
 
 
 def fill_empty_collections(organization_id: ObjectId) -> None:

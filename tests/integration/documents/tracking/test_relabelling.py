@@ -32,3 +32,15 @@ def test_two_processes_of_one_rule_complete_it() -> None:
     assert not second.step(MachineClickRule())
     assert not first.step(MachineClickRule())
     assert Relabelling.is_done(MachineClickRule())
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_paused_process_does_not_bring_back_the_position_of_a_finished_relabelling() -> None:
+    recount_rate.store_records(3, events=False)
+    rule = MachineClickRule()
+    paused, current = Relabelling.continue_with(rule), Relabelling.continue_with(rule)
+    while current.step(rule):
+        pass
+    assert not paused.step(rule)
+    stored = Relabelling.objects.get()
+    assert (stored.rule, stored.after) == (rule.fingerprint, None)
