@@ -99,6 +99,19 @@ def add_kept_grants(new: Sequence[Grant], kept: Sequence[Grant]) -> list[Grant]:
     return list(current.values())
 
 
+def raise_epochs(grants: Sequence[Grant], staff_ids: Sequence[ObjectId]) -> list[Grant]:
+    """Return grants as they are after a password has increased the epochs of these members.
+
+    A grant that another act has ended stays ended.
+    """
+    raised = [*grants]
+    for position, one in enumerate(grants):
+        if one.staff_id in staff_ids:
+            values = {"staff_id": one.staff_id, "way": one.way, "proof": one.proof}
+            raised[position] = Grant(**values, epoch=one.epoch + 1)
+    return raised
+
+
 def find_way(grants: Sequence[Grant], staff_id: ObjectId, epoch: int) -> GrantWay | None:
     """Return how the browser proved who this member is; None if it did not, or no longer."""
     for grant in grants:

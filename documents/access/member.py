@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
 
 from documents.access.account import Account
 from documents.access.former_staff import FORMER_STAFF_FILTER, give_own_account
@@ -131,13 +131,17 @@ class Member(Record):
         """Return whether the password is correct."""
         return matches_password(self.person.password, password)
 
-    def set_password(self, password: str, *, opens: Sequence[ObjectId] = ()) -> Self:
+    def set_password(
+        self, password: str, *, opens: Sequence[ObjectId] = (), kept_session: str | None = None
+    ) -> Self:
         """Change the person's password, and end all sessions that it opens.
 
         Args:
             opens: memberships that the password opens; empty for all, also later ones. An
                 invitation, and the sign-on provider of one organization, prove the person to that
                 organization only.
+            kept_session: ID of a session whose record stays until its browser has a new one. It is
+                void nevertheless.
 
         Raises:
             Unacceptable: the password is too short, too long, or easy to guess.
@@ -145,29 +149,36 @@ class Member(Record):
             Conflict: another request has changed the password or ended the sessions.
             NotFound: another process removed the member meanwhile.
         """
-        return self.store_password(self.hash_new_password(password), opens=opens)
+        hashed = self.hash_new_password(password)
+        return self.store_password(hashed, opens=opens, kept_session=kept_session)
 
-    def store_password(self, hashed: str, *, opens: Sequence[ObjectId] = ()) -> Self:
+    def store_password(
+        self, hashed: str, *, opens: Sequence[ObjectId] = (), kept_session: str | None = None
+    ) -> Self:
         """Change the person's password to one that is hashed already; see `set_password`."""
         member = self._join_account()
         person = member.person
         assert isinstance(person, Account)
         if not opens:
-            return member._renew(is_same_epoch=True, set__password=hashed, set__password_opens=[])
+            changes = {"set__password": hashed, "set__password_opens": []}
+            return member._renew(is_same_epoch=True, kept_session=kept_session, **changes)
         if person.password and set(member._list_opened()) - set(opens):
             raise PasswordOpensOthers("The present password opens other organizations.")
-        return member._limit_password(person, hashed, opens)
+        return member._limit_password(person, hashed, opens, kept_session)
 
-    def _limit_password(self, person: Account, hashed: str, opens: Sequence[ObjectId]) -> Self:
+    def _limit_password(
+        self, person: Account, hashed: str, opens: Sequence[ObjectId], kept_session: str | None
+    ) -> Self:
         """Store a password that opens some memberships, and end their sessions only.
 
         Otherwise, an admin could sign a person out of other organizations by an invitation.
         """
         account = person.change_password(hashed, opens)
-        type(self).objects(id__in=list(opens)).update(inc__epoch=1)
+        # Past the tenancy, because the person's other organizations are not that of the request.
+        get_db().staff.update_many({"_id": {"$in": list(opens)}}, {"$inc": {"epoch": 1}})
         for kind in SECRET_KINDS:
             for staff_id in opens:
-                kind.end_of_member(staff_id)
+                kind.end_of_member(staff_id, kept=kept_session)
         renewed = type(self).fetch(self.organization_id, self.id)
         renewed.remember_account(account)
         return renewed
@@ -197,13 +208,15 @@ class Member(Record):
         in_transaction(give_own_account, self.id)
         return type(self).fetch(self.organization_id, self.id)
 
-    def _renew(self, *, is_same_epoch: bool = False, **changes: Any) -> Self:
+    def _renew(
+        self, *, is_same_epoch: bool = False, kept_session: str | None = None, **changes: Any
+    ) -> Self:
         person = self.person
         assert isinstance(person, Account)
         renewed = type(self).fetch(self.organization_id, self.id)
         renewed.remember_account(person.renew(is_same_epoch=is_same_epoch, **changes))
         for kind in SECRET_KINDS:
-            kind.end_of_person(renewed.person.id, renewed.person.epoch)
+            kind.end_of_person(renewed.person.id, renewed.person.epoch, kept=kept_session)
         return renewed
 
 

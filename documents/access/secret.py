@@ -75,16 +75,27 @@ class Secret(Document):
         return int(self.epoch if self.account_epoch is None else self.account_epoch)
 
     @classmethod
-    def end_of_person(cls, account_id: ObjectId, before_epoch: int) -> None:
-        """Delete what an account's later epoch has voided."""
-        cls.objects(account_id=account_id, account_epoch__lt=before_epoch).delete()
+    def end_of_person(
+        cls, account_id: ObjectId, before_epoch: int, *, kept: str | None = None
+    ) -> None:
+        """Delete what an account's later epoch has voided.
+
+        Args:
+            kept: ID of a record that stays, although it is void.
+        """
+        others = cls.objects(id__ne=kept)
+        others(account_id=account_id, account_epoch__lt=before_epoch).delete()
         # From before the account: its first member has the same ID.
-        cls.objects(account_id=None, staff_id=account_id, epoch__lt=before_epoch).delete()
+        others(account_id=None, staff_id=account_id, epoch__lt=before_epoch).delete()
 
     @classmethod
-    def end_of_member(cls, staff_id: ObjectId) -> None:
-        """Delete what shows a member's organization."""
-        cls.objects(staff_id=staff_id).delete()
+    def end_of_member(cls, staff_id: ObjectId, *, kept: str | None = None) -> None:
+        """Delete what shows a member's organization.
+
+        Args:
+            kept: ID of a record that stays. The caller has voided it.
+        """
+        cls.objects(id__ne=kept, staff_id=staff_id).delete()
 
 
 def digest_secret(secret: str) -> str:

@@ -1,5 +1,6 @@
 """Staff sessions, one for each browser, and the links that sign a person in."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -12,9 +13,11 @@ from documents.access.grants import (
     GrantWay,
     ProviderProof,
     add_kept_grants,
+    find_password_way,
     find_way,
     is_known_membership,
     list_grants,
+    raise_epochs,
 )
 from documents.access.secret import SECRET_INDEXES, Secret, digest_secret
 from documents.organization import list_in_deletion
@@ -64,6 +67,24 @@ class StaffSession(Secret):
             more["created_at"] = before.created_at  # so that no grant outlives a week
         ends = _find_end(now(), more.get("created_at"))
         return cls.make_secret(staff, ends - now(), **more)
+
+    def begin_again(self, staff: Any, raised: Sequence[ObjectId]) -> str:
+        """Begin a session in place of this one, which a new password has voided.
+
+        The grants and their beginning stay, because a person can change the password without a
+        new sign-in at a provider. Return the secret.
+
+        Args:
+            staff: the member, with the new password.
+            raised: members whose epochs the password has increased.
+        """
+        proof = self.find_proof(staff.id)
+        way = "single sign-on" if proof else find_password_way(staff.person)
+        kept = raise_epochs(self.grants, raised)
+        grants = add_kept_grants(list_grants(staff, way, proof), kept)
+        ends = _find_end(now(), self.created_at)
+        more = {"grants": grants, "created_at": self.created_at}
+        return self.make_secret(staff, ends - now(), **more)
 
     @classmethod
     def current(cls, secret: str, *, is_used: bool = True) -> Self | None:
@@ -141,6 +162,11 @@ class StaffSession(Secret):
         """End the session with this secret, and return it; None if it has ended before."""
         ended: Self | None = cls.objects(id=digest_secret(secret)).modify(remove=True)
         return ended
+
+    def end_unchanged(self) -> bool:
+        """End this session. Return whether it had the same grants as when it was read."""
+        ended = type(self).objects(id=self.id).modify(remove=True)
+        return ended is not None and list(ended.grants) == list(self.grants)
 
     @classmethod
     def keep_own_grant(cls, secret: str, staff_id: ObjectId) -> None:

@@ -1,6 +1,9 @@
 """The beginning of a session, in whichever way a person has signed in."""
 
+from collections.abc import Sequence
+
 import falcon
+from bson import ObjectId
 
 from documents.access.audit import OpenAct
 from documents.access.grants import LINK_WAYS, GrantWay, ProviderProof
@@ -26,12 +29,37 @@ def begin_session(
     secret = StaffSession.begin(staff, by_link=way in LINK_WAYS, way=way, proof=proof, before=kept)
     if before:
         _end_previous(before, kept, secret, staff)
-    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
-    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
+    _store_secret(resp, secret)
     staff.note_sign_in()
     action = f"{req.method} {req.uri_template}"
     OpenAct.begin(staff.organization_id, f"staff:{staff.id}", action).finish(303)
     return secret
+
+
+def continue_session(
+    req: falcon.Request, resp: falcon.Response, staff: Staff, raised: Sequence[ObjectId]
+) -> bool:
+    """Give this browser a new secret after a change of the password, which voided its session.
+
+    Return False if something else has ended the session meanwhile, such as a logout at the
+    provider. Then the browser is signed out.
+
+    Args:
+        raised: members whose epochs the password has increased.
+    """
+    session: StaffSession = req.context.session
+    secret = session.begin_again(staff, raised)
+    if not session.end_unchanged():
+        StaffSession.end_with(secret)
+        cookies.delete_cookie(resp, cookies.SESSION_COOKIE)
+        return False
+    _store_secret(resp, secret)
+    return True
+
+
+def _store_secret(resp: falcon.Response, secret: str) -> None:
+    cookies.set_secret_cookie(resp, cookies.SESSION_COOKIE, secret)
+    cookies.delete_cookie(resp, cookies.VISITOR_COOKIE)
 
 
 def _end_previous(before: str, kept: StaffSession | None, secret: str, staff: Staff) -> None:

@@ -3,7 +3,7 @@
 import falcon
 from bson import ObjectId
 
-from documents.access.grants import find_password_way, list_membership_rows
+from documents.access.grants import list_membership_rows
 from documents.access.member import PasswordOpensOthers
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
@@ -12,11 +12,11 @@ from documents.errors import Unacceptable
 from documents.mail.mail import has_mail_server
 from documents.mail.password_mails import put_change_mail
 from service.dashboard.forms import Form
-from service.dashboard.page import form, page, redirect_to
+from service.dashboard.page import SIGN_IN_PATH, form, page, redirect_to
 from service.dashboard.presentation.language import marked
 from service.dashboard.queries import PageQuery
 from service.dashboard.render import render_page
-from service.dashboard.session_start import begin_session
+from service.dashboard.session_start import continue_session
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 
@@ -67,15 +67,12 @@ class Account:
             raise Unacceptable("/current", "wrong", "The current password is incorrect.")
         opens = _list_proved_memberships(staff, session, knows_current=knows_current)
         try:
-            changed = staff.set_password(form.raw("password"), opens=opens)
+            changed = staff.set_password(form.raw("password"), opens=opens, kept_session=session.id)
         except PasswordOpensOthers:
             raise falcon.HTTPConflict(description=OPERATOR_LINK_NEEDED) from None
         put_change_mail(changed)
-        # A password does not replace a sign-in that the organization may require.
-        proof = session.find_proof(staff.id)
-        way = "single sign-on" if proof else find_password_way(changed.person)
-        begin_session(req, resp, changed, way, proof)
-        redirect_to(resp, f"{req.path}?done=changed")
+        stays = continue_session(req, resp, changed, opens)
+        redirect_to(resp, f"{req.path}?done=changed" if stays else f"{SIGN_IN_PATH}?done=password")
 
 
 def _list_sessions(req: falcon.Request) -> list[StaffSession]:

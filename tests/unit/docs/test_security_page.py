@@ -74,7 +74,7 @@ def test_each_way_in_is_documented() -> None:
     begin = {
         str(path.relative_to(service))
         for path in service.rglob("*.py")
-        if re.search(r"\bbegin_session\(|StaffSession\.begin\(", path.read_text())
+        if re.search(r"\b(begin|continue)_session\(|StaffSession\.begin\(", path.read_text())
     }
     assert begin == MODULES_THAT_BEGIN_SESSIONS
 
