@@ -41,6 +41,8 @@ def give_account(tx: Tx, row: dict[str, Any]) -> None:
             {"_id": account}, {"$set": known}, upsert=True, session=tx.session
         )
     changes: dict[str, Any] = {"account_id": account}
+    if row.get("password"):
+        changes["was_given_password"] = True
     if _is_member(tx, row["organization_id"], account):  # an earlier version added the person twice
         changes = {"deleted_at": now()}
     tx.database.staff.update_one(

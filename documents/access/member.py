@@ -1,10 +1,10 @@
 """The password and epoch with which a person signs in, which the account holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField, IntField, ObjectIdField, StringField, get_db
+from mongoengine import BooleanField, DateTimeField, IntField, ObjectIdField, StringField, get_db
 
 from documents.access.account import Account
 from documents.access.former_staff import FORMER_STAFF_FILTER, give_own_account
@@ -41,6 +41,9 @@ class Member(Record):
     account_id = ObjectIdField()  # deletion unsets it
     epoch = IntField(default=0)  # ending the member's sessions increases it, which voids them
     last_sign_in_at = DateTimeField()
+    # True if the operator added this member with a password, or the earlier layout had one. Such a
+    # member may have signed in before this version recorded the time.
+    was_given_password = BooleanField()
     # Only in the earlier layout:
     address = StringField()  # canonical
     password = StringField()  # its hash
@@ -112,6 +115,15 @@ class Member(Record):
         """Return whether the person belongs to other organizations."""
         rows = list_membership_rows(self.account_id) if self.account_id else []
         return any(row["_id"] != self.id for row in rows)
+
+    @property
+    def has_arrived(self) -> bool:
+        """True if the person may have signed in to this organization.
+
+        Facts of this membership decide. Otherwise, an admin would see when the person joins or
+        leaves another organization.
+        """
+        return has_arrived(self.to_mongo())
 
     def note_sign_in(self) -> None:
         """Record that the person signed in to this organization, or switched to it."""
@@ -218,6 +230,12 @@ class Member(Record):
         for kind in SECRET_KINDS:
             kind.end_of_person(renewed.person.id, renewed.person.epoch, kept=kept_session)
         return renewed
+
+
+def has_arrived(row: Mapping[str, Any]) -> bool:
+    """Return whether the person of a member's row may have signed in to the organization."""
+    # The row of the earlier layout holds the password itself.
+    return any(row.get(one) for one in ("last_sign_in_at", "was_given_password", "password"))
 
 
 def _rank_by_sign_in(member: Member) -> float:

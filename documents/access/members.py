@@ -4,16 +4,13 @@ An organization keeps at least one admin, who can invite others.
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from bson import ObjectId
-from mongoengine import get_db
 
-from documents.access.account import Account
 from documents.access.departures import PERSONAL_FIELDS, end_memberships
-from documents.access.member import SECRET_KINDS
+from documents.access.member import SECRET_KINDS, has_arrived
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
 from documents.errors import Conflict, NotFound, Unacceptable
@@ -54,22 +51,8 @@ def check_invitable(staff: Staff) -> None:
 
 
 def find_invitable(members: Sequence[Staff]) -> set[ObjectId]:
-    """Return the IDs of the members who have not used an invitation yet.
-
-    Members of earlier versions have no time of their last sign-in, but a password. The queries are
-    the same for all members, so that their time does not show who belongs to other organizations.
-    """
-    new = [one for one in members if one.last_sign_in_at is None]
-    ids = [one.account_id for one in new if one.account_id]
-    protected = {one.id for one in Account.objects(id__in=ids, password__ne=None).only("id")}
-    rows = get_db().staff.find({"account_id": {"$in": ids}, "deleted_at": None}, {"account_id": 1})
-    memberships = Counter(row["account_id"] for row in rows)
-    return {
-        one.id
-        for one in new
-        if (memberships[one.account_id] > 1 or one.account_id not in protected)
-        and not one.password  # of the earlier layout
-    }
+    """Return the IDs of the members who have not used an invitation yet."""
+    return {one.id for one in members if not one.has_arrived}
 
 
 def change_role(staff: Staff, role: str, *, counts_invited: bool = False) -> Staff:
@@ -170,19 +153,7 @@ def _check_another_admin(tx: Tx, held: dict[str, Any], *, counts_invited: bool) 
 def _has_other_admin(tx: Tx, others: dict[str, Any], *, counts_invited: bool) -> bool:
     """Return whether another admin has a way in. An invited one may never arrive."""
     found = list(tx.database.staff.find(others, session=tx.session))
-    if any(counts_invited or one.get("last_sign_in_at") or one.get("password") for one in found):
-        return True
-    # Members of earlier versions have no time of their last sign-in, but a password. That of a
-    # person of other organizations does not count, because it may be from there.
-    ids = [one["account_id"] for one in found if "account_id" in one]
-    protected = {
-        "_id": {"$in": ids},
-        "password": {"$ne": None},
-        "password_opens": {"$in": [None, []]},
-    }
-    named = {"account_id": {"$in": tx.database.accounts.distinct("_id", protected, tx.session)}}
-    rows = tx.database.staff.find({**named, "deleted_at": None}, session=tx.session)
-    return 1 in Counter(row["account_id"] for row in rows).values()
+    return any(counts_invited or has_arrived(one) for one in found)
 
 
 def _update(tx: Tx, staff_id: ObjectId, change: dict[str, Any]) -> None:

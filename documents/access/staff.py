@@ -74,6 +74,7 @@ class Staff(Member):
             name=_checked(name, MAX_STAFF_NAME_LENGTH, "/name"),
             email=_checked(strip_address(email), MAX_ADDRESS_LENGTH, "/email"),
             role=role,
+            was_given_password=True if password is not None else None,
         )
         if not has_one_reading(staff.email):
             raise Unacceptable("/email", "email", "Must be a valid email address.")

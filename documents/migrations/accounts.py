@@ -10,10 +10,19 @@ from matchback.engine import Tx
 
 ACCOUNTS_MIGRATION = 40
 REMOVED_STAFF_MIGRATION, LONE_ACCOUNTS_MIGRATION = 41, 42
+GIVEN_PASSWORDS_MIGRATION = 46
 NEW_ACCOUNT_TIME = timedelta(hours=1)
 REMOVED_STAFF_FILTER: dict[str, Any] = {
     "deleted_at": {"$ne": None},
     "$or": [{name: {"$exists": True}} for name in PERSONAL_FIELDS],
+}
+
+
+# A member of the earlier layout has the same ID as the account that the migration made.
+FORMER_MEMBERS_FILTER: dict[str, Any] = {
+    "deleted_at": None,
+    "was_given_password": None,
+    "$expr": {"$eq": ["$_id", "$account_id"]},
 }
 
 
@@ -30,6 +39,14 @@ def forget_removed_staff(tx: Tx, rows: list[dict[str, Any]]) -> None:
         {"$unset": dict.fromkeys(PERSONAL_FIELDS, "")},
         session=tx.session,
     )
+
+
+def note_given_passwords(tx: Tx, rows: list[dict[str, Any]]) -> None:
+    """Note which members of the earlier layout had a password, as `give_account` does now."""
+    protected = {"_id": {"$in": [row["_id"] for row in rows]}, "password": {"$ne": None}}
+    ids = tx.database.accounts.distinct("_id", protected, session=tx.session)
+    noted = {"$set": {"was_given_password": True}, "$inc": {"version": 1}}
+    tx.database.staff.update_many({"_id": {"$in": ids}}, noted, session=tx.session)
 
 
 def delete_lone_accounts(tx: Tx, rows: list[dict[str, Any]]) -> None:

@@ -19,12 +19,15 @@ from documents.match import MATCHES_MIGRATION
 from documents.matching import rematch
 from documents.migrations.accounts import (
     ACCOUNTS_MIGRATION,
+    FORMER_MEMBERS_FILTER,
+    GIVEN_PASSWORDS_MIGRATION,
     LONE_ACCOUNTS_MIGRATION,
     REMOVED_STAFF_FILTER,
     REMOVED_STAFF_MIGRATION,
     add_accounts,
     delete_lone_accounts,
     forget_removed_staff,
+    note_given_passwords,
 )
 from documents.migrations.addresses import (
     respell_events,
@@ -312,4 +315,11 @@ MIGRATIONS = (
         GAVE_FILTER,
     ),
     *POSITIONS_MIGRATIONS,
+    Migration(
+        GIVEN_PASSWORDS_MIGRATION,
+        "Note the staff members who had a password",
+        "staff",
+        note_given_passwords,
+        FORMER_MEMBERS_FILTER,
+    ),
 )

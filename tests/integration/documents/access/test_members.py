@@ -9,12 +9,18 @@ from mongoengine import get_db
 from config import database
 from documents.access.account import Account
 from documents.access.grants import ProviderProof
-from documents.access.members import change_role, end_member_sessions, remove_member
+from documents.access.members import (
+    change_role,
+    end_member_sessions,
+    find_invitable,
+    remove_member,
+)
 from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict, Unacceptable
 from documents.organization import Organization
+from documents.sign_on.provider_changes import check_password_remains
 from documents.values.time import now
 from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.commands import CommandRecorder, read_command_name
@@ -222,7 +228,7 @@ def test_the_last_admin_stays(alma: Organization, bolt: Organization) -> None:
     remove_member(anna)
 
 
-@pytest.mark.parametrize("way_in", ["signed in", "password of an earlier version", "sign-in link"])
+@pytest.mark.parametrize("way_in", ["signed in", "the operator's password", "sign-in link"])
 def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
     """Anna may have invited an address with a slip of the pen."""
     anna = add_staff(str(alma.id), ANNA)
@@ -232,8 +238,8 @@ def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
             act()
     if way_in == "signed in":
         ben.note_sign_in()
-    elif way_in == "password of an earlier version":
-        ben.set_password(STAFF_PASSWORD)
+    elif way_in == "the operator's password":
+        add_staff(str(alma.id), "carl@example.edu")
     # The operator can make a link for Ben.
     remove_member(anna, counts_invited=way_in == "sign-in link")
 
@@ -248,6 +254,24 @@ def test_a_password_from_elsewhere_is_no_way_in(
     Staff.add(alma.id, "Ben", BEN, "admin")
     with pytest.raises(Conflict, match="last admin"):
         remove_member(anna)
+
+
+@pytest.mark.parametrize("lone", [False, True])
+def test_an_admin_sees_the_same_whatever_other_organizations_do(
+    alma: Organization, bolt: Organization, lone: bool
+) -> None:
+    """Ben is invited to Alma. Bolt, where he has a password, removes him."""
+    anna = add_staff(str(alma.id), ANNA)
+    there = add_staff(str(bolt.id), BEN)
+    ben = Staff.add(alma.id, "Ben", BEN, "admin")
+    if lone:
+        remove_member(there, may_be_last_admin=True)
+    assert find_invitable([ben]) == {ben.id}
+    with pytest.raises(Conflict, match="last admin"):
+        remove_member(anna)
+    Staff.objects(id=anna.id).update(set__role="viewer")
+    with pytest.raises(Conflict, match="No admin has a password"):
+        check_password_remains(alma.id)
 
 
 @pytest.mark.parametrize("act", ["demote", "remove"])

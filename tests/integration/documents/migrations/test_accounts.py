@@ -10,7 +10,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.former_staff import give_account
-from documents.access.members import remove_member
+from documents.access.members import find_invitable, remove_member
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.migrations import migration as module
@@ -207,3 +207,20 @@ def test_people_who_were_removed_before_leave_only_an_id(alma: Organization) -> 
     ]
     assert get_db().staff.find_one({"_id": gone}, {"role": 1}) == {"_id": gone, "role": "admin"}
     assert Staff.authenticate(ANNA, STAFF_PASSWORD).id == stays  # type: ignore[union-attr]
+
+
+def test_members_of_earlier_layouts_get_no_invitation_that_an_admin_could_use(
+    alma: Organization,
+) -> None:
+    """An earlier build gave them accounts without this note."""
+    anna = add_former(alma.id, ANNA)
+    list(run_migrations(OURS))
+    noted = get_db().staff.find_one_and_update(
+        {"_id": anna}, {"$unset": {"was_given_password": ""}}
+    )
+    assert noted["was_given_password"]
+    ben = Staff.add(alma.id, "Ben", BEN, "viewer")
+    list(run_migrations(OURS_WITH_REMOVED))
+    members = list(Staff.live(alma.id))
+    assert {one.id for one in members} == {anna, ben.id}
+    assert find_invitable(members) == {ben.id}
