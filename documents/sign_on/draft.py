@@ -14,6 +14,8 @@ from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.sealed import seal_secret
 
+DRAFT_FIELDS = ("draft_id", "draft_secret", "draft_rules")
+
 
 def propose_rules(provider: SignOnProvider, values: Mapping[str, Any]) -> SignOnProvider:
     """Keep rules until a sign-in proves them. The present rules end an earlier proposal."""

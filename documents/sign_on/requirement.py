@@ -1,13 +1,24 @@
-"""The requirement of single sign-on, which ends passwords for an organization."""
+"""The requirement of single sign-on, which ends passwords for an organization.
+
+The records of the organization and of its provider note it. One transaction writes both, so that a
+crash cannot leave a provider that no admin can change by password.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from bson import ObjectId
 
 from documents.access.grants import ProviderProof
 from documents.access.staff_session import StaffSession
-from documents.errors import Conflict
+from documents.errors import Conflict, NotFound
 from documents.organization import Organization
-from documents.sign_on.draft import clear_draft
+from documents.sign_on.draft import DRAFT_FIELDS
 from documents.sign_on.person import is_of_issuer
 from documents.sign_on.sign_on_provider import SignOnProvider
+from documents.storage.transaction import in_transaction
 from documents.values.time import now
+from matchback.engine import Tx
 
 SIGN_IN_FIRST = "Sign in through the provider with its present settings first."
 
@@ -33,16 +44,9 @@ def require_single_sign_on(
     Raises:
         Conflict: the session does not show that the provider works. Otherwise, an incorrect setting
             could lock everyone out.
+        NotFound: another request has removed the provider.
     """
-
-    def lock(kept: SignOnProvider) -> None:
-        if not is_proof_current(kept, proof):
-            raise Conflict(SIGN_IN_FIRST)
-        kept.is_locked = True
-        kept.settings_at = kept.settings_at or kept.updated_at
-
-    provider.change(lock)
-    Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=True)
+    in_transaction(_require, organization.id, provider.id, proof)
 
 
 def find_current_proof(provider: SignOnProvider) -> ProviderProof | None:
@@ -58,12 +62,47 @@ def stop_requiring_single_sign_on(organization: Organization) -> None:
 
     Settings that wait for a sign-in are dropped.
     """
+    in_transaction(_stop_requiring, organization.id)
 
-    def unlock(kept: SignOnProvider) -> None:
-        kept.is_locked = False
-        clear_draft(kept)
 
-    provider = SignOnProvider.of(organization.id)
-    if provider is not None:
-        provider.change(unlock)
-    Organization.objects(id=organization.id).update_one(set__requires_single_sign_on=False)
+def _require(
+    tx: Tx, organization_id: ObjectId, provider_id: ObjectId, proof: ProviderProof | None
+) -> None:
+    kept = _find_provider(tx, organization_id)
+    if kept is None or kept.id != provider_id:
+        raise NotFound
+    if not is_proof_current(kept, proof):
+        raise Conflict(SIGN_IN_FIRST)
+    settings_at = kept.settings_at or kept.updated_at
+    _change_provider(tx, kept, {"is_locked": True, "settings_at": settings_at})
+    _mark_organization(tx, organization_id, is_required=True)
+
+
+def _stop_requiring(tx: Tx, organization_id: ObjectId) -> None:
+    kept = _find_provider(tx, organization_id)
+    if kept is not None:
+        _change_provider(tx, kept, {"is_locked": False}, dropped=DRAFT_FIELDS)
+    _mark_organization(tx, organization_id, is_required=False)
+
+
+def _find_provider(tx: Tx, organization_id: ObjectId) -> SignOnProvider | None:
+    own = {"organization_id": organization_id, "deleted_at": None}
+    row = tx.database.sign_on_providers.find_one(own, session=tx.session)
+    return None if row is None else SignOnProvider._from_son(row)
+
+
+def _change_provider(
+    tx: Tx, kept: SignOnProvider, values: dict[str, Any], *, dropped: Sequence[str] = ()
+) -> None:
+    change: dict[str, Any] = {"$set": {**values, "updated_at": now()}, "$inc": {"version": 1}}
+    if dropped:
+        change["$unset"] = dict.fromkeys(dropped, "")
+    tx.database.sign_on_providers.update_one({"_id": kept.id}, change, session=tx.session)
+
+
+def _mark_organization(tx: Tx, organization_id: ObjectId, *, is_required: bool) -> None:
+    tx.database.organizations.update_one(
+        {"_id": organization_id},
+        {"$set": {"requires_single_sign_on": is_required}},
+        session=tx.session,
+    )

@@ -1,5 +1,6 @@
 """Alma University requires single sign-on. No change of its settings can lock everyone out."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,12 @@ from falcon import testing
 from documents.access.staff_session import SignInLink
 from documents.errors import Conflict
 from documents.organization import Organization
+from documents.sign_on import requirement
+from documents.sign_on.requirement import (
+    find_current_proof,
+    require_single_sign_on,
+    stop_requiring_single_sign_on,
+)
 from documents.sign_on.sign_on_provider import SignOnProvider
 from tests.integration.service.sign_on.conftest import (
     ALICE,
@@ -214,3 +221,42 @@ def test_the_operators_link_helps_the_last_admin_whom_the_provider_admits_no_lon
         ).status_code
         == 303
     )
+
+
+def test_a_crash_between_the_writes_leaves_no_half_of_a_requirement(
+    browser: Browser, alma: University, idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alice, an admin with a password, changes the provider afterwards as before."""
+    add_staff(alma.id, ALICE)
+    sign_on(browser, alma, idp)
+    fetch = partial(Organization.named, alma.id)
+    known = find_provider(alma)
+    proof = find_current_proof(known)
+
+    def die(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(requirement, "_mark_organization", die)
+        with pytest.raises(KeyboardInterrupt):
+            require_single_sign_on(fetch(), known, proof)
+    assert not find_provider(alma).is_locked
+    assert not fetch().requires_single_sign_on
+    require_single_sign_on(fetch(), known, proof)
+    with monkeypatch.context() as patch:
+        patch.setattr(requirement, "_mark_organization", die)
+        with pytest.raises(KeyboardInterrupt):
+            stop_requiring_single_sign_on(fetch())
+    assert find_provider(alma).is_locked
+    assert fetch().requires_single_sign_on
+
+
+def test_an_admin_ends_what_a_crash_of_an_earlier_build_left(
+    browser: Browser, alma: University
+) -> None:
+    SignOnProvider.objects(organization_id=alma.id).update(set__is_locked=True)
+    add_staff(alma.id, ALICE)
+    browser.sign_in(ALICE)
+    assert "Accept passwords again" in browser.get(PATH).text
+    assert browser.send(f"{PATH}/required").status_code == 303
+    assert not find_provider(alma).is_locked
