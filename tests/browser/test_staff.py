@@ -18,7 +18,11 @@ def look_at(page: Page, name: str) -> None:
 def test_staff_are_managed_by_keyboard(desk: Desk) -> None:
     email = f"ben@{desk.place.id}.example.edu"
     desk.sign_in()
-    page = desk.open(PAGE)
+    page = desk.open("/dashboard/settings")
+    look_at(page, "settings")
+    tab_to(page, page.get_by_role("link", name="Manage staff"))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Invite a person").wait_for()
     tab_to(page, page.get_by_label("Email"))
     page.keyboard.type(email)
     page.keyboard.press("Tab")

@@ -68,7 +68,7 @@ class SettingsPage:
             policies=_policies(organization_id),
             touches=TOUCH_PREFERENCE,
             locales=locale_names(req.context.organization.locale),
-            people=list(Staff.live(organization_id).order_by("id")),
+            staff_count=Staff.live(organization_id).count(),
             has_mail_server=has_mail_server(),
             mail_sender=get_settings().mail_from,
             done=SETTINGS_MESSAGES.get(query.done, ""),

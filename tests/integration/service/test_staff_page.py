@@ -57,6 +57,15 @@ def test_alice_invites_ben_who_chooses_a_password(
     assert BEN not in str(act.to_mongo())
 
 
+def test_settings_show_the_number_of_staff_only(browser: Browser, alice: University) -> None:
+    """The page of staff has pages; a list of all would make this one as long as the staff."""
+    for number in range(3):
+        add_staff(alice.id, f"colleague-{number}@example.edu", "viewer")
+    page = browser.get("/dashboard/settings")
+    assert "Staff 4 staff members Manage staff" in extract_text(page)
+    assert "colleague-" not in page.text
+
+
 def test_a_new_link_replaces_a_lost_one(real_client: testing.TestClient, browser: Browser) -> None:
     browser.send(PAGE, {"email": BEN, "role": "viewer"})
     again = browser.send(PAGE, {"email": BEN, "role": "viewer"})
