@@ -108,7 +108,7 @@ def _receive(
 ) -> None:
     known, request = PROVIDERS[provider], _read_request(req, PROVIDERS[provider])
     if known.is_url_check(request):
-        answer_model(resp, Accepted, {"accepted": 0}, 202)
+        _answer_url_check(req, resp)
         return
     signer = _authenticate(
         req, known, request, partial(WebhookKey.prove, organization_id, provider)
@@ -123,7 +123,7 @@ def _receive(
 def _receive_shared(req: falcon.Request, resp: falcon.Response, provider: str) -> None:
     known, request = PROVIDERS[provider], _read_request(req, PROVIDERS[provider])
     if known.is_url_check(request):
-        answer_model(resp, Accepted, {"accepted": 0}, 202)
+        _answer_url_check(req, resp)
         return
     signer = _authenticate(req, known, request, partial(WebhookKey.prove_shared, provider))
     accepted = SharedPost.receive(provider, request.body, tokens_only=signer.tokens_only)
@@ -134,6 +134,12 @@ def _read_request(req: falcon.Request, known: Provider) -> WebhookRequest:
     """Return the request as the provider sent it, without the compression."""
     body = decode_body(req, read_bytes(req, known.max_body_bytes), known.max_body_bytes)
     return WebhookRequest(req.headers, body, _public_url(req))
+
+
+def _answer_url_check(req: falcon.Request, resp: falcon.Response) -> None:
+    """Answer a check of a new URL, which anyone can send."""
+    count_anonymous_request(find_client_address(req))
+    answer_model(resp, Accepted, {"accepted": 0}, 202)
 
 
 def _authenticate(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from falcon import testing
 from limits.storage import MemoryStorage
 
 from config.settings import Settings, get_settings
+from documents.providers.registry import PROVIDERS
 from service.api.openapi import list_operations
 from service.dashboard.route_roles import PUBLIC_ROUTES
 from service.middleware import rate_limit as module
@@ -84,6 +86,18 @@ def test_each_route_without_sign_in_has_a_limit_by_client(
     assert answers[-1].status_code == 429
     assert 0 < int(answers[-1].headers["retry-after"]) <= 60
     assert visit(client, route, "192.0.2.2").status_code != 429
+
+
+@pytest.mark.parametrize("path", ["/v1/webhooks/mandrill", "/v1/webhooks/mandrill/" + UNKNOWN_ID])
+def test_a_check_of_a_webhooks_url_has_the_limit_of_its_client(
+    client: testing.TestClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Anyone can send it, and it is answered before a key is looked up."""
+    checked = replace(PROVIDERS["mandrill"], is_url_check=lambda _: True)
+    monkeypatch.setitem(PROVIDERS, "mandrill", checked)
+    answers = [visit(client, f"POST {path}", "192.0.2.1").status_code for _ in range(LIMIT + 1)]
+    assert answers == [202] * LIMIT + [429]
+    assert visit(client, f"POST {path}", "192.0.2.2").status_code == 202
 
 
 def test_pages_of_staff_have_the_same_limit_without_a_session(client: testing.TestClient) -> None:
