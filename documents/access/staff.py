@@ -140,13 +140,6 @@ class Staff(Member):
         return own[0]
 
     @classmethod
-    def authenticate(
-        cls, email: str, password: str, organization_id: ObjectId | None = None
-    ) -> Self | None:
-        """Return the first member of `list_authenticated`; None without one."""
-        return next(iter(cls.list_authenticated(email, password, organization_id)), None)
-
-    @classmethod
     def list_authenticated(
         cls, email: str, password: str, organization_id: ObjectId | None = None
     ) -> list[Self]:

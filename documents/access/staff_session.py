@@ -9,6 +9,7 @@ from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentListField
 
 from documents.access.grants import (
     GENERAL_WAYS,
+    LINK_WAYS,
     Grant,
     GrantWay,
     ProviderProof,
@@ -50,8 +51,7 @@ class StaffSession(Secret):
         cls,
         staff: Any,
         *,
-        by_link: bool = False,
-        way: GrantWay | None = None,
+        way: GrantWay = "password",
         proof: ProviderProof | None = None,
         before: Self | None = None,
     ) -> str:
@@ -60,7 +60,7 @@ class StaffSession(Secret):
         Args:
             before: session of the same person whose grants stay, and whose beginning counts.
         """
-        grants = list_grants(staff, way or ("link" if by_link else "password"), proof)
+        grants, by_link = list_grants(staff, way, proof), way in LINK_WAYS
         more: dict[str, Any] = {"by_link": by_link, "grants": grants}
         if before is not None and before.grants and not by_link:
             more["grants"] = add_kept_grants(grants, before.grants)

@@ -6,7 +6,7 @@ import falcon
 from bson import ObjectId
 
 from documents.access.audit import OpenAct
-from documents.access.grants import LINK_WAYS, GrantWay, ProviderProof
+from documents.access.grants import GrantWay, ProviderProof
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from service.dashboard import cookies
@@ -26,7 +26,7 @@ def begin_session(
     """
     before = cookies.read_secret(req, cookies.SESSION_COOKIE)
     kept = _find_session(before, staff) if before else None
-    secret = StaffSession.begin(staff, by_link=way in LINK_WAYS, way=way, proof=proof, before=kept)
+    secret = StaffSession.begin(staff, way=way, proof=proof, before=kept)
     if before:
         _end_previous(before, kept, secret, staff)
     _store_secret(resp, secret)

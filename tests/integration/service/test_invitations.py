@@ -10,6 +10,7 @@ from mongoengine import get_db
 
 from documents.access.account import Account
 from documents.access.members import find_invitable, remove_member
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.errors import Conflict
@@ -72,7 +73,7 @@ def test_an_invitation_opens_only_its_own_organization(
     browser.get("/dashboard/account")
     fields = {"password": OTHER_PASSWORD}
     assert browser.send("/dashboard/account", fields).status_code == 422
-    assert Staff.authenticate(BEN, STAFF_PASSWORD)
+    assert sign_in_by_password(BEN, STAFF_PASSWORD)
 
 
 def test_an_invited_session_shows_no_session_of_other_organizations(
@@ -124,7 +125,7 @@ def test_a_password_that_an_admin_may_know_opens_no_other_organization(
     assert "Alma" not in hostile.get("/dashboard").text
     assert hostile.send("/dashboard/organization", {"organization": alma.id}).status_code == 404
     assert_opens_only_bolt(real_client, alma)
-    assert Staff.authenticate(BEN, OTHER_PASSWORD, ObjectId(alma.id)) == Staff.named(
+    assert sign_in_by_password(BEN, OTHER_PASSWORD, ObjectId(alma.id)) == Staff.named(
         BEN, ObjectId(bolt.id)
     )
     again = "one more horse battery"
@@ -150,13 +151,13 @@ def test_a_link_of_the_operator_replaces_a_password_that_an_admin_may_know(
     joined = Staff.add(ObjectId(alma.id), "Ben", BEN, "admin")
     ben = follow(real_client, SignInLink.make(joined))
     assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
-    assert Staff.authenticate(BEN, STAFF_PASSWORD) == joined
-    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+    assert sign_in_by_password(BEN, STAFF_PASSWORD) == joined
+    assert sign_in_by_password(BEN, OTHER_PASSWORD) is None
     assert hostile.get("/dashboard").status_code == 303
     hostile = follow(real_client, SignInLink.make_invitation(Staff.named(BEN, ObjectId(bolt.id))))
     fields = {"current": "?", "password": OTHER_PASSWORD}
     assert hostile.send("/dashboard/account", fields).status_code == 422
-    assert Staff.authenticate(BEN, STAFF_PASSWORD, ObjectId(alma.id)) == joined
+    assert sign_in_by_password(BEN, STAFF_PASSWORD, ObjectId(alma.id)) == joined
 
 
 def test_an_invitation_changes_nothing_in_other_organizations(
@@ -169,7 +170,7 @@ def test_an_invitation_changes_nothing_in_other_organizations(
         invite(bolt)
         remove_member(Staff.named(BEN, ObjectId(bolt.id)))
         assert ben.get("/dashboard").status_code == 200
-        assert Staff.authenticate(BEN, STAFF_PASSWORD) == Staff.named(BEN)
+        assert sign_in_by_password(BEN, STAFF_PASSWORD) == Staff.named(BEN)
 
 
 def test_a_password_after_an_invitation_ends_nothing_elsewhere(
@@ -187,7 +188,7 @@ def test_a_password_after_an_invitation_ends_nothing_elsewhere(
     assert hostile.send("/dashboard/account", again).status_code == 303
     assert ben.get("/dashboard").status_code == 200
     assert follow(real_client, late).get("/dashboard").status_code == 200
-    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+    assert sign_in_by_password(BEN, OTHER_PASSWORD) is None
 
 
 def test_a_sign_in_beside_a_change_of_a_limited_password_is_void(
@@ -203,7 +204,7 @@ def test_a_sign_in_beside_a_change_of_a_limited_password_is_void(
         return check(account)
 
     monkeypatch.setattr(Account, "has_same_password", change_before)
-    assert Staff.authenticate(BEN, STAFF_PASSWORD) is None
+    assert sign_in_by_password(BEN, STAFF_PASSWORD) is None
 
 
 def test_the_current_password_is_asked_for_in_each_organization_of_the_browser(
@@ -229,7 +230,7 @@ def test_a_reset_overtakes_a_change_with_the_former_password(alma: University) -
     Staff.named(BEN).set_password(OTHER_PASSWORD)
     with pytest.raises(Conflict):
         stale.set_password("one more horse battery")
-    assert Staff.authenticate(BEN, OTHER_PASSWORD)
+    assert sign_in_by_password(BEN, OTHER_PASSWORD)
 
 
 def test_a_password_opens_what_its_browser_had_opened(
@@ -262,7 +263,7 @@ def test_an_invitation_does_not_replace_a_password_of_other_organizations(
     answer = browser.send("/dashboard/account", {"password": OTHER_PASSWORD})
     assert answer.status_code == 409
     assert "ask your Matchback operator for a sign-in link" in extract_text(answer)
-    assert Staff.authenticate(BEN, OTHER_PASSWORD) is None
+    assert sign_in_by_password(BEN, OTHER_PASSWORD) is None
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_joining_while_the_first_password_is_chosen_opens_nothing_more(
         with ThreadPoolExecutor(2) as pool:
             for done in [pool.submit(choose), pool.submit(join)]:
                 done.result()
-        assert Staff.authenticate(email, OTHER_PASSWORD, ObjectId(alma.id)) == member
+        assert sign_in_by_password(email, OTHER_PASSWORD, ObjectId(alma.id)) == member
 
 
 def test_the_answer_is_the_same_whether_the_person_is_known(
@@ -347,7 +348,7 @@ def test_an_invitation_is_mailed(
     assert ben.send("/dashboard/account", {"password": STAFF_PASSWORD}).status_code == 303
     other = create_university("Other University", alma.api)
     invite(other)
-    assert Staff.authenticate(BEN, STAFF_PASSWORD)
+    assert sign_in_by_password(BEN, STAFF_PASSWORD)
 
 
 def test_a_mail_to_a_person_of_other_organizations_opens_only_the_new_one(

@@ -14,6 +14,7 @@ from mongoengine import get_db
 from config.settings import get_settings
 from documents.access.audit import OpenAct
 from documents.access.members import end_member_sessions, remove_member
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.reset_link import RESET_LINK_LIFETIME, PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
@@ -134,7 +135,7 @@ def test_a_reset_ends_all_sessions_and_voids_all_links(
     assert get_db().staff_sessions.count_documents({}) == 0
     assert SignInLink.known(other_link) is None
     assert choose(Browser(real_client), secret, "third horse battery lamp").status_code == 422
-    assert Staff.authenticate(ANNA, NEW_PASSWORD)
+    assert sign_in_by_password(ANNA, NEW_PASSWORD)
 
 
 def test_a_preview_of_the_link_does_not_use_it_up(
@@ -156,7 +157,7 @@ def test_a_rejected_password_does_not_use_the_link_up(
         assert answer.status_code == 422
         assert "Choose a password of" in answer.text or "easy to guess" in answer.text
         assert password not in extract_text(answer)
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD)
     assert choose(browser, secret).status_code == 303
 
 
@@ -287,7 +288,7 @@ def test_a_reset_opens_all_organizations(
     invited.set_password(STAFF_PASSWORD, opens=[invited.id])
     assert choose(Browser(real_client), request_link(real_client, mail_server)).status_code == 303
     for place in (bolt, alma):
-        assert Staff.authenticate(ANNA, NEW_PASSWORD, ObjectId(place.id)) == Staff.named(
+        assert sign_in_by_password(ANNA, NEW_PASSWORD, ObjectId(place.id)) == Staff.named(
             ANNA, ObjectId(place.id)
         )
 
@@ -397,7 +398,7 @@ def test_an_unknown_link_changes_nothing(
     real_client: testing.TestClient, anna: Staff, mail_server: MailServer, secret: str
 ) -> None:
     assert choose(Browser(real_client), secret).status_code == 422
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD)
 
 
 def test_a_form_of_another_site_changes_nothing(

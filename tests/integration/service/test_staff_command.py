@@ -9,6 +9,7 @@ from mongoengine import get_db
 
 from config import database
 from documents.access.audit import OpenAct
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.organization import Organization
 from tests.integration.documents.organizations.furnished import find_traces
@@ -191,7 +192,7 @@ def test_the_rules_of_passwords_hold_for_the_operator(alice: University, passwor
     add_staff(alice.id, BOB)
     result = run_matchback("staff", "password", BOB, said=f"{password}\n{password}\n")
     assert result.exit_code == 1
-    assert Staff.authenticate(BOB, STAFF_PASSWORD)
+    assert sign_in_by_password(BOB, STAFF_PASSWORD)
 
 
 def test_an_organization_hides_people_from_viewers(alice: University) -> None:

@@ -9,6 +9,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents.access.audit import OpenAct
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
 from documents.values.time import now
@@ -228,7 +229,7 @@ def test_signing_in_with_a_password_during_its_replacement_fails(
     browser: Browser, client: testing.TestClient
 ) -> None:
     """The password was correct, but a sign-out of all sessions precedes the new session."""
-    slow = Staff.authenticate(ALICE, STAFF_PASSWORD)
+    slow = sign_in_by_password(ALICE, STAFF_PASSWORD)
     assert slow
     link = SignInLink.make(slow)
     Staff.named(ALICE).set_password("another horse battery")

@@ -15,6 +15,7 @@ from documents.access.members import (
     find_invitable,
     remove_member,
 )
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink, StaffSession
@@ -49,8 +50,8 @@ def test_one_person_belongs_to_two_organizations(alma: Organization, bolt: Organ
     first, second = join_both(alma, bolt)
     assert first.account_id == second.account_id
     assert get_db().accounts.count_documents({}) == 1
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD) == first
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD, bolt.id) == second
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD) == first
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD, bolt.id) == second
     assert (first.name, second.name) == ("Anna", "Anna B")
     with pytest.raises(Conflict, match="several organizations"):
         Staff.named(ANNA)
@@ -77,7 +78,7 @@ def test_nobody_replaces_the_password_of_a_person_elsewhere(
     add_staff(str(alma.id), ANNA)
     with pytest.raises(Conflict, match="has a password already"):
         Staff.add(bolt.id, "Anna", ANNA, "viewer", "another horse battery")
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD)
     assert get_db().staff.count_documents({"organization_id": bolt.id}) == 0
 
 
@@ -101,9 +102,9 @@ def test_a_removed_person_stays_in_the_other_organization(
     remove_member(first)
     assert StaffSession.current(here) is None
     assert Staff.signed_in(StaffSession.current(there)) == second
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD) == second
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD) == second
     remove_member(second, may_be_last_admin=True)
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD) is None
     again = Staff.add(alma.id, "Anna", ANNA, "viewer")
     assert not again.has_password(STAFF_PASSWORD)
     assert again.account_id != first.account_id
@@ -145,7 +146,7 @@ def test_a_session_that_loses_all_grants_opens_nothing(
 ) -> None:
     """It began by the operator's link for one organization, and then showed a later one."""
     first = Staff.add(alma.id, "Anna", ANNA, "viewer")
-    secret = StaffSession.begin(first, by_link=True)
+    secret = StaffSession.begin(first, way="link")
     second = Staff.add(bolt.id, "Anna", ANNA, "viewer")
     StaffSession.current(secret).show(second)  # type: ignore[union-attr]
     remove_member(first)
@@ -169,7 +170,7 @@ def test_a_person_who_joins_while_the_last_membership_ends_keeps_an_account(
     joined = Staff.add(bolt.id, "Anna", ANNA, "viewer")
     assert Account.objects.get(address=ANNA).id == joined.account_id
     assert Staff.named(ANNA, bolt.id).person.email == ANNA
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD) is None
 
 
 def test_a_password_of_one_organization_ends_with_the_membership(
@@ -185,7 +186,7 @@ def test_a_password_of_one_organization_ends_with_the_membership(
     remove_member(third)
     assert account.get().password is None
     assert account.get().password_opens == []
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD) is None
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD) is None
     assert Staff.named(ANNA) == second
 
 
@@ -305,7 +306,7 @@ def test_an_unknown_address_takes_as_many_queries(real_database: str) -> None:
     sent = []
     for email in (ANNA, BEN, "nobody@example.edu"):
         commands.sent.clear()
-        assert Staff.authenticate(email, "wrong horse battery") is None
+        assert sign_in_by_password(email, "wrong horse battery") is None
         sent.append([read_command_name(command) for command in commands.sent])
     assert sent[0] == sent[1] == sent[2]
     mongoengine.disconnect_all()

@@ -11,6 +11,7 @@ from mongoengine import get_db
 
 from documents.access.former_staff import give_account
 from documents.access.members import find_invitable, remove_member
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.migrations import migration as module
@@ -82,7 +83,7 @@ def test_each_member_gets_an_account_page_by_page(
         assert row["account_id"] == row["_id"]
         assert not {"address", "password"} & row.keys()
     for email in (ANNA, BEN, CARL, "late@example.edu"):
-        assert Staff.authenticate(email, STAFF_PASSWORD)
+        assert sign_in_by_password(email, STAFF_PASSWORD)
     done = content()
     get_db().migrations.delete_many({"_id": ACCOUNTS_MIGRATION})
     list(run_migrations(OURS))
@@ -139,7 +140,7 @@ def test_a_change_between_reading_and_writing_is_kept(
     secret = begin_former_session(anna)
     interrupt_once(monkeypatch, lambda: act(anna))
     list(run_migrations(OURS))
-    found = Staff.authenticate(ANNA, password)
+    found = sign_in_by_password(ANNA, password)
     assert found
     assert found.account_id == anna
     assert find_signed_in(secret) is None
@@ -189,7 +190,7 @@ def test_a_person_of_the_earlier_layout_joins_another_organization(alma: Organiz
     Staff.add(bolt.id, "Anna", ANNA, "viewer")
     assert find_signed_in(secret)
     assert [one.organization_id for one in Staff.list_known(ANNA)] == [alma.id, bolt.id]
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD)
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD)
 
 
 def test_people_who_were_removed_before_leave_only_an_id(alma: Organization) -> None:
@@ -206,7 +207,7 @@ def test_people_who_were_removed_before_leave_only_an_id(alma: Organization) -> 
         for text in ("xlone@example.edu", "xlone@example.edu")
     ]
     assert get_db().staff.find_one({"_id": gone}, {"role": 1}) == {"_id": gone, "role": "admin"}
-    assert Staff.authenticate(ANNA, STAFF_PASSWORD).id == stays  # type: ignore[union-attr]
+    assert sign_in_by_password(ANNA, STAFF_PASSWORD).id == stays  # type: ignore[union-attr]
 
 
 def test_members_of_earlier_layouts_get_no_invitation_that_an_admin_could_use(

@@ -15,6 +15,7 @@ from documents import organization, webhook_key
 from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, link_finished_acts, verify_chain
+from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.errors import NotFound
@@ -159,7 +160,7 @@ def test_entrances_close_at_once(api: Api, alice: University) -> None:
     assert alice.call("GET", "/v1/fundraisers").status == 401
     assert alice.deliver([make_event(email, "open", 1_700_000_000)]).status in {401, 404}
     assert StaffSession.current(session) is None
-    assert Staff.authenticate("zelda@example.edu", "correct horse b") is None
+    assert sign_in_by_password("zelda@example.edu", "correct horse b") is None
     with pytest.raises(NotFound):
         Organization.named(alice.id)
 
@@ -178,7 +179,7 @@ def test_a_person_of_both_organizations_keeps_the_other(
     session = StaffSession.current(secret)
     assert session is not None
     assert [one.staff_id for one in session.grants] == [both.id]
-    assert Staff.authenticate("eve@example.edu", "correct horse b") is not None
+    assert sign_in_by_password("eve@example.edu", "correct horse b") is not None
     assert Account.objects.count() == 1
 
 
