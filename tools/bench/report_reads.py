@@ -70,12 +70,17 @@ READS: dict[str, Callable[[MeasuredRecords], Any]] = {
 
 
 def count_work(read: Callable[[], Any]) -> list[Command]:
-    """Return MongoDB's work for one read."""
+    """Return MongoDB's work for one read.
+
+    A page of changes leaves its cursor open. A thread of PyMongo ends such cursors once a second,
+    so perhaps during the next read, which it does not belong to.
+    """
     database = get_db()
     database.command("profile", 2)
     read()
     database.command("profile", 0)
-    seen = list(database["system.profile"].find({"ns": {"$not": {"$regex": "profile"}}}))
+    own = {"ns": {"$not": {"$regex": "profile"}}, "command.killCursors": {"$exists": False}}
+    seen = list(database["system.profile"].find(own))
     database.drop_collection("system.profile")
     return [
         Command(one["ns"].split(".", 1)[1], one.get("keysExamined", 0), one.get("docsExamined", 0))
