@@ -18,23 +18,13 @@ from documents.mail.delivery import send_due_mails
 from documents.mail.invitation import make_mailed_link, send_invitation
 from documents.organization import Organization
 from service.mail.register import register_renderers
-from tools.testbed.cast import Api, University, create_university
+from tools.testbed.cast import University, create_university
 from tools.testbed.mail_server import MailServer
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text, sign_in_staff
 
 BEN = "ben@example.edu"
 OTHER_PASSWORD = "another horse battery"
 LINK = "/dashboard/sign-in/link"
-
-
-@pytest.fixture
-def alma(real_client: testing.TestClient) -> University:
-    return create_university("Alma University", Api.in_process(real_client))
-
-
-@pytest.fixture
-def bolt(real_client: testing.TestClient) -> University:
-    return create_university("Bolt University", Api.in_process(real_client))
 
 
 def follow(client: testing.TestClient, secret: str) -> Browser:

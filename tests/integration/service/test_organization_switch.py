@@ -23,16 +23,6 @@ ANNA = "anna@example.edu"
 
 
 @pytest.fixture
-def alma(real_client: testing.TestClient) -> University:
-    return create_university("Alma University", Api.in_process(real_client))
-
-
-@pytest.fixture
-def bolt(real_client: testing.TestClient) -> University:
-    return create_university("Bolt University", Api.in_process(real_client))
-
-
-@pytest.fixture
 def browser(real_client: testing.TestClient, alma: University, bolt: University) -> Browser:
     add_staff(alma.id, ANNA)
     Staff.add(ObjectId(bolt.id), "Anna", ANNA, "admin")

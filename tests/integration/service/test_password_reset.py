@@ -23,7 +23,7 @@ from documents.mail.mail import Mail
 from documents.mail.password_mails import RESET_PERIOD_SECONDS
 from documents.organization import Organization
 from service.mail.register import register_renderers
-from tools.testbed.cast import Api, University, create_university
+from tools.testbed.cast import University
 from tools.testbed.mail_server import MailServer, run_mail_server
 from tools.testbed.pages import STAFF_PASSWORD, Browser, add_staff, extract_text
 
@@ -42,11 +42,6 @@ def mail_server(real_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield server
     monkeypatch.undo()
     get_settings.cache_clear()
-
-
-@pytest.fixture
-def alma(real_client: testing.TestClient) -> University:
-    return create_university("Alma University", Api.in_process(real_client))
 
 
 @pytest.fixture
@@ -122,9 +117,8 @@ def test_anna_gets_a_link_and_chooses_a_new_password(
 
 
 def test_a_reset_ends_all_sessions_and_voids_all_links(
-    real_client: testing.TestClient, anna: Staff, mail_server: MailServer
+    real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
 ) -> None:
-    bolt = create_university("Bolt University", Api.in_process(real_client))
     Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
     signed_in = Browser(real_client)
     signed_in.sign_in(ANNA)
@@ -259,7 +253,7 @@ def test_ending_the_sessions_voids_the_link(
 
 
 def test_an_organization_with_single_sign_on_resets_no_password(
-    real_client: testing.TestClient, anna: Staff, mail_server: MailServer
+    real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
 ) -> None:
     secret = request_link(real_client, mail_server)
     alma = Organization.objects(id=anna.organization_id)
@@ -269,7 +263,6 @@ def test_an_organization_with_single_sign_on_resets_no_password(
     ask(Browser(real_client))
     send()
     assert len(mail_server.received) == 1
-    bolt = create_university("Bolt University", Api.in_process(real_client))
     Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
     pass_time(timedelta(seconds=RESET_PERIOD_SECONDS))
     assert choose(Browser(real_client), request_link(real_client, mail_server)).status_code == 303
@@ -278,10 +271,9 @@ def test_an_organization_with_single_sign_on_resets_no_password(
 
 
 def test_a_reset_opens_all_organizations(
-    real_client: testing.TestClient, alma: University, mail_server: MailServer
+    real_client: testing.TestClient, alma: University, bolt: University, mail_server: MailServer
 ) -> None:
     """The mail proves the address, unlike the invitation after which Bolt's admin chose."""
-    bolt = create_university("Bolt University", Api.in_process(real_client))
     for place in (bolt, alma):
         Staff.add(ObjectId(place.id), "Anna", ANNA, "viewer")
     invited = Staff.named(ANNA, ObjectId(bolt.id))
@@ -294,10 +286,9 @@ def test_a_reset_opens_all_organizations(
 
 
 def test_the_mail_goes_to_the_address_of_the_account(
-    real_client: testing.TestClient, anna: Staff, mail_server: MailServer
+    real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
 ) -> None:
     """Under an earlier version, Bolt's admin spelled Anna's address like another mailbox."""
-    bolt = create_university("Bolt University", Api.in_process(real_client))
     spelled = "\uff41nna@example.edu"
     invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
     Staff.objects(id=invited.id).update_one(set__email=spelled)

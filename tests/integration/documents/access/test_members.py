@@ -31,16 +31,6 @@ ANNA, BEN = "anna@example.edu", "ben@example.edu"
 COLLEAGUES = 50
 
 
-@pytest.fixture
-def alma(real_database: str) -> Organization:
-    return Organization.create("Alma University")
-
-
-@pytest.fixture
-def bolt(real_database: str) -> Organization:
-    return Organization.create("Bolt University")
-
-
 def join_both(alma: Organization, bolt: Organization) -> tuple[Staff, Staff]:
     first = add_staff(str(alma.id), ANNA)
     return first, Staff.add(bolt.id, "Anna B", "Anna@Example.edu", "viewer")

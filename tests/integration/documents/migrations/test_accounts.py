@@ -31,11 +31,6 @@ OURS_WITH_REMOVED = tuple(one for one in MIGRATIONS if one.number >= ACCOUNTS_MI
 OURS = tuple(one for one in MIGRATIONS if one.number == ACCOUNTS_MIGRATION)
 
 
-@pytest.fixture
-def alma(real_database: str) -> Organization:
-    return Organization.create("Alma University")
-
-
 def add_former(organization_id: ObjectId, email: str, **more: Any) -> ObjectId:
     """Store a member as the earlier version did."""
     row: dict[str, Any] = build_record_row(
@@ -168,9 +163,8 @@ def interrupt_once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> 
     monkeypatch.setattr("documents.migrations.accounts.give_account", interrupted)
 
 
-def test_an_earlier_version_adds_a_known_person(alma: Organization) -> None:
+def test_an_earlier_version_adds_a_known_person(alma: Organization, bolt: Organization) -> None:
     """Its check finds no account. So it can add a person again, here or elsewhere."""
-    bolt = Organization.create("Bolt University")
     anna = add_former(alma.id, ANNA)
     list(run_migrations(OURS))
     elsewhere = add_former(bolt.id, ANNA)
@@ -183,8 +177,9 @@ def test_an_earlier_version_adds_a_known_person(alma: Organization) -> None:
     assert get_db().accounts.count_documents({}) == 1
 
 
-def test_a_person_of_the_earlier_layout_joins_another_organization(alma: Organization) -> None:
-    bolt = Organization.create("Bolt University")
+def test_a_person_of_the_earlier_layout_joins_another_organization(
+    alma: Organization, bolt: Organization
+) -> None:
     anna = add_former(alma.id, ANNA)
     secret = begin_former_session(anna)
     Staff.add(bolt.id, "Anna", ANNA, "viewer")

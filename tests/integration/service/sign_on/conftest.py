@@ -16,7 +16,7 @@ from documents.access.staff import Staff
 from documents.sign_on.discovery import forget_metadata
 from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.sign_on.signing_keys import forget_signing_keys
-from tools.testbed.cast import Api, University, create_university
+from tools.testbed.cast import University
 from tools.testbed.identity_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -54,17 +54,15 @@ def other_idp() -> Iterator[IdentityProvider]:
 
 
 @pytest.fixture
-def alma(real_client: testing.TestClient, idp: IdentityProvider) -> University:
-    place = create_university("Alma University", Api.in_process(real_client))
-    set_provider(place, idp)
-    return place
+def alma(alma: University, idp: IdentityProvider) -> University:
+    set_provider(alma, idp)
+    return alma
 
 
 @pytest.fixture
-def bolt(real_client: testing.TestClient, other_idp: IdentityProvider) -> University:
-    place = create_university("Bolt University", Api.in_process(real_client))
-    set_provider(place, other_idp, "bolt.example.edu")
-    return place
+def bolt(bolt: University, other_idp: IdentityProvider) -> University:
+    set_provider(bolt, other_idp, "bolt.example.edu")
+    return bolt
 
 
 @pytest.fixture
