@@ -22,6 +22,7 @@ from documents.access.staff_session import SignInLink, StaffSession
 from documents.errors import Conflict, Unacceptable
 from documents.organization import Organization
 from documents.sign_on.provider_changes import check_password_remains
+from documents.storage.transaction import ContendedTransaction
 from documents.values.time import now
 from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.commands import CommandRecorder, read_command_name
@@ -277,6 +278,8 @@ def test_fifty_admins_leave_at_once_and_one_stays(alma: Organization, act: str) 
     def leave(one: Staff) -> bool:
         try:
             change_role(one, "viewer") if act == "demote" else remove_member(one)
+        except ContendedTransaction:  # on a busy machine; a person repeats the request
+            return leave(one)
         except Conflict:
             return False
         return True
