@@ -21,7 +21,8 @@ LEFT_OUT: dict[str, str] = {
 }
 SECRET_FIELDS: dict[str, frozenset[str]] = {
     "api_keys": frozenset({"digest"}),
-    "staff": frozenset({"password", "epoch"}),
+    # An ID has a time. That of an account shows whether the person belonged elsewhere before.
+    "staff": frozenset({"password", "epoch", "account_id"}),
     "webhook_keys": frozenset({"keys", "test_keys"}),
     "webhook_endpoints": frozenset({"secret", "secret_id", "previous_secret"}),
     "sign_on_providers": frozenset({"client_secret"}),

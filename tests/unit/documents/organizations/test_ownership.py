@@ -40,3 +40,10 @@ def test_secret_fields_exist() -> None:
     for document in DOCUMENT_CLASSES:
         known = SECRET_FIELDS.get(document._get_collection_name(), frozenset())
         assert known <= set(document._fields)
+
+
+def test_an_export_does_not_show_who_belongs_to_other_organizations() -> None:
+    for document in DOCUMENT_CLASSES:
+        name = document._get_collection_name()
+        if name in OWNED - LEFT_OUT.keys():
+            assert "account_id" not in select_fields(name, dict.fromkeys(document._fields, "x"))
