@@ -20,9 +20,10 @@ from service.dashboard.session_start import continue_session
 from service.middleware.client_address import find_client_address
 from service.middleware.rate_limit import count_sign_in
 
+# It does not name the reason, another organization, because an admin could follow an invitation.
 OPERATOR_LINK_NEEDED = marked(
-    "You belong to several organizations. To choose a password for all of them, reset it on the "
-    "sign-in page, or ask your Matchback operator for a sign-in link."
+    "You already have a password, and this browser cannot replace it. Reset it on the sign-in "
+    "page, or ask your Matchback operator for a sign-in link."
 )
 
 

@@ -253,6 +253,7 @@ def test_an_invitation_does_not_replace_a_password_of_other_organizations(
     answer = browser.send("/dashboard/account", {"password": OTHER_PASSWORD})
     assert answer.status_code == 409
     assert "ask your Matchback operator for a sign-in link" in extract_text(answer)
+    assert "several organizations" not in extract_text(answer)
     assert sign_in_by_password(BEN, OTHER_PASSWORD) is None
 
 
