@@ -36,6 +36,7 @@ class ProviderProof(EmbeddedDocument):  # type: ignore[misc]
     Attributes:
         identity: permanent ID of the person at the provider; see sign_on/person.py.
         session_id: the provider's session, which a logout token may name.
+        settings_at: last change of the settings with which the provider signed the person in.
         issued_at: time of the ID token by the provider's clock, as in logout tokens.
         id_token: the sealed ID token, as a hint for sign-out at the provider.
     """
@@ -44,6 +45,7 @@ class ProviderProof(EmbeddedDocument):  # type: ignore[misc]
     identity = StringField(required=True)
     session_id = StringField()
     at = DateTimeField(required=True)
+    settings_at = DateTimeField()
     issued_at = DateTimeField(required=True)
     id_token = StringField()
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
+from documents.access.account import Account
 from documents.access.reset_link import PasswordResetLink
 from documents.access.staff import Staff
 from documents.organization import Organization
@@ -31,9 +32,26 @@ def find_password_member(members: Sequence[Staff]) -> Staff | None:
 
 
 def find_reset_member(secret: str) -> Staff | None:
-    """Return the member to whom a link was sent; None if the link is void."""
-    staff = Staff.signed_in(PasswordResetLink.known(secret))
-    return staff if staff is not None and may_use_password([staff]) else None
+    """Return the member whose password a link changes; None if the link is void."""
+    link = PasswordResetLink.known(secret)
+    return find_password_member(_list_reset_members(link)) if link is not None else None
+
+
+def _list_reset_members(link: PasswordResetLink) -> list[Staff]:
+    """Return the memberships that a link may use, beginning with the one that the mail names.
+
+    If an admin ends the sessions there, the link stays valid for the person's other organizations.
+    Otherwise, that admin could prevent each reset.
+    """
+    account = Account.objects(id=link.account_id, epoch=link.person_epoch).first()
+    if account is None:
+        former = Staff.signed_in(link)  # of the earlier layout
+        return [former] if former is not None else []
+    members = Staff.list_of_account(account.id)
+    for one in members:
+        one.remember_account(account)
+    current = [one for one in members if one.id != link.staff_id or one.epoch == link.epoch]
+    return sorted(current, key=lambda one: one.id != link.staff_id)
 
 
 def reset_password(secret: str, password: str) -> Staff | None:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from bson import ObjectId
 from mongoengine import DateTimeField
 
 from documents.access.secret import SECRET_INDEXES, Secret
@@ -39,6 +40,13 @@ class PasswordResetLink(Secret):
         """Use up the link with this secret. Of two requests at once, only one returns True."""
         link = cls.known(secret)
         return link is not None and bool(cls.objects(id=link.id).delete())
+
+    @classmethod
+    def end_of_member(cls, staff_id: ObjectId) -> None:
+        """Keep the links, because the person's other organizations can use them.
+
+        The epoch of the member voids them for this organization.
+        """
 
     def _has_later(self) -> bool:
         person = {"account_id": self.account_id, "staff_id": self.staff_id}

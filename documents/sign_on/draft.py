@@ -61,8 +61,8 @@ def check_admin_stays(current_role: StaffRole | None, role: StaffRole) -> None:
         raise SignOnRejected("draft_not_admin")
 
 
-def adopt_draft(organization_id: ObjectId, draft_id: ObjectId) -> None:
-    """Let the settings take effect that an admin has signed in with.
+def adopt_draft(organization_id: ObjectId, draft_id: ObjectId) -> SignOnProvider:
+    """Let the settings take effect that an admin has signed in with, and return the provider.
 
     Raises:
         SignOnRejected: an admin has changed them meanwhile.
@@ -77,7 +77,7 @@ def adopt_draft(organization_id: ObjectId, draft_id: ObjectId) -> None:
     provider = SignOnProvider.of(organization_id)
     if provider is None:
         raise SignOnRejected("provider_changed")
-    provider.change(edit)
+    return provider.change(edit)
 
 
 def _list_values(provider: SignOnProvider) -> dict[str, Any]:

@@ -29,8 +29,15 @@ def is_proof_current(provider: SignOnProvider, proof: ProviderProof | None) -> b
         proof is not None
         and proof.organization_id == provider.organization_id
         and is_of_issuer(proof.identity, provider.issuer)
-        and proof.at >= (provider.settings_at or provider.updated_at)
+        and _has_present_settings(provider, proof)
     )
+
+
+def _has_present_settings(provider: SignOnProvider, proof: ProviderProof) -> bool:
+    if proof.settings_at is None or provider.settings_at is None:  # of an earlier version
+        return bool(proof.at >= (provider.settings_at or provider.updated_at))
+    # The times of the sign-in do not show it, because settings can change during the sign-in.
+    return bool(proof.settings_at == provider.settings_at)
 
 
 def require_single_sign_on(

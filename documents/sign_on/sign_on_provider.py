@@ -127,7 +127,8 @@ class SignOnProvider(Record):
         if sealed is None and (known is None or any(known[k] != v for k, v in named.items())):
             raise Unacceptable("/client_secret", "missing", "Enter the client secret.")
         if known is None:
-            new = cls(organization_id=organization_id, client_secret=sealed, **named)
+            own = {"organization_id": organization_id, "client_secret": sealed}
+            new = cls(settings_at=now(), **own, **named)
             known, is_new = new.insert_unless(lambda: cls.of(organization_id))
             if is_new:
                 return known

@@ -70,8 +70,14 @@ def _end_previous(before: str, kept: StaffSession | None, secret: str, staff: St
 
 
 def _find_session(secret: str, staff: Staff) -> StaffSession | None:
-    """Return the browser's session if it is of the same person."""
+    """Return the browser's session if it is of the same person.
+
+    The new session gets the epoch that this comparison reads. So a sign-out everywhere meanwhile
+    ends it, too.
+    """
     session = StaffSession.current(secret, is_used=False)
     shown = Staff.signed_in(session)
-    is_same = shown is not None and shown.account_id == staff.account_id is not None
+    if session is None or shown is None or staff.account_id is None:
+        return None
+    is_same = shown.account_id == staff.account_id and session.person_epoch == staff.person.epoch
     return session if is_same else None

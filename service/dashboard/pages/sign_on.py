@@ -13,6 +13,7 @@ from documents.sign_on.draft import adopt_draft
 from documents.sign_on.ended_sessions import end_signed_on_sessions
 from documents.sign_on.rejections import SignOnRejected
 from documents.sign_on.sign_on_acts import note_admission, note_adoption, note_ended_sessions
+from documents.sign_on.sign_on_provider import SignOnProvider
 from documents.storage.sealed import seal_secret
 from documents.values.time import now
 from service.dashboard import cookies
@@ -40,15 +41,13 @@ class SignOnReturn:
             with require_master_key():
                 signed_on = finish_sign_in(owner, _read_browser(req), _read_answer(req))
             admission = admit_person(signed_on.provider, signed_on.person, signed_on.choose_role)
-            if signed_on.draft_id is not None:
-                adopt_draft(owner, signed_on.draft_id)
-                note_adoption(owner)
+            provider = _adopt_tried(signed_on)
         except SignOnRejected as rejected:
             show_rejection(req, resp, owner, rejected.reason)
             return
         note_admission(owner, admission)
         secret = begin_session(
-            req, resp, admission.staff, "single sign-on", _build_proof(signed_on)
+            req, resp, admission.staff, "single sign-on", _build_proof(signed_on, provider)
         )
         if not signed_on.is_provider_current():
             StaffSession.end_with(secret)
@@ -107,13 +106,23 @@ def _read_answer(req: falcon.Request) -> SignInAnswer:
     )
 
 
-def _build_proof(signed_on: SignedOn) -> ProviderProof:
+def _adopt_tried(signed_on: SignedOn) -> SignOnProvider:
+    """Let settings take effect that the sign-in has tried. Return the provider that it proves."""
+    if signed_on.draft_id is None:
+        return signed_on.provider
+    adopted = adopt_draft(signed_on.organization_id, signed_on.draft_id)
+    note_adoption(signed_on.organization_id)
+    return adopted
+
+
+def _build_proof(signed_on: SignedOn, provider: SignOnProvider) -> ProviderProof:
     hint = signed_on.id_token
     return ProviderProof(
         organization_id=signed_on.organization_id,
         identity=signed_on.person.identity,
         session_id=signed_on.session_id,
         at=now(),
+        settings_at=provider.settings_at,
         issued_at=datetime.fromtimestamp(signed_on.claims["iat"], UTC),
         id_token=seal_secret(hint) if len(hint) <= MAX_HINT_LENGTH else None,
     )

@@ -12,6 +12,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from config.settings import get_settings
+from documents.access.account import Account
 from documents.access.audit import OpenAct
 from documents.access.members import end_member_sessions, remove_member
 from documents.access.password_sign_in import sign_in_by_password
@@ -249,6 +250,32 @@ def test_ending_the_sessions_voids_the_link(
 ) -> None:
     secret = request_link(real_client, mail_server)
     end_member_sessions(Staff.named(ANNA))
+    assert choose(Browser(real_client), secret).status_code == 422
+
+
+@pytest.mark.parametrize("act", ["end sessions", "require single sign-on", "limited password"])
+def test_an_admin_of_one_organization_does_not_void_the_link_for_the_others(
+    real_client: testing.TestClient, anna: Staff, mail_server: MailServer, act: str
+) -> None:
+    """Anna signed in to Bolt last. So the mail names her membership there."""
+    bolt = create_university("Bolt University", Api.in_process(real_client))
+    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
+    invited.note_sign_in()
+    Account.objects(id=anna.account_id).update_one(unset__password=True)
+    secret = request_link(real_client, mail_server)
+    for _ in range(2):
+        invited = Staff.named(ANNA, ObjectId(bolt.id))
+        if act == "end sessions":
+            end_member_sessions(invited)
+        elif act == "require single sign-on":
+            Organization.objects(id=bolt.id).update_one(set__requires_single_sign_on=True)
+        else:
+            invited.set_password(STAFF_PASSWORD, opens=[invited.id])
+    assert choose(Browser(real_client), secret).status_code == 303
+    alma = anna.organization_id
+    changed = Staff.authenticate(ANNA, NEW_PASSWORD, alma)
+    assert changed is not None
+    assert changed.organization_id == alma
     assert choose(Browser(real_client), secret).status_code == 422
 
 

@@ -124,6 +124,9 @@ def test_rules_take_effect_when_the_admin_signs_in_with_them(
     assert "The new settings work" in page
     assert can_sign_in(real_client, alma, idp)
     assert sign_on(Browser(real_client), alma, idp, groups=["staff"]).status_code == 403
+    for required in ("", "1"):  # the session has proved the new settings
+        alice.get(PATH)
+        assert alice.send(f"{PATH}/required", {"required": required}).status_code == 303
 
 
 def test_the_present_rules_need_no_sign_in(alice: Browser, alma: University) -> None:
