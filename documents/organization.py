@@ -110,11 +110,14 @@ class Organization(Exported, Document):
 
 
 def is_in_deletion(id_: ObjectId) -> bool:
-    """Return whether the organization is in deletion. The answer can be a second old."""
+    """Return whether the organization is in deletion, or is gone.
+
+    The answer can be a second old.
+    """
     known = _deleting.get(id_)
     if known is None:
-        row = get_db().organizations.find_one({"_id": id_}, {"deleting_at": 1}) or {}
-        known = row.get("deleting_at") is not None
+        row = get_db().organizations.find_one({"_id": id_}, {"deleting_at": 1})
+        known = row is None or row.get("deleting_at") is not None
         _deleting.put(id_, known)
     return known
 

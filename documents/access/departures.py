@@ -1,9 +1,11 @@
 """The end of what depends on memberships: secrets, grants, and accounts without another one."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from mongoengine import get_db
 
 from documents.access.member import SECRET_KINDS
 from matchback.engine import Tx
@@ -43,6 +45,21 @@ def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
     tx.database.accounts.delete_many({"_id": lone}, session=tx.session)
     _end_secrets(tx, {"account_id": lone})
     return staying
+
+
+def find_lone_accounts(before: datetime) -> set[ObjectId]:
+    """Return accounts without a membership since then: a killed request stored no membership.
+
+    A request stores a new account a moment before its membership, so `before` must be earlier.
+    """
+    link = {"localField": "_id", "foreignField": "account_id"}
+    is_old = {name: {"$not": {"$gte": before}} for name in ("created_at", "joined_at")}
+    pipeline = [
+        {"$lookup": {"from": "staff", **link, "as": "members"}},
+        {"$match": {"members": [], **is_old}},
+        {"$project": {"_id": 1}},
+    ]
+    return {row["_id"] for row in get_db().accounts.aggregate(pipeline)}
 
 
 def _end_passwords(tx: Tx, account_ids: set[ObjectId], staff_ids: list[ObjectId]) -> None:

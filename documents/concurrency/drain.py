@@ -78,13 +78,13 @@ class Drain:
         """
 
         def batch() -> int:
-            if self._owner is not None and is_in_deletion(self._owner):
-                return 0
             turns = self._turns()
 
             @wraps(work)
             def attempt(tx: Tx) -> int:
                 self._batches.taken = []  # the transaction may have started again
+                if self._owner is not None and is_in_deletion(self._owner):
+                    return 0  # also after a long pause of this process
                 for name in turns:
                     mutex.take_turn(tx, name)
                 return work(tx, *args)

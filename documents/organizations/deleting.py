@@ -16,6 +16,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
+from documents.access.departures import end_lone_accounts, find_lone_accounts
 from documents.organizations.batches import (
     BatchResult,
     delete_anchors,
@@ -30,6 +31,7 @@ from documents.organizations.ownership import (
     RULES,
     list_owned_collections,
 )
+from documents.storage.transaction import in_transaction
 from documents.values.time import now
 
 # Longer than a request or a transaction, and than a window of the rate limits in Redis.
@@ -143,7 +145,11 @@ def _follow(stage: str, step: str) -> list[str]:
 
 
 def _delete_organization(organization_id: ObjectId) -> None:
-    """Delete what names the organization in tasks of the whole service, and its own record."""
+    """Delete what names the organization in tasks of the whole service, and its own record.
+
+    Also delete accounts of people whom a killed request did not make members.
+    """
+    in_transaction(end_lone_accounts, find_lone_accounts(now() - QUIET_TIME))
     named = {"_id": {"$regex": f":{re.escape(str(organization_id))}$"}}
     for name, rule in RULES.items():
         if rule == "named":

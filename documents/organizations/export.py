@@ -19,7 +19,7 @@ from mongoengine import get_db
 from documents.errors import Conflict
 from documents.organization import Organization
 from documents.organizations.ownership import list_owned_collections
-from documents.organizations.secrets import LEFT_OUT, select_fields
+from documents.organizations.secrets import LEFT_OUT, NO_ACCOUNT_MAILS, select_fields
 from documents.values.time import now
 
 MANIFEST_NAME = "manifest.json"
@@ -61,9 +61,8 @@ def export_organization(organization: Organization, folder: Path, report: Report
 
 def _read_rows(name: str, organization_id: ObjectId) -> Iterable[dict[str, Any]]:
     owner = "_id" if name == "organizations" else "organization_id"
-    rows: Iterable[dict[str, Any]] = get_db()[name].find(
-        {owner: organization_id}, batch_size=ROWS_PER_READ
-    )
+    own = {owner: organization_id, **(NO_ACCOUNT_MAILS if name == "mails" else {})}
+    rows: Iterable[dict[str, Any]] = get_db()[name].find(own, batch_size=ROWS_PER_READ)
     return rows
 
 

@@ -32,6 +32,9 @@ SECRET_WORDS = ("secret", "password", "digest", "token")
 # They hold no secret in spite of their names.
 PLAIN_FIELDS = frozenset({"tokens_only"})
 INTERNAL_FIELDS = frozenset({"counted", "due", "trouble", "export_due", "deletion"})
+# An account can belong to other organizations, and its ID shows when it began.
+ACCOUNT_FIELDS = frozenset({"account_id"})
+NO_ACCOUNT_MAILS: dict[str, Any] = {"params.is_for_person": {"$ne": True}}
 
 
 def is_secret_name(field: str) -> bool:
@@ -40,8 +43,8 @@ def is_secret_name(field: str) -> bool:
 
 
 def select_fields(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of a collection without secrets and internal marks."""
-    hidden = SECRET_FIELDS.get(name, frozenset()) | INTERNAL_FIELDS
+    """Return the row of a collection without secrets, internal marks and accounts."""
+    hidden = SECRET_FIELDS.get(name, frozenset()) | INTERNAL_FIELDS | ACCOUNT_FIELDS
     plain = {key: value for key, value in row.items() if key not in hidden}
     return {
         key: value for key, value in plain.items() if key in PLAIN_FIELDS or not is_secret_name(key)

@@ -49,8 +49,8 @@ def add(email: str, organization_id: str, name: str | None, role: str, password:
     from documents.access.staff import Staff
     from documents.organization import Organization
 
-    organization = Organization.named(organization_id)
     chosen = ask_password() if password else None
+    organization = Organization.named(organization_id)  # it may be deleted while the prompt waits
     added = Staff.add(organization.id, name or email, email, role, chosen)
     name_audited_record(organization.id, added.id)
     click.echo(f"{email} can sign in as {role}.")

@@ -70,10 +70,12 @@ def set_key(
     """
     from documents.webhook_key import WebhookKey
 
-    owner = _find_owner(provider, shared, organization_id)
+    _find_owner(provider, shared, organization_id)
     if tokens_only is not None and not shared:
         raise click.UsageError("--tokens-only needs --shared.")
-    keys = WebhookKey.put(owner, provider, _read_key(key_file))
+    key = _read_key(key_file)
+    owner = _find_owner(provider, shared, organization_id)  # a deletion can begin at the prompt
+    keys = WebhookKey.put(owner, provider, key)
     if tokens_only is not None:
         keys = keys.restrict_to_tokens(tokens_only)
     click.echo(f"Key set for {provider}. Valid keys: {len(keys.keys)}.")

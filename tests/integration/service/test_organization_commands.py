@@ -13,10 +13,13 @@ from mongoengine import get_db
 from config import database
 from documents.access.audit import AuditEntry, link_finished_acts
 from documents.access.staff import Staff
+from documents.mail.invitation import send_invitation
+from documents.mail.password_mails import request_password_reset
 from documents.organization import Organization
 from documents.organizations import export
+from documents.organizations.deletion_request import request_deletion
 from documents.organizations.secrets import LEFT_OUT
-from tests.integration.documents.organizations.furnished import furnish_fully
+from tests.integration.documents.organizations.furnished import find_traces, furnish_fully
 from tools.testbed.cast import UNKNOWN_ID, Api, University, create_university
 from tools.testbed.command_line import run_matchback
 
@@ -221,3 +224,39 @@ def test_a_missing_organization_is_reported(alice: University, command: list[str
         result = run_matchback("org", *command, missing)
         assert result.exit_code == 1
         assert "not found" in result.output
+
+
+@pytest.mark.parametrize(
+    ("prompt", "command"),
+    [
+        ("staff.ask_password", "staff add eve@example.edu --password"),
+        ("webhook_keys._read_key", "webhook-key set --provider stripe"),
+    ],
+)
+def test_a_command_that_waits_for_input_during_a_deletion_stores_nothing(
+    alice: University, monkeypatch: pytest.MonkeyPatch, prompt: str, command: str
+) -> None:
+    def ask(*_: object) -> str:
+        request_deletion(Organization.named(alice.id))
+        return "correct horse battery"
+
+    monkeypatch.setattr(f"service.commands.{prompt}", ask)
+    assert run_matchback(*command.split(), "--organization", alice.id).exit_code != 0
+    assert find_traces("eve@example.edu") == []
+    assert get_db().webhook_keys.find_one() is None
+
+
+def test_an_export_does_not_show_that_a_person_belongs_elsewhere(
+    alice: University, charlie: University, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The time in the ID of Eve's account would be earlier than her membership."""
+    monkeypatch.setattr("documents.mail.mail.has_mail_server", lambda: True)
+    Staff.add(ObjectId(charlie.id), "Eve", "eve@example.edu", "viewer")
+    eve = Staff.add(ObjectId(alice.id), "Eve", "eve@example.edu", "viewer")
+    eve.note_sign_in()
+    request_password_reset("eve@example.edu")
+    send_invitation(eve)
+    folder = tmp_path / "export"
+    export.export_organization(Organization.named(alice.id), folder, lambda *_: None)
+    assert str(eve.id) in (folder / "mails.ndjson").read_text()
+    assert str(eve.account_id) not in "".join(path.read_text() for path in folder.iterdir())

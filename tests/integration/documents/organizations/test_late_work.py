@@ -1,0 +1,65 @@
+"""Work for Alice's university that continues only after its deletion leaves nothing of it."""
+
+from datetime import timedelta
+
+import pytest
+from bson import ObjectId
+from falcon import testing
+
+from documents.access.account import Account
+from documents.access.staff import Staff
+from documents.organization import Organization
+from documents.organizations import deleting
+from documents.organizations.deleting import list_deletions
+from documents.organizations.deletion_request import request_deletion
+from documents.tracking.ingest import tally_organization
+from documents.tracking.rules import MachineClickRule
+from jobs.periodic import deletion
+from tests.integration.documents.organizations.furnished import find_traces
+from tools.testbed.cast import Api, University, create_university
+
+
+@pytest.fixture
+def alice(real_client: testing.TestClient) -> University:
+    return create_university("Alice's Zebra University", Api.in_process(real_client))
+
+
+@pytest.fixture(autouse=True)
+def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
+    monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
+
+
+def delete(place: University) -> None:
+    request_deletion(Organization.named(place.id))
+    while list_deletions():
+        deletion.step()
+
+
+def find_left(place: University) -> list[tuple[str, object, str]]:
+    return [one for one in find_traces(place.id) if one[0] not in {"audit", "open_acts"}]
+
+
+def test_a_killed_request_leaves_no_account(
+    alice: University, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process died after it stored the account, and before it stored the membership."""
+
+    def die(_: Staff) -> None:
+        raise KeyboardInterrupt
+
+    charlie = Organization.create("Charlie's University")
+    Staff.add(charlie.id, "Charlie", "charlie@example.edu", "admin")
+    with monkeypatch.context() as patch:
+        patch.setattr(Staff, "_insert_member", die)
+        with pytest.raises(KeyboardInterrupt):
+            Staff.add(ObjectId(alice.id), "Zelda", "zelda@example.edu", "admin")
+    assert Account.objects.count() == 2
+    delete(alice)
+    assert [one.email for one in Account.objects] == ["charlie@example.edu"]
+
+
+def test_a_worker_that_was_paused_takes_no_turn(alice: University) -> None:
+    delete(alice)
+    assert tally_organization(ObjectId(alice.id), MachineClickRule()) == 0
+    assert find_left(alice) == []
