@@ -73,7 +73,8 @@ class SignedOn:
         that none is left.
         """
         current = SignOnProvider.of(self.organization_id)
-        return current is not None and current.issuer == self.provider.issuer
+        tried = self.provider
+        return current is not None and (current.id, current.issuer) == (tried.id, tried.issuer)
 
 
 def finish_sign_in(organization_id: ObjectId, browser: str, answer: SignInAnswer) -> SignedOn:

@@ -10,6 +10,7 @@ from mongoengine import get_db
 
 from documents.access.staff import Staff
 from documents.access.staff_session import MAX_SESSION_LIFETIME, StaffSession
+from documents.sign_on.provider_changes import remove_provider
 from documents.values.time import now
 from tests.integration.service.sign_on.conftest import (
     ALICE,
@@ -17,6 +18,7 @@ from tests.integration.service.sign_on.conftest import (
     come_back,
     find_provider,
     find_staff,
+    set_provider,
     sign_on,
 )
 from tools.testbed.cast import University
@@ -115,3 +117,19 @@ def test_kept_grants_do_not_outlive_a_week(
     assert session
     assert session.staff_id == find_staff(alma).id
     assert session.expires_at - now() < timedelta(hours=1, seconds=1)
+
+
+def test_a_provider_that_was_set_again_overtakes_the_answer_of_the_removed_one(
+    browser: Browser, alma: University, idp: IdentityProvider
+) -> None:
+    """The admin removes the provider, and sets it again for invited people only."""
+
+    def sign_after_change(claims: dict[str, Any]) -> str:
+        remove_provider(ObjectId(alma.id))
+        set_provider(alma, idp, admission="invited")
+        return idp.sign(claims)
+
+    query = idp.authorize(begin(browser))
+    idp.make_token = sign_after_change
+    assert come_back(browser, alma, query).status_code == 403
+    assert not is_open(browser)
