@@ -7,7 +7,7 @@ is killed at any point: another worker stores the batch again, which finds the s
 
 from collections.abc import Iterator
 from itertools import islice
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from documents.errors import Unusable
@@ -20,6 +20,7 @@ from documents.imports.kinds import IMPORT_KINDS, import_file_line
 from documents.imports.record_import import RecordImport
 from documents.imports.rejection import MAX_REJECTIONS, Rejection
 from documents.imports.samples import describe_line
+from documents.imports.tables.readers import open_reader
 from documents.imports.tables.table import Table
 from documents.organization import Organization
 from documents.values.time import now
@@ -48,10 +49,11 @@ class ImportWork:
         """Work on the file, and pause after each batch."""
         record = self._record
         is_check = record.state == "checking"
-        with NamedTemporaryFile() as copy:
+        with TemporaryFile() as temporary:  # without a name, because a worker can be killed
+            copy = cast("BinaryIO", temporary)
             try:
-                yield from self._copy(cast("BinaryIO", copy))
-                with self._open(copy.name) as file:
+                yield from self._copy(copy)
+                with self._open(copy) as file:
                     yield from self._survey(file)
                     yield from self._check(file) if is_check else self._import(file)
             except UnclearColumns as error:
@@ -66,10 +68,10 @@ class ImportWork:
         record = self._record
         yield from files.copy_file(record.organization_id, record.file_id, record.size, target)
 
-    def _open(self, path: str) -> ImportFile:
+    def _open(self, copy: BinaryIO) -> ImportFile:
         organization = Organization.objects.get(id=self._record.organization_id)
         choices = build_choices(self._record, organization)
-        return ImportFile(self._record.records, lambda: open(path, "rb"), choices)
+        return ImportFile(self._record.records, lambda: open_reader(copy), choices)
 
     def _survey(self, file: ImportFile) -> Iterator[None]:
         for _ in file.survey_rows():

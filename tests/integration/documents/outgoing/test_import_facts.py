@@ -1,6 +1,8 @@
 """The end of an import is one event, whatever interrupts the import."""
 
 import io
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -137,3 +139,13 @@ def test_other_organizations_and_endpoints_hear_nothing(
     start(upload(alice))
     work()
     assert len(list_events()) == 1
+
+
+def test_a_worker_that_is_killed_leaves_no_copy_of_the_file(
+    alice: University, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The copy has donors, and would outlive the organization."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one = FileImport.objects.get(id=upload(alice).id)
+    for _ in ImportWork(one).steps():
+        assert list(tmp_path.iterdir()) == []
