@@ -1,5 +1,6 @@
 """Each engine merges by ID and version, queries without changes, and writes Parquet."""
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.engine import QueryError, Warehouse, WarehouseError, open_warehouse
 from jobs.warehouse.tables import (
     DONATION_TABLE,
@@ -151,3 +153,22 @@ def test_an_unavailable_warehouse_is_reported_without_its_password(url: str) -> 
     with pytest.raises(WarehouseError) as raised:
         open_warehouse(url).merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
     assert "secret" not in str(raised.value)
+
+
+def test_a_batch_deletes_the_rows_that_a_killed_process_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows have donors, and would outlive an organization."""
+    path = tmp_path / "ware[house]*.duckdb"
+    found = DuckDB(path)
+    found.prepare()
+    left = path.with_name(f"{path.name}.rows") / "0.json"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        found.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, "gone")]})
+    assert b"gone" in left.read_bytes()
+    found.drop_older(FUNDRAISER_TABLE, 2)
+    found.merge({FUNDRAISER_TABLE: [fundraiser("b", 1)]})
+    assert names(found) == {"b": "Spring"}
+    assert not left.parent.exists()
