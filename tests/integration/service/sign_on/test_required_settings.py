@@ -1,5 +1,6 @@
 """Alma University requires single sign-on. No change of its settings can lock everyone out."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -263,3 +264,25 @@ def test_an_admin_ends_what_a_crash_of_an_earlier_build_left(
     assert "Accept passwords again" in browser.get(PATH).text
     assert browser.send(f"{PATH}/required").status_code == 303
     assert not find_provider(alma).is_locked
+
+
+def test_of_trials_at_once_one_takes_effect(
+    alice: Browser, real_client: testing.TestClient, alma: University, idp: IdentityProvider
+) -> None:
+    propose(alice, GROUP_RULES)
+    admins = [alice]
+    for _ in range(7):
+        admins.append(Browser(real_client))
+        assert sign_on(admins[-1], alma, idp).status_code == 303
+        admins[-1].get(PATH)
+    queries = [idp.authorize(begin_trial(one), groups=GROUPS) for one in admins]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda one: come_back(one[0], alma, one[1]), zip(admins, queries, strict=True))
+        )
+    statuses = [one.status_code for one in answers]
+    assert statuses.count(303) == 1
+    assert set(statuses) <= {303, 403, 503}  # the provider is busy
+    assert list_actions(alma).count("settings took effect") == 1
+    assert find_provider(alma).admission == "group"
+    assert all(one.get(PATH).status_code == 200 for one in admins)  # a rejected trial ends nothing
