@@ -42,7 +42,7 @@ class PasswordResetLink(Secret):
         return link is not None and bool(cls.objects(id=link.id).delete())
 
     @classmethod
-    def end_of_member(cls, staff_id: ObjectId) -> None:
+    def end_of_member(cls, staff_id: ObjectId, *, kept: str | None = None) -> None:
         """Keep the links, because the person's other organizations can use them.
 
         The epoch of the member voids them for this organization.

@@ -21,8 +21,7 @@ LEFT_OUT: dict[str, str] = {
 }
 SECRET_FIELDS: dict[str, frozenset[str]] = {
     "api_keys": frozenset({"digest"}),
-    # An ID has a time. That of an account shows whether the person belonged elsewhere before.
-    "staff": frozenset({"password", "epoch", "account_id"}),
+    "staff": frozenset({"password", "epoch"}),
     "webhook_keys": frozenset({"keys", "test_keys"}),
     "webhook_endpoints": frozenset({"secret", "secret_id", "previous_secret"}),
     "sign_on_providers": frozenset({"client_secret"}),

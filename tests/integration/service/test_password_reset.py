@@ -255,10 +255,13 @@ def test_ending_the_sessions_voids_the_link(
 
 @pytest.mark.parametrize("act", ["end sessions", "require single sign-on", "limited password"])
 def test_an_admin_of_one_organization_does_not_void_the_link_for_the_others(
-    real_client: testing.TestClient, anna: Staff, mail_server: MailServer, act: str
+    real_client: testing.TestClient,
+    anna: Staff,
+    bolt: University,
+    mail_server: MailServer,
+    act: str,
 ) -> None:
     """Anna signed in to Bolt last. So the mail names her membership there."""
-    bolt = create_university("Bolt University", Api.in_process(real_client))
     invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
     invited.note_sign_in()
     Account.objects(id=anna.account_id).update_one(unset__password=True)
@@ -273,7 +276,7 @@ def test_an_admin_of_one_organization_does_not_void_the_link_for_the_others(
             invited.set_password(STAFF_PASSWORD, opens=[invited.id])
     assert choose(Browser(real_client), secret).status_code == 303
     alma = anna.organization_id
-    changed = Staff.authenticate(ANNA, NEW_PASSWORD, alma)
+    changed = sign_in_by_password(ANNA, NEW_PASSWORD, alma)
     assert changed is not None
     assert changed.organization_id == alma
     assert choose(Browser(real_client), secret).status_code == 422
