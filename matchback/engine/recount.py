@@ -37,11 +37,16 @@ class Drift:
 
 @dataclass(frozen=True)
 class Page:
-    """Compared records: the last ID (None at the end), their number, and the incorrect counters."""
+    """Compared records: the last ID (None at the end), their number, and the incorrect counters.
+
+    Attributes:
+        is_last: no record followed when the page was read.
+    """
 
     last_id: Any
     size: int
     drifts: list[Drift]
+    is_last: bool = False
 
 
 def collections(ledger: Ledger) -> list[str]:
@@ -83,14 +88,15 @@ class Comparison:
             None if has_counted_field(self._ledger, name) else dict.fromkeys(self._kept(name), 1)
         )
         found = self._tx.database[name].find(wanted, fields, session=self._tx.session)
-        rows = {
-            row["_id"]: row for row in found.sort("_id", 1).limit(limit or COMPARED_ROWS_PER_PAGE)
-        }
-        last_id = next(reversed(rows), None)
+        limit = limit or COMPARED_ROWS_PER_PAGE
+        rows = {row["_id"]: row for row in found.sort("_id", 1).limit(limit)}
+        if not rows:
+            return Page(None, 0, [], is_last=True)
         drifts = list(self._drifts(name, rows))
         off = {drift.id for drift in drifts}
         right = {id_: row for id_, row in rows.items() if id_ not in off}
-        return Page(last_id, len(rows), [*drifts, *self._indexed(name, right)])
+        wrong = [*drifts, *self._indexed(name, right)]
+        return Page(next(reversed(rows)), len(rows), wrong, is_last=len(rows) < limit)
 
     def _kept(self, name: str) -> set[str]:
         """Return the fields of a target that the ledger maintains."""

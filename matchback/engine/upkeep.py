@@ -170,6 +170,8 @@ def compare_all(
             last_id = None
             while (page := snapshots.page(name, query, last_id)).size:
                 yield page
+                if page.is_last:
+                    break
                 last_id = page.last_id
 
 

@@ -1,5 +1,6 @@
 """Short form of tools/bench/recount_rate.py: a recount takes linear time, however much is due."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -105,6 +106,20 @@ def test_a_page_that_outlasts_its_snapshot_is_read_in_smaller_ones(
     monkeypatch.setattr(Comparison, "page", too_old)
     assert sum(page.size for page in recount.compare_all_counters()) == records
     assert sorted(set(limits), reverse=True)[:3] == [5000, 1250, 312]
+
+
+@pytest.mark.usefixtures("real_database")
+def test_a_collection_that_fits_a_page_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = recount_rate.store_records(40)
+    page, read = Comparison.page, Counter[str]()
+
+    def note(self: Comparison, name: str, *args: Any) -> Any:
+        read[name] += 1
+        return page(self, name, *args)
+
+    monkeypatch.setattr(Comparison, "page", note)
+    assert sum(page.size for page in recount.compare_all_counters()) == records
+    assert read == dict.fromkeys(recount.COUNTED_COLLECTIONS, 1)
 
 
 @pytest.mark.usefixtures("real_database")
