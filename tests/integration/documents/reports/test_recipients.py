@@ -150,26 +150,24 @@ def test_pages_list_everyone_once(alices: Mailing, did: RecipientAction | None) 
 
 
 # A search also finds everyone once, even people with several words of the same beginning.
-@pytest.mark.parametrize("search", ["b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"])
 @pytest.mark.parametrize("did", [None, "bounced", "clicked"])
-def test_a_search_lists_everyone_once(
-    alices: Mailing, did: RecipientAction | None, search: str
-) -> None:
+def test_a_search_lists_everyone_once(alices: Mailing, did: RecipientAction | None) -> None:
     fill(alices, 300)
-    parts = search.split()
-    wanted = {
-        row.email_id
-        for row in every(alices, did=did)
-        if row.user
-        and all(
-            any(word.startswith(part) for word in list_search_words(row.user.name, row.user.email))
-            for part in parts
-        )
-    }
-    for limit in (1, 7, 50):
-        found = [row.email_id for row in every(alices, did=did, search=search, limit=limit)]
-        assert len(found) == len(wanted)
-        assert set(found) == wanted
+    rows = every(alices, did=did)
+    for search in ("b", "bob", "smith000", "x.edu", "p1", "ann smith", "e bob x"):
+        wanted = {row.email_id for row in rows if has_words(row, search)}
+        for limit in (1, 7, 50):
+            found = [row.email_id for row in every(alices, did=did, search=search, limit=limit)]
+            assert len(found) == len(wanted), search
+            assert set(found) == wanted, search
+
+
+def has_words(row: Recipient, search: str) -> bool:
+    """Return whether each part of a search begins a word of the person's name or address."""
+    if row.user is None:
+        return False
+    words = list_search_words(row.user.name, row.user.email)
+    return all(any(word.startswith(part) for word in words) for part in search.split())
 
 
 # The result is the same when few people match, whom the search examines one by one.
