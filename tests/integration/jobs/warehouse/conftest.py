@@ -3,17 +3,19 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
 import psycopg
 import pytest
+from duckdb import DuckDBPyConnection, connect
 from falcon import testing
 
 from config.settings import get_settings
 from jobs.warehouse.clickhouse import ClickHouse
-from jobs.warehouse.duckdb import DuckDB
+from jobs.warehouse.duckdb import RESOURCE_LIMITS, DuckDB
 from jobs.warehouse.engine import Warehouse
 from jobs.warehouse.postgresql import PostgreSQL
 from tools.testbed.cast import Api, University, create_university
@@ -21,6 +23,18 @@ from tools.testbed.data_folder import make_data_folder
 from tools.testbed.stack import wait_until
 
 ENGINES = ("duckdb", "postgresql", "clickhouse")
+
+
+class OpenDuckDB(DuckDB):
+    """A DuckDB file that the test keeps open, because each start of the engine takes 30 ms.
+
+    DuckDB shares one engine between connections, so readers must open the file like the writer.
+    """
+
+    @contextmanager
+    def _open(self, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
+        with super()._open() as connection:
+            yield connection
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +112,20 @@ def duckdb(request: pytest.FixtureRequest, memory_path: Path) -> Warehouse:
     made = make("duckdb", memory_path, request)
     made.prepare()
     return made
+
+
+@pytest.fixture
+def open_duckdb(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """Return the embedded engine, which starts once per test instead of once per statement.
+
+    Queries have no sandbox, because it would also reject the writes of the same engine.
+    """
+    monkeypatch.setattr("jobs.warehouse.duckdb.SANDBOX_STATEMENTS", ())
+    path = memory_path / "warehouse.duckdb"
+    with connect(path, config=dict(RESOURCE_LIMITS)):
+        made = OpenDuckDB(path)
+        made.prepare()
+        yield made
 
 
 @pytest.fixture

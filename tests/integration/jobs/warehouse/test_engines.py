@@ -20,6 +20,22 @@ from jobs.warehouse.tables import (
 from tools.testbed.warehouse_contents import read_table
 
 AT = datetime(2026, 11, 25, 12, 30, 0, 123000)  # noqa: DTZ001  (the warehouse's are all UTC)
+TEXTS = {
+    "empty": "",
+    "quotes": 'it\'s "quoted"',
+    "control": "two\nlines\t\\",
+    "zero": "\u0000zero",
+    "Unicode": "Ünïcödé 🎓",
+    "null": None,
+    "long": "x" * 2000,
+}
+REJECTED_QUERIES = (
+    "DROP VIEW fundraisers",
+    "DELETE FROM fundraisers_rows",
+    "SELECT nonsense",
+    "",
+    "x;",
+)
 
 
 def fundraiser(id_: str, version: int, name: str | None = "Spring", **more: Any) -> dict[str, Any]:
@@ -58,14 +74,13 @@ def test_rows_older_than_the_fill_are_deleted(warehouse: Warehouse) -> None:
     assert names(warehouse) == {"b": "Spring", "c": "Spring"}
 
 
-@pytest.mark.parametrize(
-    "name", ["", 'it\'s "quoted"', "two\nlines\t\\", "\u0000zero", "Ünïcödé 🎓", None, "x" * 2000]
-)
-def test_text_is_stored_unchanged(warehouse: Warehouse, name: str | None) -> None:
-    warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, name)]})
-    kept = names(warehouse)["a"]
+def test_text_is_stored_unchanged(warehouse: Warehouse) -> None:
+    rows = [fundraiser(id_, 1, text) for id_, text in TEXTS.items()]
+    warehouse.merge({FUNDRAISER_TABLE: rows})
+    kept = names(warehouse)
     # PostgreSQL stores no NUL character.
-    assert kept == name or kept == (name or "").replace("\u0000", "")
+    assert kept.pop("zero") in {TEXTS["zero"], "zero"}
+    assert kept == {id_: text for id_, text in TEXTS.items() if id_ != "zero"}
 
 
 def test_times_and_numbers_survive_a_round_trip(warehouse: Warehouse) -> None:
@@ -77,16 +92,12 @@ def test_times_and_numbers_survive_a_round_trip(warehouse: Warehouse) -> None:
     assert row[columns.index("ends_at")] is None
 
 
-@pytest.mark.parametrize(
-    "query", ["DROP VIEW fundraisers", "DELETE FROM fundraisers_rows", "SELECT nonsense", "", "x;"]
-)
-def test_a_query_changes_nothing_and_a_bad_query_is_reported(
-    warehouse: Warehouse, query: str
-) -> None:
+def test_a_query_changes_nothing_and_a_bad_query_is_reported(warehouse: Warehouse) -> None:
     warehouse.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)]})
-    with pytest.raises(QueryError), warehouse.query(query) as answer:
-        list(answer.rows)
-    assert names(warehouse) == {"a": "Spring"}
+    for query in REJECTED_QUERIES:
+        with pytest.raises(QueryError), warehouse.query(query) as answer:
+            list(answer.rows)
+        assert names(warehouse) == {"a": "Spring"}, query
 
 
 @pytest.mark.parametrize(

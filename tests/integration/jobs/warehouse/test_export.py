@@ -112,26 +112,26 @@ def test_attributes_are_exported_only_by_choice_and_end_with_an_erasure(
 
 
 def test_names_are_exported_only_by_choice(
-    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
+    ann: University, open_duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
-    export_all(duckdb)
-    assert BOB["email"] not in repr(read_contents(duckdb))
-    assert BOB["name"] not in repr(read_contents(duckdb))
+    export_all(open_duckdb)
+    assert BOB["email"] not in repr(read_contents(open_duckdb))
+    assert BOB["name"] not in repr(read_contents(open_duckdb))
     exporting.setenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA", "true")
     get_settings.cache_clear()
-    Exporter(duckdb).run()  # the layout has changed, so everything is filled again
-    assert read_contents(duckdb) == compute_contents()
-    assert BOB["email"] in repr(read_contents(duckdb)["users"])
+    Exporter(open_duckdb).run()  # the layout has changed, so everything is filled again
+    assert read_contents(open_duckdb) == compute_contents()
+    assert BOB["email"] in repr(read_contents(open_duckdb)["users"])
     user = get_db().users.find_one({"name": BOB["name"]})
     erasure.request_erasure(user["organization_id"], user["_id"])
-    export_all(duckdb)
-    assert read_contents(duckdb) == compute_contents()
-    assert "bob" not in repr(read_contents(duckdb)).casefold()
+    export_all(open_duckdb)
+    assert read_contents(open_duckdb) == compute_contents()
+    assert "bob" not in repr(read_contents(open_duckdb)).casefold()
     exporting.delenv("MATCHBACK_WAREHOUSE_PERSONAL_DATA")
     get_settings.cache_clear()
-    Exporter(duckdb).run()
-    assert CAROL["email"] not in repr(read_contents(duckdb))
+    Exporter(open_duckdb).run()
+    assert CAROL["email"] not in repr(read_contents(open_duckdb))
 
 
 def test_changes_deletions_and_erasures_are_exported(ann: University, warehouse: Warehouse) -> None:
@@ -210,24 +210,24 @@ class Failing:
     ],
 )
 def test_a_crash_at_any_merge_loses_and_doubles_nothing(
-    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch, at: int, when: str
+    ann: University, open_duckdb: Warehouse, exporting: pytest.MonkeyPatch, at: int, when: str
 ) -> None:
     exporting.setattr(backfill, "BACKFILL_ROWS_PER_PAGE", 2)
     exporting.setattr(export, "EXPORTED_ROWS_PER_BATCH", 3)
     a_day(ann)
     settle_all()
-    first = Exporter(Failing(duckdb, at, when))
+    first = Exporter(Failing(open_duckdb, at, when))
     first.run()
-    Exporter(duckdb).run()  # another process continues
-    assert read_contents(duckdb) == compute_contents()
+    Exporter(open_duckdb).run()  # another process continues
+    assert read_contents(open_duckdb) == compute_contents()
     assert export_outbox.find_oldest_change() is None
     assert WarehouseState.current().is_filled
 
 
-def test_an_unavailable_warehouse_is_retried(ann: University, duckdb: Warehouse) -> None:
+def test_an_unavailable_warehouse_is_retried(ann: University, open_duckdb: Warehouse) -> None:
     a_day(ann)
     settle_all()
-    exporter = Exporter(Failing(duckdb, 1, "before"))
+    exporter = Exporter(Failing(open_duckdb, 1, "before"))
     assert exporter.run() == 0
     assert WarehouseState.current().error == "it is away"
     assert exporter.run() == 0, "it was contacted again at once"
@@ -235,7 +235,7 @@ def test_an_unavailable_warehouse_is_retried(ann: University, duckdb: Warehouse)
     exporter._not_before = 0
     assert exporter.run() > 0
     assert WarehouseState.current().error is None
-    assert read_contents(duckdb) == compute_contents()
+    assert read_contents(open_duckdb) == compute_contents()
 
 
 def test_an_empty_warehouse_is_filled_during_traffic(
@@ -264,10 +264,10 @@ def test_an_empty_warehouse_is_filled_during_traffic(
 
 
 def test_filling_continues_without_new_changes(
-    ann: University, duckdb: Warehouse, exporting: pytest.MonkeyPatch
+    ann: University, open_duckdb: Warehouse, exporting: pytest.MonkeyPatch
 ) -> None:
     a_day(ann)
-    exporter = Exporter(duckdb)
+    exporter = Exporter(open_duckdb)
     step = backfill.Backfill.step
     exporting.setattr(
         backfill.Backfill, "step", lambda self: (_ for _ in ()).throw(SnapshotUnavailable)
@@ -279,15 +279,17 @@ def test_filling_continues_without_new_changes(
     exporting.setattr(backfill.Backfill, "step", step)
     exporter.run()
     assert WarehouseState.current().is_filled
-    assert read_contents(duckdb) == compute_contents()
+    assert read_contents(open_duckdb) == compute_contents()
 
 
-def test_a_request_to_fill_again_survives_an_outage(ann: University, duckdb: Warehouse) -> None:
+def test_a_request_to_fill_again_survives_an_outage(
+    ann: University, open_duckdb: Warehouse
+) -> None:
     a_day(ann)
     settle_all()
-    Exporter(duckdb).run()
+    Exporter(open_duckdb).run()
     WarehouseState.request_refill()
-    exporter = Exporter(Failing(duckdb, 1, "before"))
+    exporter = Exporter(Failing(open_duckdb, 1, "before"))
     exporter.run()
     assert WarehouseState.current().anew
     exporter._not_before = 0
@@ -296,39 +298,39 @@ def test_a_request_to_fill_again_survives_an_outage(ann: University, duckdb: War
     assert WarehouseState.current().is_filled
 
 
-def test_filling_again_restores_lost_rows(ann: University, duckdb: Warehouse) -> None:
+def test_filling_again_restores_lost_rows(ann: University, open_duckdb: Warehouse) -> None:
     made = a_day(ann)
-    Exporter(duckdb).run()
-    export_all(duckdb)
+    Exporter(open_duckdb).run()
+    export_all(open_duckdb)
     get_db().donations.delete_one({})  # without the warehouse's knowledge
     get_db().emails.update_one({"opens": 1}, {"$inc": {"opens": 1}})
-    differences = list(verify.find_differences(duckdb))
+    differences = list(verify.find_differences(open_duckdb))
     assert {one.table for one in differences} == {"donations", "emails"}
     gone = next(one for one in differences if one.sum == "amount")
     assert (gone.ledger, gone.warehouse) == (0, 2500)
     assert gone.group == {"fundraiser_id": made["spring"], "day": "2026-11-01", "currency": "USD"}
-    exporter = Exporter(duckdb)
+    exporter = Exporter(open_duckdb)
     exporter.run()
     WarehouseState.request_refill()
     exporter.run()
-    assert not list(verify.find_differences(duckdb))
-    assert read_contents(duckdb) == compute_contents()
+    assert not list(verify.find_differences(open_duckdb))
+    assert read_contents(open_duckdb) == compute_contents()
 
 
-def test_pending_changes_are_not_differences(ann: University, duckdb: Warehouse) -> None:
+def test_pending_changes_are_not_differences(ann: University, open_duckdb: Warehouse) -> None:
     made = a_day(ann)
-    export_all(duckdb)
+    export_all(open_duckdb)
     ann.gift(made["spring"])  # neither settled nor exported
-    assert not list(verify.find_differences(duckdb))
+    assert not list(verify.find_differences(open_duckdb))
     settle_all()  # settled, not exported
-    assert not list(verify.find_differences(duckdb))
+    assert not list(verify.find_differences(open_duckdb))
     ann.call("PATCH", f"/v1/donations/{made['gift']}", {"refunded_amount": 1})
-    assert not list(verify.find_differences(duckdb))
+    assert not list(verify.find_differences(open_duckdb))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_warehouse_equals_the_ledger_after_any_client_actions(
-    ann: University, duckdb: Warehouse, seed: int
+    ann: University, open_duckdb: Warehouse, seed: int
 ) -> None:
     chance = random.Random(seed)
     made = [a_day(ann)]
@@ -365,13 +367,13 @@ def test_the_warehouse_equals_the_ledger_after_any_client_actions(
     for _ in range(40):
         chance.choice(deeds)()
         if chance.random() < 0.3:
-            export.export_next_changes(duckdb)
-    export_all(duckdb)
-    assert read_contents(duckdb) == compute_contents()
-    assert not list(verify.find_differences(duckdb))
+            export.export_next_changes(open_duckdb)
+    export_all(open_duckdb)
+    assert read_contents(open_duckdb) == compute_contents()
+    assert not list(verify.find_differences(open_duckdb))
 
 
-def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
+def test_lag_is_a_metric(ann: University, open_duckdb: Warehouse) -> None:
     def metric(name: str) -> float:
         told = ann.api.call("GET", "/metrics").content.decode()
         return float(find_group(rf"^matchback_warehouse_{name} (\S+)$", told))
@@ -381,18 +383,18 @@ def test_lag_is_a_metric(ann: University, duckdb: Warehouse) -> None:
     get_db().unexported.update_many({}, {"$set": {"at": now() - timedelta(seconds=90)}})
     assert metric("lag_seconds") >= 90
     assert metric("filled") == 0
-    Exporter(duckdb).run()
+    Exporter(open_duckdb).run()
     assert (metric("lag_seconds"), metric("filled"), metric("failing")) == (0, 1, 0)
     a_day(ann)
-    Exporter(Failing(duckdb, 1, "before")).run()
+    Exporter(Failing(open_duckdb, 1, "before")).run()
     assert metric("failing") == 1
 
 
-def test_the_first_export_works_without_the_outbox(ann: University, duckdb: Warehouse) -> None:
+def test_the_first_export_works_without_the_outbox(ann: University, open_duckdb: Warehouse) -> None:
     settle_all()
     get_db().drop_collection("unexported")
-    Exporter(duckdb).run()
-    assert read_contents(duckdb) == compute_contents()
+    Exporter(open_duckdb).run()
+    assert read_contents(open_duckdb) == compute_contents()
     assert WarehouseState.current().is_filled
 
 
