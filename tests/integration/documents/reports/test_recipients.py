@@ -135,18 +135,20 @@ def test_a_recipient_shows_the_state_of_their_email(real_client: testing.TestCli
 
 
 # Pages of any size contain everyone who acted exactly once, newest first, and no one else.
-@pytest.mark.parametrize("did", [None, *RECIPIENT_ACTION_FIELDS])
-def test_pages_list_everyone_once(alices: Mailing, did: RecipientAction | None) -> None:
+def test_pages_list_everyone_once(alices: Mailing) -> None:
     fill(mailing_of(alices.organization_id), 40)
     fill(alices, 300)
-    wanted = [
-        row["_id"]
-        for row in get_db().emails.find({"mailing_id": alices.id}).sort("_id", -1)
-        if did is None or any(row.get(field) for field in RECIPIENT_ACTION_FIELDS[did])
-    ]
-    assert wanted
-    for limit in (1, 7, 50, 300):
-        assert [row.email_id for row in every(alices, did=did, limit=limit)] == wanted
+    rows = list(get_db().emails.find({"mailing_id": alices.id}).sort("_id", -1))
+    for did in (None, *RECIPIENT_ACTION_FIELDS):
+        wanted = [
+            row["_id"]
+            for row in rows
+            if did is None or any(row.get(field) for field in RECIPIENT_ACTION_FIELDS[did])
+        ]
+        assert wanted
+        for limit in (1, 7, 50, 300):
+            found = [row.email_id for row in every(alices, did=did, limit=limit)]
+            assert found == wanted, (did, limit)
 
 
 # A search also finds everyone once, even people with several words of the same beginning.
