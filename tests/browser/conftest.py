@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.stacks import kept_stack, module_stack, pytest_runtest_teardown
 from tools.testbed.cast import University, create_university
 from tools.testbed.chromium import launch_chromium
 from tools.testbed.pages import STAFF_PASSWORD, add_staff
 from tools.testbed.stack import Stack
+
+__all__ = ["kept_stack", "module_stack", "pytest_runtest_teardown"]
+# The service may reach the identity provider of the tests, which listens on this machine.
+LOOPBACK = {"MATCHBACK_SIGN_ON_PRIVATE_NETWORKS": "127.0.0.0/8"}
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +68,12 @@ def sit_down(chrome: Browser, stack: Stack, place: University, **options: Any) -
 def find_address(place: University) -> str:
     """Return Alice's address, which differs in each test because an address is unique."""
     return f"alice@{place.id}.example.edu"
+
+
+@pytest.fixture(scope="module")
+def stack_settings() -> dict[str, str]:
+    """Return settings that all modules use, because another setting needs another start."""
+    return LOOPBACK
 
 
 @pytest.fixture

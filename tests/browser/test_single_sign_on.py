@@ -18,7 +18,7 @@ from documents.access.members import remove_member
 from documents.access.staff import Staff
 from documents.organization import Organization
 from documents.sign_on.sign_on_provider import SignOnProvider
-from tests.browser.conftest import Desk, sit_down
+from tests.browser.conftest import LOOPBACK, Desk, sit_down
 from tests.browser.test_looks import assert_fits, serious, tab_to
 from tools.testbed.cast import University, create_university
 from tools.testbed.identity_provider import CLIENT_ID, CLIENT_SECRET, run_identity_provider
@@ -26,14 +26,8 @@ from tools.testbed.mock_provider import run_mock_provider
 from tools.testbed.pages import add_staff
 from tools.testbed.stack import Stack
 
-LOOPBACK = {"MATCHBACK_SIGN_ON_PRIVATE_NETWORKS": "127.0.0.0/8"}
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 SETTINGS = "/dashboard/settings/sign-on"
-
-
-@pytest.fixture(scope="module")
-def stack_settings() -> dict[str, str]:
-    return LOOPBACK
 
 
 @pytest.fixture(autouse=True)

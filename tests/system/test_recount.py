@@ -17,6 +17,15 @@ from tools.testbed.namespaces import find_shared_pid_command
 from tools.testbed.stack import Stack
 
 
+@pytest.fixture(scope="module")
+def stack_settings() -> dict[str, str]:
+    """Return a setting that no other module uses, so that this module has its own worker.
+
+    These tests compare the whole database, and write incorrect counters.
+    """
+    return {"MATCHBACK_WORKER_THREADS": "3"}
+
+
 @pytest.fixture
 def alice(shared_stack: Stack) -> University:
     """Alice's university is alone in the database, because earlier tests left wrong counters."""

@@ -1,14 +1,42 @@
-"""One stack for all tests of a module whose universities do not see one another."""
+"""One stack for consecutive tests whose universities do not see one another."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
-from tools.testbed.stack import Stack, wait_until
+from tools.testbed.stack import Servers, Stack, wait_until
 
 OPEN = {psutil.CONN_ESTABLISHED, psutil.CONN_CLOSE_WAIT}
+
+
+class KeptStack:
+    """A running stack that waits for the next test with the same settings."""
+
+    def __init__(self) -> None:
+        self._running = ExitStack()
+        self._settings: dict[str, str] = {}
+        self._stack: Stack | None = None
+
+    def find(self, settings: Mapping[str, str]) -> Stack | None:
+        """Return the running stack if it has these settings. Stop any other one."""
+        if settings != self._settings:
+            self.stop()
+        return self._stack
+
+    def start(self, servers: Servers, uri: str, folder: Path, settings: Mapping[str, str]) -> Stack:
+        """Start a stack on a database that has its indexes."""
+        stack = Stack(servers, uri, folder, environment=dict(settings))
+        self._stack = self._running.enter_context(stack.up())
+        self._settings = dict(settings)
+        return self._stack
+
+    def stop(self) -> None:
+        """Stop the stack, because the next test empties its database."""
+        self._stack = None
+        self._running.close()
 
 
 @contextmanager
