@@ -76,7 +76,7 @@ def main() -> None:
     monitoring.register(commands)
     with (
         tempfile.TemporaryDirectory(prefix="bench-anatomy") as folder,
-        run_stack(Path(folder), NO_RATE_LIMITS) as stack,
+        run_stack(Path(folder), NO_RATE_LIMITS, has_worker=False) as stack,
     ):
         mine = MeasuredStack(stack, Workload(fundraisers=1))
         bars = {

@@ -114,7 +114,7 @@ def measure_stored(
 ) -> tuple[list[Figure], list[Figure]]:
     """Return costs and sizes with this many emails and events stored."""
     workload = Workload(users=emails // 2, emails=emails)
-    with run_stack(folder, NO_RATE_LIMITS, cache_gb=MONGODB_CACHE_GB) as stack:
+    with run_stack(folder, NO_RATE_LIMITS, cache_gb=MONGODB_CACHE_GB, has_worker=False) as stack:
         mine = MeasuredStack(stack, workload)
         store_events(mine.organization_id, workload, emails)
         store_past(mine.organization_id, workload)

@@ -119,7 +119,10 @@ def main() -> None:
     parser.add_argument("--gifts", type=int, default=20_000)
     parser.add_argument("--emails", type=int, default=50_000)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, run_stack(Path(name), NO_RATE_LIMITS) as stack:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        run_stack(Path(name), NO_RATE_LIMITS, has_worker=False) as stack,
+    ):
         mine = MeasuredStack(stack, Workload(users=5000, fundraisers=1, emails=10_000))
         neighbour = Neighbour(create_university("Bob's University", stack.api()))
         for line in measure_neighbours(mine, neighbour, given.events, given.gifts, given.emails):

@@ -30,7 +30,7 @@ LATENCY_POLL_SECONDS = 0.001
 
 
 class MeasuredStack:
-    """A stack with the workload in its database and with a stopped worker."""
+    """A stack without a worker, and with the workload in its database."""
 
     def __init__(self, stack: Stack, workload: Workload) -> None:
         self.stack = stack
@@ -39,7 +39,6 @@ class MeasuredStack:
         self.alice.set_webhook_key()
         self.organization_id = ObjectId(self.alice.id)
         stored.store_workload(self.organization_id, workload)
-        stack.kill("worker", signal.SIGTERM)
         self._gifts = 0
         self.posted_events = 0
 

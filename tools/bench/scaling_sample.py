@@ -32,7 +32,7 @@ def main() -> None:
     """Measure, and print the lines for scaling.py."""
     with (
         tempfile.TemporaryDirectory(prefix="scaling") as folder,
-        run_stack(Path(folder), NO_RATE_LIMITS) as stack,
+        run_stack(Path(folder), NO_RATE_LIMITS, has_worker=False) as stack,
     ):
         mine = MeasuredStack(stack, Workload(users=SAMPLE_EMAILS // 2, emails=SAMPLE_EMAILS))
         mine.gifts(SAMPLE_GIFTS)

@@ -79,9 +79,9 @@ class Bench:
 
     def run(self) -> None:
         """Measure everything."""
-        with run_stack(self.folder / "twenty", NO_RATE_LIMITS) as stack:
+        with run_stack(self.folder / "twenty", NO_RATE_LIMITS, has_worker=False) as stack:
             self._twenty(stack, MeasuredStack(stack, self.size.workload()))
-        with run_stack(self.folder / "hot", NO_RATE_LIMITS) as stack:
+        with run_stack(self.folder / "hot", NO_RATE_LIMITS, has_worker=False) as stack:
             self._hot(MeasuredStack(stack, self.size.workload(fundraisers=1)))
         with run_servers(self.folder / "peers") as (servers, _):
             self._peers(servers)

@@ -119,6 +119,7 @@ class Stack:
     url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     clients: list[httpx.Client] = field(default_factory=list)
+    has_worker: bool = True
 
     def api(self) -> Api:
         """Return a client of the service at its current address."""
@@ -144,7 +145,8 @@ class Stack:
             "MATCHBACK_URL": self.url,
         }
         self.start_web()
-        self.start_worker()
+        if self.has_worker:
+            self.start_worker()
 
     def start_web(self) -> None:
         log = self.folder / "web.log"
@@ -205,11 +207,14 @@ def run_servers(folder: Path, cache_gb: float = 0.5) -> Iterator[tuple[Servers, 
 
 @contextmanager
 def run_stack(
-    folder: Path, environment: Mapping[str, str] | None = None, *, cache_gb: float = 0.5
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    cache_gb: float = 0.5,
+    has_worker: bool = True,
 ) -> Iterator[Stack]:
     """Start servers and the services, and connect this process."""
-    with (
-        run_servers(folder, cache_gb) as (started, uri),
-        Stack(started, uri, folder, environment=dict(environment or {})).up() as stack,
-    ):
-        yield stack
+    with run_servers(folder, cache_gb) as (started, uri):
+        given = dict(environment or {})
+        with Stack(started, uri, folder, environment=given, has_worker=has_worker).up() as stack:
+            yield stack
