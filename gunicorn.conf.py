@@ -13,9 +13,10 @@ from config.observability import metrics_files
 from config.settings import get_settings
 
 # /metrics needs the counters of all web processes. The client library reads this variable when it
-# is imported.
-_metrics = tempfile.mkdtemp(prefix="matchback-metrics-")
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+# is imported. The worker class imports it into this process, too.
+_metrics = tempfile.mkdtemp(prefix=metrics_files.METRICS_PREFIX)
+os.environ[metrics_files.METRICS_FOLDER_VARIABLE] = _metrics
+metrics_files.reserve_metric_files()
 
 memory.limit_arenas()
 
@@ -50,7 +51,7 @@ def post_fork(server, worker):
     """
     memory.pause_collector()
     if not metrics_files.reserve_metric_files():
-        worker.log.warning("metrics: no disk space in %s; counts stay in this process", _metrics)
+        worker.log.warning("metrics: no disk space in %s; counts stay in memory", _metrics)
 
 
 def worker_exit(server, worker):
@@ -65,8 +66,10 @@ def child_exit(server, worker):
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)
+    metrics_files.forget_memory_files(worker.pid)
 
 
 def on_exit(server):
     """Remove the folder of the counters."""
     shutil.rmtree(_metrics, ignore_errors=True)
+    metrics_files.forget_memory_files(os.getpid())

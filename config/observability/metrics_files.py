@@ -6,17 +6,22 @@ a page, the system kills the process (SIGBUS). So each process reserves the spac
 
 import contextlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_PREFIX = "matchback-metrics-"
 METRIC_FILE_KINDS = ("counter", "histogram")
 METRIC_FILE_BYTES = 2 << 20  # twice what all routes and kinds of work need
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108
 
 
 def reserve_metric_files() -> bool:
-    """Reserve this process's files, before any module imports the client library.
+    """Reserve this process's files, before it counts anything.
 
-    Without space, the process counts in its own memory. Return whether there was space.
+    Without space, the process and its later children count in a folder in memory. Return whether
+    there was space.
     """
     if not hasattr(os, "posix_fallocate"):
         return True
@@ -31,6 +36,19 @@ def reserve_metric_files() -> bool:
             with contextlib.suppress(OSError):
                 if not file.stat().st_size:
                     file.unlink()
-        del os.environ[METRICS_FOLDER_VARIABLE]
+        _move_to_memory()
         return False
     return True
+
+
+def _move_to_memory() -> None:
+    """Let the client library open its files in memory. It reads the variable in each process."""
+    with contextlib.suppress(OSError):
+        folder = tempfile.mkdtemp(prefix=f"{METRICS_PREFIX}{os.getpid()}-", dir=MEMORY_FOLDER)
+        os.environ[METRICS_FOLDER_VARIABLE] = folder
+
+
+def forget_memory_files(pid: int) -> None:
+    """Remove the folder in memory of a process that has ended."""
+    for folder in MEMORY_FOLDER.glob(f"{METRICS_PREFIX}{pid}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
