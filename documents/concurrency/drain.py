@@ -84,7 +84,7 @@ class Drain:
             def attempt(tx: Tx) -> int:
                 self._batches.taken = []  # the transaction may have started again
                 if self._owner is not None and is_in_deletion(self._owner):
-                    return 0  # also after a long pause of this process
+                    return 0  # in each attempt, because a process can pause before one
                 for name in turns:
                     mutex.take_turn(tx, name)
                 return work(tx, *args)

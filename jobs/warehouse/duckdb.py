@@ -9,8 +9,6 @@ times as large and fill the memory. See docs/reference/warehouse.md.
 One process exports at a time, and a batch is one transaction.
 """
 
-import glob
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,8 +25,8 @@ from jobs.warehouse.engine import (
     Warehouse,
     WarehouseBatch,
     WarehouseError,
-    encode_json_lines,
 )
+from jobs.warehouse.row_file import open_row_file
 from jobs.warehouse.tables import DELETED_COLUMN, ID_COLUMN, VERSION_COLUMN, Table
 
 DUCKDB_TYPES = {"text": "VARCHAR", "integer": "BIGINT", "boolean": "BOOLEAN", "time": "TIMESTAMP"}
@@ -56,28 +54,14 @@ class DuckDB:
                 _make(connection, table)
 
     def merge(self, batch: WarehouseBatch) -> None:
-        with self._open() as connection, self._empty_folder() as folder:
+        with self._open() as connection, open_row_file(self._path.parent) as file:
             connection.begin()
-            for number, (table, rows) in enumerate(batch.items()):
+            for table, rows in batch.items():
                 if rows:
-                    file = folder / f"{number}.json"
-                    file.write_bytes(encode_json_lines(rows))
-                    connection.execute(_merge(table), {"file": glob.escape(str(file))})
+                    file.clear()
+                    file.write(rows)
+                    connection.execute(_merge(table), {"file": file.name_for_reading()})
             connection.commit()
-
-    @contextmanager
-    def _empty_folder(self) -> Iterator[Path]:
-        """Make a folder for rows beside the database, which this process has locked.
-
-        A process that is killed can leave rows in it. The next batch deletes them.
-        """
-        folder = self._path.with_name(f"{self._path.name}.rows")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def drop_older(self, table: Table, version: int) -> None:
         empty = ", ".join(f'"{column.name}" = NULL' for column in table.columns)

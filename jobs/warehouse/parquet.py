@@ -1,7 +1,6 @@
 """Parquet files for engines that cannot write them. DuckDB writes them in memory."""
 
 import itertools
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import duckdb
 
 from jobs.warehouse.duckdb import DUCKDB_TYPES
-from jobs.warehouse.engine import encode_json_lines
+from jobs.warehouse.row_file import open_row_file
 from jobs.warehouse.tables import ID_COLUMN, Column, Table
 
 PARQUET_ROWS_PER_PART = 20_000
@@ -21,17 +20,16 @@ def write_parquet_file(table: Table, rows: Iterator[tuple[Any, ...]], path: Path
     names = [column.name for column in columns]
     types = ", ".join(f"'{column.name}': '{DUCKDB_TYPES[column.type]}'" for column in columns)
     written = 0
-    with tempfile.NamedTemporaryFile(suffix=".json", dir=path.parent) as file:
+    with open_row_file(path.parent) as file:
         for part in _parts(rows):
-            file.write(encode_json_lines([dict(zip(names, row, strict=True)) for row in part]))
+            file.write([dict(zip(names, row, strict=True)) for row in part])
             written += len(part)
-        file.flush()
         target = str(path).replace("'", "''")
         with duckdb.connect() as connection:
             connection.execute(
                 "COPY (SELECT * FROM read_json($file, format = 'newline_delimited', "
                 f"columns = {{{types}}})) TO '{target}' (FORMAT parquet)",
-                {"file": file.name},
+                {"file": file.name_for_reading()},
             )
     return written
 

@@ -1,6 +1,5 @@
 """Each engine merges by ID and version, queries without changes, and writes Parquet."""
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ import pytest
 
 from jobs.warehouse.duckdb import DuckDB
 from jobs.warehouse.engine import QueryError, Warehouse, WarehouseError, open_warehouse
+from jobs.warehouse.parquet import write_parquet_file
+from jobs.warehouse.row_file import RowFile
 from jobs.warehouse.tables import (
     DONATION_TABLE,
     FUNDRAISER_TABLE,
@@ -166,20 +167,22 @@ def test_an_unavailable_warehouse_is_reported_without_its_password(url: str) -> 
     assert "secret" not in str(raised.value)
 
 
-def test_a_batch_deletes_the_rows_that_a_killed_process_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The rows have donors, and would outlive an organization."""
-    path = tmp_path / "ware[house]*.duckdb"
-    found = DuckDB(path)
+def test_rows_are_on_disk_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed process leaves no rows, which have donors and would outlive an organization."""
+    folder = tmp_path / "ware[house]*"
+    found = DuckDB(folder / "it.duckdb")
     found.prepare()
-    left = path.with_name(f"{path.name}.rows") / "0.json"
+    listed: list[set[str]] = []
+    name = RowFile.name_for_reading
 
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
-        found.merge({FUNDRAISER_TABLE: [fundraiser("a", 1, "gone")]})
-    assert b"gone" in left.read_bytes()
-    found.drop_older(FUNDRAISER_TABLE, 2)
-    found.merge({FUNDRAISER_TABLE: [fundraiser("b", 1)]})
-    assert names(found) == {"b": "Spring"}
-    assert not left.parent.exists()
+    def name_and_list(file: RowFile) -> str:
+        listed.append({one.name for one in folder.iterdir()})
+        return name(file)
+
+    monkeypatch.setattr(RowFile, "name_for_reading", name_and_list)
+    found.merge({FUNDRAISER_TABLE: [fundraiser("a", 1)], DONATION_TABLE: []})
+    found.merge({FUNDRAISER_TABLE: [fundraiser("b", 1, "Autumn")]})
+    assert names(found) == {"a": "Spring", "b": "Autumn"}
+    written = write_parquet_file(FUNDRAISER_TABLE, iter([]), folder / "it.parquet")
+    assert (written, len(listed)) == (0, 3)
+    assert set().union(*listed) <= {"it.duckdb", "it.duckdb.wal"}
