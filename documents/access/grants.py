@@ -12,13 +12,14 @@ from typing import Any, Literal, cast
 from bson import ObjectId
 from mongoengine import (
     DateTimeField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
     ObjectIdField,
     StringField,
     get_db,
 )
+
+from documents.storage.base import EmbeddedDocument
 
 GrantWay = Literal[
     "password", "limited password", "link", "link elsewhere", "invitation", "single sign-on"
@@ -30,7 +31,7 @@ LINK_WAYS: tuple[GrantWay, ...] = ("link", "link elsewhere")
 WAYS_BESIDE_PASSWORDS: tuple[GrantWay, ...] = ("link", "single sign-on")
 
 
-class ProviderProof(EmbeddedDocument):  # type: ignore[misc]
+class ProviderProof(EmbeddedDocument):
     """A sign-in through an organization's provider.
 
     Attributes:
@@ -50,7 +51,7 @@ class ProviderProof(EmbeddedDocument):  # type: ignore[misc]
     id_token = StringField()
 
 
-class Grant(EmbeddedDocument):  # type: ignore[misc]
+class Grant(EmbeddedDocument):
     """One membership, its epoch at that time, and the way of the proof."""
 
     staff_id = ObjectIdField(required=True)
