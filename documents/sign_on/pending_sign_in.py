@@ -47,6 +47,7 @@ class PendingSignIn(Document):
         issuer, client_id: the provider at the beginning. An answer counts only for the same one.
         back: page of the dashboard that the person wanted.
         draft_id: settings that the sign-in tries; None for the present ones.
+        settings_at: last change of the present settings at the beginning; None if it tries others.
     """
 
     id = StringField(primary_key=True)
@@ -56,6 +57,7 @@ class PendingSignIn(Document):
     client_id = StringField(required=True)
     back = StringField(default="")
     draft_id = ObjectIdField()
+    settings_at = DateTimeField()
     expires_at = DateTimeField(required=True)
 
     meta = {
@@ -83,6 +85,7 @@ class PendingSignIn(Document):
             client_id=provider.client_id,
             back=back,
             draft_id=draft_id,
+            settings_at=None if draft_id else provider.settings_at or provider.updated_at,
             expires_at=now() + PENDING_SIGN_IN_LIFETIME,
         ).save(force_insert=True)
         return derive_secrets(browser, state)

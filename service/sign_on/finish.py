@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -41,6 +42,8 @@ class SignedOn:
         session_id: the provider's `sid`, which a logout token may name.
         id_token: the token, as a hint for sign-out at the provider. It holds personal data.
         draft_id: settings that the sign-in has tried; None for the present ones.
+        settings_at: last change of the settings with which the sign-in began; None if it is
+            unknown, or if the sign-in has tried others.
     """
 
     organization_id: ObjectId
@@ -51,6 +54,7 @@ class SignedOn:
     claims: Mapping[str, Any] = field(repr=False)
     provider: SignOnProvider = field(repr=False)
     draft_id: ObjectId | None = None
+    settings_at: datetime | None = None
 
     def choose_role(self, current_role: StaffRole | None) -> StaffRole:
         """Return the role with which the organization admits the person.
@@ -124,6 +128,7 @@ def _ask_provider(
         claims=known,
         provider=provider,
         draft_id=pending.draft_id,
+        settings_at=pending.settings_at,
     )
 
 

@@ -122,7 +122,8 @@ def _build_proof(signed_on: SignedOn, provider: SignOnProvider) -> ProviderProof
         identity=signed_on.person.identity,
         session_id=signed_on.session_id,
         at=now(),
-        settings_at=provider.settings_at,
+        # The settings may have changed while the person was at the provider.
+        settings_at=signed_on.settings_at or provider.settings_at,
         issued_at=datetime.fromtimestamp(signed_on.claims["iat"], UTC),
         id_token=seal_secret(hint) if len(hint) <= MAX_HINT_LENGTH else None,
     )

@@ -9,8 +9,12 @@ from documents.access.account import Account
 from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.sign_on.admission import admit_person
+from documents.sign_on.pending_sign_in import PendingSignIn
+from documents.sign_on.sign_on_provider import SignOnProvider
 from tests.integration.service.sign_on.conftest import (
     ALICE,
+    begin,
+    come_back,
     find_provider,
     sign_on,
 )
@@ -33,6 +37,40 @@ def test_a_sign_in_does_not_prove_settings_that_changed_meanwhile(
     with monkeypatch.context() as patch:
         patch.setattr("service.dashboard.pages.sign_on.admit_person", change_before)
         assert sign_on(browser, alma, idp).status_code == 303
+    check_nothing_is_proved(browser, alma)
+
+
+@pytest.mark.parametrize("layout", ["present", "earlier"])
+def test_a_sign_in_proves_only_the_settings_with_which_it_began(
+    browser: Browser, alma: University, idp: IdentityProvider, layout: str
+) -> None:
+    """The provider still reports groups, for which later sign-ins do not ask."""
+    add_staff(alma.id, ALICE)
+    rules = {"admission": "group", "group_roles": {"leads": "admin"}}
+    find_provider(alma).set_rules(**rules, scopes=["groups"])
+    if layout == "earlier":
+        SignOnProvider.objects(id=find_provider(alma).id).update_one(unset__settings_at=True)
+    url = begin(browser)
+    assert "groups" in url
+    find_provider(alma).set_rules(**rules, scopes=[])
+    answer = come_back(browser, alma, idp.authorize(url, groups=["leads"]))
+    assert answer.status_code == 303
+    check_nothing_is_proved(browser, alma)
+
+
+def test_a_sign_in_that_an_earlier_version_began_counts(
+    browser: Browser, alma: University, idp: IdentityProvider
+) -> None:
+    add_staff(alma.id, ALICE)
+    url = begin(browser)
+    PendingSignIn.objects.update(unset__settings_at=True)
+    assert come_back(browser, alma, idp.authorize(url)).status_code == 303
+    browser.get(PATH)
+    assert browser.send(f"{PATH}/required", {"required": "1"}).status_code == 303
+    assert find_provider(alma).is_locked
+
+
+def check_nothing_is_proved(browser: Browser, alma: University) -> None:
     assert 'name="required"' not in browser.get(PATH).text
     answer = browser.send(f"{PATH}/required", {"required": "1"})
     assert answer.status_code == 409
