@@ -182,6 +182,15 @@ class Staff(Member):
         staff.remember_account(account)
         return staff
 
+    def give_password(self, password: str) -> Self:
+        """Change the person's password as the operator; see `set_password` for the errors.
+
+        From then on, an admin gets no link with which to act as this member.
+        """
+        changed = self.set_password(password)
+        type(self).objects(id=changed.id, deleted_at=None).update_one(set__was_given_password=True)
+        return changed
+
     @property
     def is_admin(self) -> bool:
         return self.can("admin")

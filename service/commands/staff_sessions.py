@@ -42,7 +42,7 @@ def password(email: str) -> None:
     if found is None:
         raise NotFound
     name_audited_record(found.organization_id, found.id)
-    put_change_mail(found.set_password(ask_password()))
+    put_change_mail(found.give_password(ask_password()))
     click.echo(f"Password set for {email}.")
 
 

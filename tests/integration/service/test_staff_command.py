@@ -4,11 +4,13 @@ import json
 from urllib.parse import urlsplit
 
 import pytest
+from bson import ObjectId
 from falcon import testing
 from mongoengine import get_db
 
 from config import database
 from documents.access.audit import OpenAct
+from documents.access.members import find_invitable
 from documents.access.password_sign_in import sign_in_by_password
 from documents.access.staff import Staff
 from documents.organization import Organization
@@ -185,6 +187,20 @@ def test_the_audit_of_the_organization_names_the_member(
     assert (act.actor, act.outcome) == ("command line", 0)
     assert BOB not in str(act.to_mongo())
     assert "token" not in str(act.to_mongo())
+
+
+def test_an_admin_makes_no_link_for_a_member_with_the_operators_password(
+    alice: University, real_client: testing.TestClient
+) -> None:
+    """Bob has not signed in yet. Alice could act as Bob with a link."""
+    bob = Staff.add(ObjectId(alice.id), "Bob", BOB, "admin")
+    admin = sign_in_staff(real_client, alice.id, "alice@example.edu")
+    assert find_invitable([bob]) == {bob.id}
+    said = f"{STAFF_PASSWORD}\n{STAFF_PASSWORD}\n"
+    assert run_matchback("staff", "password", BOB, said=said).exit_code == 0
+    assert find_invitable([Staff.named(BOB)]) == set()
+    admin.get("/dashboard/settings/staff")
+    assert admin.send(f"/dashboard/settings/staff/{bob.id}/link").status_code == 409
 
 
 @pytest.mark.parametrize("password", ["short", "passwordpassword", BOB, "q1w2e3r4t5y6"])

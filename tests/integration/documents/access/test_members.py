@@ -220,7 +220,10 @@ def test_the_last_admin_stays(alma: Organization, bolt: Organization) -> None:
     remove_member(anna)
 
 
-@pytest.mark.parametrize("way_in", ["signed in", "the operator's password", "sign-in link"])
+@pytest.mark.parametrize(
+    "way_in",
+    ["signed in", "the operator's password", "another admin with a password", "sign-in link"],
+)
 def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
     """Anna may have invited an address with a slip of the pen."""
     anna = add_staff(str(alma.id), ANNA)
@@ -231,6 +234,8 @@ def test_an_admin_counts_with_a_way_in(alma: Organization, way_in: str) -> None:
     if way_in == "signed in":
         ben.note_sign_in()
     elif way_in == "the operator's password":
+        ben.give_password(STAFF_PASSWORD)
+    elif way_in == "another admin with a password":
         add_staff(str(alma.id), "carl@example.edu")
     # The operator can make a link for Ben.
     remove_member(anna, counts_invited=way_in == "sign-in link")
