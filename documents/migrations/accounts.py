@@ -17,7 +17,6 @@ REMOVED_STAFF_FILTER: dict[str, Any] = {
     "$or": [{name: {"$exists": True}} for name in PERSONAL_FIELDS],
 }
 
-
 # A member of the earlier layout has the same ID as the account that the migration made.
 FORMER_MEMBERS_FILTER: dict[str, Any] = {
     "deleted_at": None,

@@ -1,12 +1,15 @@
 """Alma University requires single sign-on. No change of its settings can lock everyone out."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
 from bson import ObjectId
 from falcon import testing
+from pymongo.errors import PyMongoError
 
 from documents.access.staff_session import SignInLink
 from documents.errors import Conflict
@@ -253,6 +256,55 @@ def test_a_crash_between_the_writes_leaves_no_half_of_a_requirement(
             stop_requiring_single_sign_on(fetch())
     assert find_provider(alma).is_locked
     assert fetch().requires_single_sign_on
+
+
+@pytest.mark.parametrize(("first", "second"), [("require", "accept"), ("accept", "require")])
+def test_opposite_requests_at_once_leave_both_records_equal(
+    browser: Browser,
+    alma: University,
+    idp: IdentityProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    first: str,
+    second: str,
+) -> None:
+    """The second request arrives between the two writes of the first one."""
+    add_staff(alma.id, ALICE)
+    sign_on(browser, alma, idp)
+    fetch = partial(Organization.named, alma.id)
+    known = find_provider(alma)
+    acts = {
+        "require": partial(require_single_sign_on, fetch(), known, find_current_proof(known)),
+        "accept": partial(stop_requiring_single_sign_on, fetch()),
+    }
+    acts[second]()
+    with ThreadPoolExecutor(1) as pool:
+        interrupt_once(monkeypatch, lambda: pool.submit(acts[second]))
+        acts[first]()
+    assert find_provider(alma).is_locked is (second == "require")
+    assert fetch().requires_single_sign_on is (second == "require")
+
+
+def interrupt_once(patch: pytest.MonkeyPatch, start: Callable[[], Future[None]]) -> None:
+    """Start an act before the next write to an organization. Wait until it ends or conflicts."""
+    has_met, started = Event(), list[Future[None]]()
+    change, mark = vars(requirement)["_change_provider"], vars(requirement)["_mark_organization"]
+
+    def note_conflict(*given: Any, **more: Any) -> None:
+        try:
+            change(*given, **more)
+        except PyMongoError:
+            has_met.set()
+            raise
+
+    def interrupt(*given: Any, **more: Any) -> None:
+        if not started:
+            started.append(start())
+            started[0].add_done_callback(lambda _: has_met.set())
+            assert has_met.wait(30)
+        mark(*given, **more)
+
+    patch.setattr(requirement, "_change_provider", note_conflict)
+    patch.setattr(requirement, "_mark_organization", interrupt)
 
 
 def test_an_admin_ends_what_a_crash_of_an_earlier_build_left(
