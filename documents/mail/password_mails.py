@@ -35,9 +35,13 @@ def request_password_reset(email: str) -> None:
 
 
 def put_change_mail(staff: Staff) -> None:
-    """Store the mail that reports a changed password to its owner."""
+    """Store the mail that reports a changed password to its owner.
+
+    A password for some organizations increases the epochs of their members only.
+    """
+    epochs = f"{staff.person.epoch}:{staff.id}:{staff.epoch}"
     Mail.put(
-        f"password-change:{staff.person.id}:{staff.person.epoch}",
+        f"password-change:{staff.person.id}:{epochs}",
         CHANGE_MAIL_KIND,
         organization_id=staff.organization_id,
         staff_id=staff.id,
