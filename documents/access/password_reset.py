@@ -38,10 +38,10 @@ def find_reset_member(secret: str) -> Staff | None:
 
 
 def _list_reset_members(link: PasswordResetLink) -> list[Staff]:
-    """Return the memberships that a link may use, beginning with the one that the mail names.
+    """Return the memberships that can use a link, beginning with the one that the mail names.
 
-    If an admin ends the sessions there, the link stays valid for the person's other organizations.
-    Otherwise, that admin could prevent each reset.
+    A later epoch of a membership voids the link for that membership only. Otherwise, an admin of
+    one organization could prevent each reset.
     """
     account = Account.objects(id=link.account_id, epoch=link.person_epoch).first()
     if account is None:
@@ -50,14 +50,15 @@ def _list_reset_members(link: PasswordResetLink) -> list[Staff]:
     members = Staff.list_of_account(account.id)
     for one in members:
         one.remember_account(account)
-    current = [one for one in members if one.id != link.staff_id or one.epoch == link.epoch]
+    current = [one for one in members if link.is_usable_by(one.id, one.epoch)]
     return sorted(current, key=lambda one: one.id != link.staff_id)
 
 
 def reset_password(secret: str, password: str) -> Staff | None:
     """Use up a link, and change the person's password; None if the link is void.
 
-    This ends all sessions and voids all links of the person.
+    This ends all sessions and voids all links of the person. The mail proves the person to all
+    organizations, so the new password opens all of them.
 
     Raises:
         Unacceptable: the password is too short, too long, or easy to guess. The link stays valid.

@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from bson import ObjectId
-from mongoengine import DateTimeField
+from mongoengine import DateTimeField, IntField, MapField
 
+from documents.access.grants import list_membership_rows
 from documents.access.secret import SECRET_INDEXES, Secret
 from documents.values.time import now
 
@@ -20,6 +21,9 @@ class PasswordResetLink(Secret):
     """
 
     requested_at = DateTimeField(required=True)
+    # The epochs of all memberships of the person at that time, by ID. Links of an earlier build
+    # lack them.
+    epochs = MapField(IntField())
 
     meta = {"collection": "password_reset_links", "indexes": SECRET_INDEXES}
 
@@ -27,7 +31,10 @@ class PasswordResetLink(Secret):
     def make(cls, staff: Any, requested_at: datetime) -> str:
         """Create a link that lasts for 30 minutes from its request, and return its secret."""
         lasts = requested_at + RESET_LINK_LIFETIME - now()
-        return cls.make_secret(staff, lasts, requested_at=requested_at)
+        rows = list_membership_rows(staff.account_id) if staff.account_id else []
+        epochs = {str(row["_id"]): row.get("epoch", 0) for row in rows}
+        epochs[str(staff.id)] = staff.epoch
+        return cls.make_secret(staff, lasts, requested_at=requested_at, epochs=epochs)
 
     @classmethod
     def known(cls, secret: str) -> Self | None:
@@ -43,10 +50,22 @@ class PasswordResetLink(Secret):
 
     @classmethod
     def end_of_member(cls, staff_id: ObjectId, *, kept: str | None = None) -> None:
-        """Keep the links, because the person's other organizations can use them.
+        """Keep the links, because the person's other memberships can use them.
 
-        The epoch of the member voids them for this organization.
+        The member's later epoch voids them for this membership. A link that no membership can use
+        is void. A password that another membership chooses by the link opens all organizations.
         """
+
+    def is_usable_by(self, staff_id: ObjectId, epoch: int) -> bool:
+        """Return whether a membership of the person can use the link.
+
+        Nothing may have ended its sessions since the link was made. A later membership cannot use
+        the link.
+        """
+        if not self.epochs:  # made by an earlier build
+            return staff_id != self.staff_id or epoch == self.epoch
+        known: int | None = self.epochs.get(str(staff_id))
+        return known == epoch
 
     def _has_later(self) -> bool:
         person = {"account_id": self.account_id, "staff_id": self.staff_id}

@@ -21,7 +21,7 @@ from documents.access.staff import Staff
 from documents.access.staff_session import SignInLink
 from documents.mail.delivery import send_due_mails
 from documents.mail.mail import Mail
-from documents.mail.password_mails import RESET_PERIOD_SECONDS
+from documents.mail.password_mails import RESET_PERIOD_SECONDS, put_change_mail
 from documents.organization import Organization
 from service.mail.register import register_renderers
 from tools.testbed.cast import University
@@ -282,6 +282,46 @@ def test_an_admin_of_one_organization_does_not_void_the_link_for_the_others(
     assert choose(Browser(real_client), secret).status_code == 422
 
 
+@pytest.mark.parametrize("act", ["end sessions", "limited password"])
+def test_the_same_act_in_all_organizations_voids_the_link(
+    real_client: testing.TestClient,
+    anna: Staff,
+    bolt: University,
+    mail_server: MailServer,
+    act: str,
+) -> None:
+    both = [anna, Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")]
+    Account.objects(id=anna.account_id).update_one(unset__password=True)
+    secret = request_link(real_client, mail_server)
+    if act == "end sessions":
+        for one in both:
+            end_member_sessions(one)
+    else:
+        named = Staff.named(ANNA, anna.organization_id)
+        named.set_password(STAFF_PASSWORD, opens=[one.id for one in both])
+    assert choose(Browser(real_client), secret).status_code == 422
+    assert sign_in_by_password(ANNA, NEW_PASSWORD) is None
+
+
+def test_a_membership_that_began_after_the_link_cannot_use_it(
+    real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
+) -> None:
+    secret = request_link(real_client, mail_server)
+    Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
+    end_member_sessions(anna)
+    assert choose(Browser(real_client), secret).status_code == 422
+
+
+def test_a_link_of_an_earlier_build_works_until_the_sessions_end(
+    real_client: testing.TestClient, anna: Staff, mail_server: MailServer
+) -> None:
+    secret = request_link(real_client, mail_server)
+    get_db().password_reset_links.update_many({}, {"$unset": {"epochs": ""}})
+    assert Browser(real_client).get(LINK, query_string=f"token={secret}").status_code == 200
+    end_member_sessions(anna)
+    assert choose(Browser(real_client), secret).status_code == 422
+
+
 def test_an_organization_with_single_sign_on_resets_no_password(
     real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
 ) -> None:
@@ -350,6 +390,19 @@ def test_the_owner_gets_a_mail_about_the_change(
     send()
     assert len(mail_server.received) == 3
     assert "If you did not change it" in mail_server.received[-1].text
+
+
+def test_each_change_of_a_limited_password_sends_a_mail(
+    anna: Staff, bolt: University, mail_server: MailServer
+) -> None:
+    """Such a change leaves the epoch of the account as it is."""
+    both = [anna, Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")]
+    Account.objects(id=anna.account_id).update_one(unset__password=True)
+    for place in (anna.organization_id, ObjectId(bolt.id), ObjectId(bolt.id)):
+        opens = [one.id for one in both]
+        put_change_mail(Staff.named(ANNA, place).set_password(NEW_PASSWORD, opens=opens))
+    send()
+    assert len(mail_server.received) == 3
 
 
 def test_a_german_organization_writes_german_mails(

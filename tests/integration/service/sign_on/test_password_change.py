@@ -121,11 +121,20 @@ def test_a_logout_at_the_provider_during_the_change_signs_out(
 
 
 def test_a_limited_password_ends_the_other_sessions_in_each_organization_that_it_opens(
-    signed_on: Browser, real_client: testing.TestClient, alma: University, bolt: University
+    signed_on: Browser,
+    real_client: testing.TestClient,
+    alma: University,
+    bolt: University,
+    idp: IdentityProvider,
+    other_idp: IdentityProvider,
 ) -> None:
-    other = Browser(real_client, dict(signed_on.cookies))
+    other = Browser(real_client)
+    sign_on(other, bolt, other_idp, sub="alice-at-bolt")
+    sign_on(other, alma, idp)
     session = StaffSession.current(other.cookies["matchback-session"])
     assert session
+    for one in map(find_staff, (alma, bolt)):
+        assert session.find_way(one.id, one.epoch)
     choose(signed_on)
     for one in map(find_staff, (alma, bolt)):
         assert session.find_way(one.id, one.epoch) is None
