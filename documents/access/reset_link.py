@@ -63,9 +63,8 @@ class PasswordResetLink(Secret):
         the link.
         """
         if not self.epochs:  # made by an earlier build
-            return staff_id != self.staff_id or epoch == self.epoch
-        known: int | None = self.epochs.get(str(staff_id))
-        return known == epoch
+            return bool(staff_id != self.staff_id or epoch == self.epoch)
+        return bool(self.epochs.get(str(staff_id)) == epoch)
 
     def _has_later(self) -> bool:
         person = {"account_id": self.account_id, "staff_id": self.staff_id}
