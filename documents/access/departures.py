@@ -1,13 +1,14 @@
 """The end of what depends on memberships: secrets, grants, and accounts without another one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.member import SECRET_KINDS
+from documents.values.time import now
 from matchback.engine import Tx
 
 # What a member's row holds about the person, until the membership ends.
@@ -15,6 +16,8 @@ PERSONAL_FIELDS = (
     *("name", "email", "address", "password", "account_id"),
     *("subject", "subject_client_id"),
 )
+# A request stores a new account a moment before its membership.
+NEW_ACCOUNT_TIME = timedelta(hours=1)
 
 
 def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
@@ -47,11 +50,12 @@ def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
     return staying
 
 
-def find_lone_accounts(before: datetime) -> set[ObjectId]:
-    """Return accounts without a membership since then: a killed request stored no membership.
+def find_lone_accounts() -> set[ObjectId]:
+    """Return accounts without a membership, except new ones.
 
-    A request stores a new account a moment before its membership, so `before` must be earlier.
+    If a request is killed, it stores no membership.
     """
+    before = now() - NEW_ACCOUNT_TIME
     link = {"localField": "_id", "foreignField": "account_id"}
     is_old = {name: {"$not": {"$gte": before}} for name in ("created_at", "joined_at")}
     pipeline = [

@@ -1,9 +1,8 @@
 """Migrations of accounts: one for each staff member, and none for removed people."""
 
-from datetime import timedelta
 from typing import Any
 
-from documents.access.departures import PERSONAL_FIELDS, end_lone_accounts
+from documents.access.departures import NEW_ACCOUNT_TIME, PERSONAL_FIELDS, end_lone_accounts
 from documents.access.former_staff import give_account
 from documents.values.time import now
 from matchback.engine import Tx
@@ -11,7 +10,6 @@ from matchback.engine import Tx
 ACCOUNTS_MIGRATION = 40
 REMOVED_STAFF_MIGRATION, LONE_ACCOUNTS_MIGRATION = 41, 42
 GIVEN_PASSWORDS_MIGRATION = 46
-NEW_ACCOUNT_TIME = timedelta(hours=1)
 REMOVED_STAFF_FILTER: dict[str, Any] = {
     "deleted_at": {"$ne": None},
     "$or": [{name: {"$exists": True}} for name in PERSONAL_FIELDS],

@@ -149,7 +149,7 @@ def _delete_organization(organization_id: ObjectId) -> None:
 
     Also delete accounts of people whom a killed request did not make members.
     """
-    in_transaction(end_lone_accounts, find_lone_accounts(now() - QUIET_TIME))
+    in_transaction(end_lone_accounts, find_lone_accounts())
     named = {"_id": {"$regex": f":{re.escape(str(organization_id))}$"}}
     for name, rule in RULES.items():
         if rule == "named":

@@ -12,6 +12,7 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents import organization, webhook_key
+from documents.access import departures
 from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, link_finished_acts, verify_chain
@@ -63,6 +64,7 @@ def charlie(api: Api) -> University:
 
 @pytest.fixture(autouse=True)
 def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", timedelta(0))
     monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
     monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
 
@@ -160,6 +162,7 @@ def test_entrances_close_at_once(api: Api, alice: University) -> None:
     assert alice.call("GET", "/v1/fundraisers").status == 401
     assert alice.deliver([make_event(email, "open", 1_700_000_000)]).status in {401, 404}
     assert StaffSession.current(session) is None
+    assert Staff.known("zelda@example.edu") is None
     assert sign_in_by_password("zelda@example.edu", "correct horse b") is None
     with pytest.raises(NotFound):
         Organization.named(alice.id)

@@ -6,7 +6,9 @@ import pytest
 from bson import ObjectId
 from falcon import testing
 
+from documents.access import departures
 from documents.access.account import Account
+from documents.access.departures import NEW_ACCOUNT_TIME
 from documents.access.staff import Staff
 from documents.organization import Organization
 from documents.organizations import deleting
@@ -14,6 +16,7 @@ from documents.organizations.deleting import list_deletions
 from documents.organizations.deletion_request import request_deletion
 from documents.tracking.ingest import tally_organization
 from documents.tracking.rules import MachineClickRule
+from documents.values.time import now
 from jobs.periodic import deletion
 from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.cast import Api, University, create_university
@@ -26,6 +29,7 @@ def alice(real_client: testing.TestClient) -> University:
 
 @pytest.fixture(autouse=True)
 def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", timedelta(0))
     monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
     monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
 
@@ -57,6 +61,17 @@ def test_a_killed_request_leaves_no_account(
     assert Account.objects.count() == 2
     delete(alice)
     assert [one.email for one in Account.objects] == ["charlie@example.edu"]
+
+
+@pytest.mark.parametrize(("minutes", "is_found"), [(59, False), (61, True)])
+def test_a_new_account_waits_an_hour_for_its_membership(
+    alice: University, monkeypatch: pytest.MonkeyPatch, minutes: int, is_found: bool
+) -> None:
+    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", NEW_ACCOUNT_TIME)
+    account, _ = Account.ensure("Zelda", "zelda@example.edu")
+    at = now() - timedelta(minutes=minutes)
+    Account.objects(id=account.id).update_one(set__created_at=at, set__joined_at=at)
+    assert (account.id in departures.find_lone_accounts()) is is_found
 
 
 def test_a_worker_that_was_paused_takes_no_turn(alice: University) -> None:
