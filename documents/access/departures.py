@@ -8,6 +8,8 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.member import SECRET_KINDS
+from documents.access.reset_link import PasswordResetLink
+from documents.access.secret import Secret
 from documents.values.time import now
 from matchback.engine import Tx
 
@@ -24,13 +26,16 @@ def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
     """End what depends on members whose rows have just been deleted, or have lost the account.
 
     An account stays while it has another membership. Sessions that show another organization stay,
-    and lose the grants for this one.
+    and lose the grants for this one. Reset links stay for the person's other memberships.
+    Otherwise, an admin could prevent each reset by a removal and another invitation.
 
     Args:
         members: the rows before that.
     """
     ids = [one["_id"] for one in members]
-    _end_secrets(tx, {"staff_id": {"$in": ids}})
+    for kind in SECRET_KINDS:
+        if kind is not PasswordResetLink:
+            _end_secrets(tx, kind, {"staff_id": {"$in": ids}})
     staying = end_lone_accounts(tx, {one["account_id"] for one in members if one.get("account_id")})
     tx.database.staff_sessions.update_many(
         {"account_id": {"$in": list(staying)}},
@@ -38,6 +43,7 @@ def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
         session=tx.session,
     )
     _end_passwords(tx, staying, ids)
+    _take_out_of_reset_links(tx, staying, ids)
 
 
 def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
@@ -46,7 +52,8 @@ def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
     staying = set(tx.database.staff.distinct("account_id", query, session=tx.session))
     lone = {"$in": list(account_ids - staying)}
     tx.database.accounts.delete_many({"_id": lone}, session=tx.session)
-    _end_secrets(tx, {"account_id": lone})
+    for kind in SECRET_KINDS:
+        _end_secrets(tx, kind, {"account_id": lone})
     return staying
 
 
@@ -80,6 +87,35 @@ def _end_passwords(tx: Tx, account_ids: set[ObjectId], staff_ids: list[ObjectId]
     )
 
 
-def _end_secrets(tx: Tx, query: dict[str, Any]) -> None:
-    for kind in SECRET_KINDS:
-        tx.database[kind._get_collection_name()].delete_many(query, session=tx.session)
+def _take_out_of_reset_links(tx: Tx, account_ids: set[ObjectId], staff_ids: list[ObjectId]) -> None:
+    links = tx.database.password_reset_links
+    links.update_many(
+        {"account_id": {"$in": list(account_ids)}},
+        {"$unset": {f"epochs.{id_}": "" for id_ in staff_ids}},
+        session=tx.session,
+    )
+    for link in list(links.find({"staff_id": {"$in": staff_ids}}, session=tx.session)):
+        _give_to_other_membership(tx, link)
+
+
+def _give_to_other_membership(tx: Tx, link: Mapping[str, Any]) -> None:
+    """Let a reset link name another membership that can use it. Delete it if there is none."""
+    epochs: dict[str, int] = link.get("epochs") or {}
+    ids = {"$in": [ObjectId(id_) for id_ in epochs]}
+    query = {"_id": ids, "account_id": link.get("account_id"), "deleted_at": None}
+    members = tx.database.staff.find(query, session=tx.session)
+    usable = [one for one in members if one.get("epoch", 0) == epochs[str(one["_id"])]]
+    if not usable:
+        tx.database.password_reset_links.delete_one({"_id": link["_id"]}, session=tx.session)
+        return
+    other = min(usable, key=lambda one: one["_id"])
+    named = {"staff_id": other["_id"], "organization_id": other["organization_id"]}
+    tx.database.password_reset_links.update_one(
+        {"_id": link["_id"]},
+        {"$set": {**named, "epoch": epochs[str(other["_id"])]}},
+        session=tx.session,
+    )
+
+
+def _end_secrets(tx: Tx, kind: type[Secret], query: dict[str, Any]) -> None:
+    tx.database[kind._get_collection_name()].delete_many(query, session=tx.session)

@@ -10,17 +10,18 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
-from documents.access.member import SECRET_KINDS
+from documents.access.staff_session import SignInLink, StaffSession
 from documents.imports.file_import import FileImport
 from documents.organization import Organization
 from documents.organizations.batches import delete_members
 from documents.values.time import now
 
 DELETION_ACTION = "org delete"
-# Keys, secrets and providers, without which no request reaches the organization.
+# Keys, secrets and providers, without which no request reaches the organization. Reset links stay
+# for the person's other memberships; see departures.py.
 ENTRANCES = (
     *("api_keys", "webhook_keys", "sign_on_providers", "pending_sign_ins"),
-    *(kind._get_collection_name() for kind in SECRET_KINDS),
+    *(kind._get_collection_name() for kind in (StaffSession, SignInLink)),
 )
 
 

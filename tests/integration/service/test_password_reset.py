@@ -23,6 +23,7 @@ from documents.mail.delivery import send_due_mails
 from documents.mail.mail import Mail
 from documents.mail.password_mails import RESET_PERIOD_SECONDS, put_change_mail
 from documents.organization import Organization
+from documents.organizations.deletion_request import request_deletion
 from service.mail.register import register_renderers
 from tools.testbed.cast import University
 from tools.testbed.mail_server import MailServer, run_mail_server
@@ -243,6 +244,44 @@ def test_a_removed_member_gets_no_mail_and_a_sent_link_is_void(
     ask(Browser(real_client))
     send()
     assert len(mail_server.received) == 1
+
+
+@pytest.mark.parametrize("act", ["removal", "removal and invitation", "deletion"])
+def test_a_link_that_names_a_removed_membership_stays_for_the_others(
+    real_client: testing.TestClient,
+    anna: Staff,
+    bolt: University,
+    mail_server: MailServer,
+    act: str,
+) -> None:
+    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
+    invited.note_sign_in()
+    secret = request_link(real_client, mail_server)
+    link = PasswordResetLink.objects.get()
+    assert link.staff_id == invited.id
+    if act == "deletion":
+        request_deletion(Organization.named(bolt.id))
+    else:
+        remove_member(invited, may_be_last_admin=True)
+    if act == "removal and invitation":
+        Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
+    link.reload()
+    assert str(invited.id) not in str(link.to_mongo())
+    assert (link.staff_id, link.organization_id) == (anna.id, anna.organization_id)
+    assert choose(Browser(real_client), secret).status_code == 303
+    assert sign_in_by_password(ANNA, NEW_PASSWORD, anna.organization_id) == anna
+
+
+def test_a_removal_from_the_last_organization_that_can_use_the_link_deletes_it(
+    real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
+) -> None:
+    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
+    invited.note_sign_in()
+    secret = request_link(real_client, mail_server)
+    end_member_sessions(anna)
+    remove_member(invited, may_be_last_admin=True)
+    assert PasswordResetLink.objects.count() == 0
+    assert choose(Browser(real_client), secret).status_code == 422
 
 
 def test_ending_the_sessions_voids_the_link(
