@@ -7,7 +7,6 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.organization import is_in_deletion
 from documents.outgoing.facts import note_fact
 from matchback.engine import Drift, Tx
 
@@ -39,8 +38,10 @@ def group_by_owner(drifts: Iterable[Drift]) -> DriftsByOwner:
 def leave_out_deletions(drifts: Sequence[Drift]) -> list[Drift]:
     """Return the incorrect counters without those of organizations in deletion."""
     by_owner = group_by_owner(drifts) if drifts else {}
-    deleting = [one for owner in filter(is_in_deletion, by_owner) for one in by_owner[owner]]
-    return [one for one in drifts if one not in deleting]
+    query = {"_id": {"$in": list(by_owner)}, "deleting_at": {"$ne": None}}
+    deleting = get_db().organizations.distinct("_id", query) if by_owner else []
+    left_out = [one for owner in deleting for one in by_owner[owner]]
+    return [one for one in drifts if one not in left_out]
 
 
 def _find_owners(collection: str, ids: Iterable[Any]) -> dict[Any, ObjectId]:
