@@ -16,7 +16,7 @@ from config.settings import get_settings
 _metrics = metrics_files.make_metrics_folder()
 _has_space = metrics_files.reserve_metric_files()
 
-NO_SPACE_MESSAGE = "metrics: no disk space in %s; counts stay in memory"
+_NO_SPACE_MESSAGE = "metrics: no disk space in %s; counts stay in memory"
 
 memory.limit_arenas()
 
@@ -40,7 +40,7 @@ loglevel = "warning"
 def on_starting(server):
     """Reject an address that is in use, because a second server would share it silently."""
     if not _has_space:
-        server.log.warning(NO_SPACE_MESSAGE, _metrics)
+        server.log.warning(_NO_SPACE_MESSAGE, _metrics)
     family = socket.AF_INET6 if ":" in get_settings().host else socket.AF_INET
     with socket.create_server((get_settings().host, get_settings().port), family=family):
         pass
@@ -53,7 +53,7 @@ def post_fork(server, worker):
     """
     memory.pause_collector()
     if not metrics_files.reserve_metric_files():
-        worker.log.warning(NO_SPACE_MESSAGE, _metrics)
+        worker.log.warning(_NO_SPACE_MESSAGE, _metrics)
 
 
 def worker_exit(server, worker):
