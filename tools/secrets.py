@@ -11,7 +11,8 @@ FALSE_POSITIVE_PATTERN = (
     "|zuFrnXeBGyLQ4m2v|matchback:PASSWORD@|arn:aws:sns|SECRET_HEADER|5f0c8be2a1d94c7e"
     "|0b5f7c9e24a1d386|a-long-secret-of-|marker-of-the-client|a-secret-of-the-tests|[(]SECRET, "
     r"|password=secret|passwordpassword|records\.(New)?ApiKey|CLIENTS_SPAN = |former = "
-    '|group_key = "|API_KEY_PREFIX = |"next_cursor": "'
+    '|group_key = "|API_KEY_PREFIX = |"next_cursor": "|[|] met [|]|: "secrets"|p@ss|="right"'
+    "|:(wrong|secret)@|Class of 1987|seven quiet herons|a-new-secret|s3cret|secr%C3%A9t@"
 )
 # Records' IDs in test data.
 RECORD_ID_PATTERN = "^[0-9a-f]{24}$"
