@@ -51,6 +51,13 @@ def anna(alma: University) -> Staff:
     return add_staff(alma.id, ANNA)
 
 
+def join_last(place: University) -> Staff:
+    """Let Anna join another university and sign in there last, so that mails name it."""
+    invited = Staff.add(ObjectId(place.id), "Anna", ANNA, "viewer")
+    invited.note_sign_in()
+    return invited
+
+
 def ask(browser: Browser, email: str = ANNA) -> testing.Result:
     browser.get(ASK)
     return browser.send(ASK, {"email": email})
@@ -254,8 +261,7 @@ def test_a_link_that_names_a_removed_membership_stays_for_the_others(
     mail_server: MailServer,
     act: str,
 ) -> None:
-    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
-    invited.note_sign_in()
+    invited = join_last(bolt)
     secret = request_link(real_client, mail_server)
     link = PasswordResetLink.objects.get()
     assert link.staff_id == invited.id
@@ -275,8 +281,7 @@ def test_a_link_that_names_a_removed_membership_stays_for_the_others(
 def test_a_removal_from_the_last_organization_that_can_use_the_link_deletes_it(
     real_client: testing.TestClient, anna: Staff, bolt: University, mail_server: MailServer
 ) -> None:
-    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
-    invited.note_sign_in()
+    invited = join_last(bolt)
     secret = request_link(real_client, mail_server)
     end_member_sessions(anna)
     remove_member(invited, may_be_last_admin=True)
@@ -300,9 +305,7 @@ def test_an_admin_of_one_organization_does_not_void_the_link_for_the_others(
     mail_server: MailServer,
     act: str,
 ) -> None:
-    """Anna signed in to Bolt last. So the mail names her membership there."""
-    invited = Staff.add(ObjectId(bolt.id), "Anna", ANNA, "viewer")
-    invited.note_sign_in()
+    invited = join_last(bolt)
     Account.objects(id=anna.account_id).update_one(unset__password=True)
     secret = request_link(real_client, mail_server)
     for _ in range(2):

@@ -12,7 +12,6 @@ from falcon import testing
 from mongoengine import get_db
 
 from documents import organization, webhook_key
-from documents.access import departures
 from documents.access.account import Account
 from documents.access.api_key import ApiKey
 from documents.access.audit import AuditEntry, link_finished_acts, verify_chain
@@ -33,6 +32,7 @@ from documents.webhook_rejections import rejection_notes
 from jobs.periodic import deletion
 from jobs.sweep import sweep_due_records
 from service.middleware.api_key import forget_api_keys
+from tests.integration.documents.organizations.conftest import delete, finish_deletions
 from tests.integration.documents.organizations.furnished import (
     OWNED_DOCUMENTS,
     fill_empty_collections,
@@ -60,23 +60,6 @@ def alice(api: Api) -> University:
 @pytest.fixture
 def charlie(api: Api) -> University:
     return create_university("Charlie's University", api)
-
-
-@pytest.fixture(autouse=True)
-def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", timedelta(0))
-    monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
-    monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
-
-
-def delete(place: University) -> None:
-    request_deletion(Organization.named(place.id))
-    finish_deletions()
-
-
-def finish_deletions() -> None:
-    while list_deletions():
-        deletion.step()
 
 
 def list_own_ids(place: University) -> set[str]:

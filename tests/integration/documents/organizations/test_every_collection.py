@@ -22,14 +22,13 @@ from documents.access.staff import Staff
 from documents.access.staff_session import StaffSession
 from documents.migrations.document_classes import DOCUMENT_CLASSES
 from documents.organization import Organization
-from documents.organizations.deleting import list_deletions
-from documents.organizations.deletion_request import close_entrances, request_deletion
+from documents.organizations.deletion_request import close_entrances
 from documents.organizations.export import export_organization
 from documents.organizations.ownership import RULES, is_system
 from documents.organizations.secrets import LEFT_OUT, PLAIN_FIELDS, SECRET_FIELDS, is_secret_name
 from documents.storage.base import Document
 from documents.values.time import now
-from jobs.periodic import deletion
+from tests.integration.documents.organizations.conftest import delete
 from tests.integration.documents.organizations.furnished import (
     ALL_COLLECTIONS,
     OWNED_DOCUMENTS,
@@ -45,18 +44,6 @@ HERS, HIS = "zebra", "quagga"
 CHANGING_COLLECTIONS = {"audit", "open_acts", "leases", "recounts", "organizations", "turns"}
 # Collections of the service that name organizations all the same, and lose these parts.
 NAMING_COLLECTIONS = {"recounts", "unexported"}
-
-
-@pytest.fixture(autouse=True)
-def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    from datetime import timedelta
-
-    from documents.access import departures
-    from documents.organizations import deleting
-
-    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", timedelta(0))
-    monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
-    monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -77,12 +64,6 @@ def furnished(alice: University, charlie: University) -> None:
     for place, word in ((alice, HERS), (charlie, HIS)):
         for document in OWNED_DOCUMENTS:
             plant_row(document, ObjectId(place.id), word)
-
-
-def delete(place: University) -> None:
-    request_deletion(Organization.named(place.id))
-    while list_deletions():
-        deletion.step()
 
 
 def list_document_classes(of: type[Document] = Document) -> Iterator[type[Document]]:

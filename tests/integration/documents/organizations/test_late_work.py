@@ -11,13 +11,10 @@ from documents.access.account import Account
 from documents.access.departures import NEW_ACCOUNT_TIME
 from documents.access.staff import Staff
 from documents.organization import Organization
-from documents.organizations import deleting
-from documents.organizations.deleting import list_deletions
-from documents.organizations.deletion_request import request_deletion
 from documents.tracking.ingest import tally_organization
 from documents.tracking.rules import MachineClickRule
 from documents.values.time import now
-from jobs.periodic import deletion
+from tests.integration.documents.organizations.conftest import delete
 from tests.integration.documents.organizations.furnished import find_traces
 from tools.testbed.cast import Api, University, create_university
 
@@ -25,19 +22,6 @@ from tools.testbed.cast import Api, University, create_university
 @pytest.fixture
 def alice(real_client: testing.TestClient) -> University:
     return create_university("Alice's Zebra University", Api.in_process(real_client))
-
-
-@pytest.fixture(autouse=True)
-def is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departures, "NEW_ACCOUNT_TIME", timedelta(0))
-    monkeypatch.setattr(deleting, "QUIET_TIME", timedelta(0))
-    monkeypatch.setattr(deletion, "MAX_REST_SECONDS", 0.0)
-
-
-def delete(place: University) -> None:
-    request_deletion(Organization.named(place.id))
-    while list_deletions():
-        deletion.step()
 
 
 def find_left(place: University) -> list[tuple[str, object, str]]:
