@@ -34,7 +34,7 @@ def is_common_password(text: str) -> bool:
     The text may have up to two more characters at its end. The shorter list also has it with any
     lookalikes of letters.
     """
-    spellings = (text, text.casefold())
+    spellings = {text, text.casefold()}
     return any(_is_listed(one) for spelling in spellings for one in _shorten(spelling)) or any(
         one in _load_folded() for one in _shorten(fold_lookalikes(text))
     )

@@ -7,8 +7,7 @@ from typing import Any
 from bson import ObjectId
 from mongoengine import get_db
 
-from documents.access.member import SECRET_KINDS
-from documents.access.reset_link import PasswordResetLink
+from documents.access.member import MEMBER_SECRET_KINDS, SECRET_KINDS
 from documents.access.secret import Secret
 from documents.values.time import now
 from matchback.engine import Tx
@@ -33,9 +32,7 @@ def end_memberships(tx: Tx, members: Sequence[Mapping[str, Any]]) -> None:
         members: the rows before that.
     """
     ids = [one["_id"] for one in members]
-    for kind in SECRET_KINDS:
-        if kind is not PasswordResetLink:
-            _end_secrets(tx, kind, {"staff_id": {"$in": ids}})
+    _end_secrets(tx, MEMBER_SECRET_KINDS, {"staff_id": {"$in": ids}})
     staying = end_lone_accounts(tx, {one["account_id"] for one in members if one.get("account_id")})
     tx.database.staff_sessions.update_many(
         {"account_id": {"$in": list(staying)}},
@@ -52,8 +49,7 @@ def end_lone_accounts(tx: Tx, account_ids: set[ObjectId]) -> set[ObjectId]:
     staying = set(tx.database.staff.distinct("account_id", query, session=tx.session))
     lone = {"$in": list(account_ids - staying)}
     tx.database.accounts.delete_many({"_id": lone}, session=tx.session)
-    for kind in SECRET_KINDS:
-        _end_secrets(tx, kind, {"account_id": lone})
+    _end_secrets(tx, SECRET_KINDS, {"account_id": lone})
     return staying
 
 
@@ -117,5 +113,6 @@ def _give_to_other_membership(tx: Tx, link: Mapping[str, Any]) -> None:
     )
 
 
-def _end_secrets(tx: Tx, kind: type[Secret], query: dict[str, Any]) -> None:
-    tx.database[kind._get_collection_name()].delete_many(query, session=tx.session)
+def _end_secrets(tx: Tx, kinds: Sequence[type[Secret]], query: dict[str, Any]) -> None:
+    for kind in kinds:
+        tx.database[kind._get_collection_name()].delete_many(query, session=tx.session)

@@ -22,7 +22,10 @@ from documents.storage.record import Record
 from documents.storage.transaction import in_transaction
 from documents.values.time import now
 
-SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink, PasswordResetLink)
+# These end with one membership. A reset link stays, because the person's other memberships can use
+# it; see PasswordResetLink.is_usable_by. Otherwise, an admin of one organization could void it.
+MEMBER_SECRET_KINDS: tuple[type[Secret], ...] = (StaffSession, SignInLink)
+SECRET_KINDS: tuple[type[Secret], ...] = (*MEMBER_SECRET_KINDS, PasswordResetLink)
 
 
 class PasswordOpensOthers(Conflict):
@@ -188,7 +191,7 @@ class Member(Record):
         account = person.change_password(hashed, opens)
         # Past the tenancy, because the person's other organizations are not that of the request.
         get_db().staff.update_many({"_id": {"$in": list(opens)}}, {"$inc": {"epoch": 1}})
-        for kind in SECRET_KINDS:
+        for kind in MEMBER_SECRET_KINDS:
             for staff_id in opens:
                 kind.end_of_member(staff_id, kept=kept_session)
         renewed = type(self).fetch(self.organization_id, self.id)

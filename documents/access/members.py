@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from documents.access.departures import PERSONAL_FIELDS, end_memberships
-from documents.access.member import SECRET_KINDS, has_arrived
+from documents.access.member import MEMBER_SECRET_KINDS, has_arrived
 from documents.access.roles import STAFF_ROLES, StaffRole
 from documents.access.staff import Staff
 from documents.errors import Conflict, NotFound, Unacceptable
@@ -98,7 +98,7 @@ def end_member_sessions(staff: Staff) -> None:
     Sessions of the same person in other organizations stay.
     """
     Staff.objects(id=staff.id, organization_id=staff.organization_id).update_one(inc__epoch=1)
-    for kind in SECRET_KINDS:
+    for kind in MEMBER_SECRET_KINDS:
         kind.end_of_member(staff.id)
 
 

@@ -48,14 +48,6 @@ class PasswordResetLink(Secret):
         link = cls.known(secret)
         return link is not None and bool(cls.objects(id=link.id).delete())
 
-    @classmethod
-    def end_of_member(cls, staff_id: ObjectId, *, kept: str | None = None) -> None:
-        """Keep the links, because the person's other memberships can use them.
-
-        The member's later epoch voids them for this membership. A link that no membership can use
-        is void. A password that another membership chooses by the link opens all organizations.
-        """
-
     def is_usable_by(self, staff_id: ObjectId, epoch: int) -> bool:
         """Return whether a membership of the person can use the link.
 

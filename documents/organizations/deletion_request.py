@@ -10,7 +10,7 @@ from bson import ObjectId
 from mongoengine import get_db
 
 from documents.access.audit import COMMAND_LINE_ACTOR, OpenAct
-from documents.access.staff_session import SignInLink, StaffSession
+from documents.access.member import MEMBER_SECRET_KINDS
 from documents.imports.file_import import FileImport
 from documents.organization import Organization
 from documents.organizations.batches import delete_members
@@ -21,7 +21,7 @@ DELETION_ACTION = "org delete"
 # for the person's other memberships; see departures.py.
 ENTRANCES = (
     *("api_keys", "webhook_keys", "sign_on_providers", "pending_sign_ins"),
-    *(kind._get_collection_name() for kind in (StaffSession, SignInLink)),
+    *(kind._get_collection_name() for kind in MEMBER_SECRET_KINDS),
 )
 
 
