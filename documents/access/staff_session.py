@@ -157,12 +157,6 @@ class StaffSession(Secret):
         whose = {"account_id": staff.account_id} if is_of_account else {"staff_id": staff.id}
         return list(cls.objects(**whose, expires_at__gt=now()).order_by("-last_used_at"))
 
-    @classmethod
-    def take(cls, secret: str) -> Self | None:
-        """End the session with this secret, and return it; None if it has ended before."""
-        ended: Self | None = cls.objects(id=digest_secret(secret)).modify(remove=True)
-        return ended
-
     def end_unchanged(self) -> bool:
         """End this session. Return whether it had the same grants as when it was read."""
         ended = type(self).objects(id=self.id).modify(remove=True)

@@ -64,8 +64,9 @@ def _store_secret(resp: falcon.Response, secret: str) -> None:
 
 def _end_previous(before: str, kept: StaffSession | None, secret: str, staff: Staff) -> None:
     """End the previous session. If a logout has changed it meanwhile, drop the grants from it."""
-    ended = StaffSession.take(before)
-    if kept is not None and (ended is None or list(ended.grants) != list(kept.grants)):
+    if kept is None:
+        StaffSession.end_with(before)
+    elif not kept.end_unchanged():
         StaffSession.keep_own_grant(secret, staff.id)
 
 
